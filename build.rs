@@ -1,0 +1,37 @@
+//! Puts the lexicons and the default templates into the binary, so that one file is all there is to install and a new
+//! language needs no change of code.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn main() {
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    for (folder, name) in [("src/pipeline/extract/lexicon", "lexicons.rs"), ("templates/mail", "templates.rs")] {
+        println!("cargo:rerun-if-changed={folder}");
+        let root =
+            Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR")).join(folder);
+        let mut files = Vec::new();
+        collect(&root, &mut files);
+        files.sort();
+        let mut code = String::from("&[\n");
+        for file in files {
+            let inside =
+                file.strip_prefix(&root).expect("below the root").to_str().expect("a name in UTF-8").replace('\\', "/");
+            writeln!(code, "    ({inside:?}, include_str!({file:?})),").expect("a string takes all");
+        }
+        code.push(']');
+        fs::write(out.join(name), code).expect("OUT_DIR can be written");
+    }
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("the folder can be read") {
+        let path = entry.expect("the folder can be read").path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else {
+            files.push(path);
+        }
+    }
+}

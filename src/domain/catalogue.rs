@@ -1,0 +1,69 @@
+//! What is sold and what was bought: the product catalogue and the lines of an order.
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use super::ids::{Address, ItemCode, OrderNumber, Sku};
+
+/// One row of the product file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Product {
+    pub sku: Sku,
+    /// The name as letters to customers print it.
+    pub name: String,
+    /// Other names customers use for it.
+    pub aliases: Vec<String>,
+    /// The European article number, which is also the item code on the outer packaging.
+    pub ean: Option<ItemCode>,
+    /// Months of repair warranty from receipt; policy clause `repair.window`.
+    pub warranty_months: Option<u32>,
+}
+
+/// All products, in the order of the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Catalogue {
+    pub products: Vec<Product>,
+}
+
+impl Catalogue {
+    pub fn by_sku(&self, sku: &Sku) -> Option<&Product> {
+        self.products.iter().find(|p| p.sku == *sku)
+    }
+
+    pub fn by_ean(&self, code: &ItemCode) -> Option<&Product> {
+        self.products.iter().find(|p| p.ean.as_ref() == Some(code))
+    }
+}
+
+/// One line of an order, as the order feed tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderLine {
+    pub order_number: OrderNumber,
+    /// The customer the order belongs to.
+    pub email: Address,
+    pub sku: Sku,
+    /// The day of delivery; `None` while the parcel is under way.
+    pub delivered_on: Option<Date>,
+}
+
+/// What the order feed answers about an order number.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum OrderAnswer {
+    /// No feed is configured, or the customer gave no number: nothing can be said.
+    #[default]
+    NotAsked,
+    /// The feed does not know the number.
+    Unknown,
+    /// The lines of the order; never empty.
+    Lines(Vec<OrderLine>),
+}
+
+impl OrderAnswer {
+    /// The lines of the order, empty unless the feed knows it.
+    pub fn lines(&self) -> &[OrderLine] {
+        match self {
+            Self::Lines(lines) => lines,
+            Self::NotAsked | Self::Unknown => &[],
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! aftersalesd: reads a brand's after-sales mailbox so that nobody has to ask a customer twice.
+//!
+//! The modules, from the ground up; a file may use what lies below it, never a sibling on floors 2 and 3, never above.
+
+/// Floor 0: the words of the business. Ids, letter, facts, warranty, decision, case, reply.
+pub mod domain;
+
+/// Floor 1: two small traits, where letters come from and where replies go.
+pub mod ports;
+
+/// Floor 1: the path of one e-mail, pure functions, one file a step.
+pub mod pipeline;

@@ -1,0 +1,3 @@
+//! Floor 1: the path of one e-mail as pure functions.
+
+pub mod lexicon;
