@@ -1,5 +1,6 @@
 //! Puts the lexicons and the default templates into the binary, so that one file is all there is to install and a new
 //! language needs no change of code.
+#![allow(clippy::expect_used, reason = "a build script that cannot go on has nobody to tell but cargo")]
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,6 +1,11 @@
 //! The words of each language, as data: one `extract/lexicon/<language>.toml` a language, built into the binary.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
+
+use super::fold;
+use super::phrases::{Group, Phrases};
 
 /// The embedded lexicon files: name and text.
 static FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/lexicons.rs"));
@@ -12,7 +17,76 @@ pub struct Lexicon {
     /// The two-letter code, from the file's name.
     #[serde(skip)]
     pub language: String,
+    /// Words that end with a full stop without ending a sentence, and other ways to write a letter.
+    pub writing: Writing,
     pub mail: MailWords,
+    pub dates: DateWords,
+    /// Colour by its name in the catalogue: the words that mean it.
+    pub colours: BTreeMap<String, Vec<String>>,
+    /// The phrases of each group, all groups present.
+    pub phrases: BTreeMap<Group, Vec<String>>,
+    #[serde(skip)]
+    compiled: Option<Phrases>,
+}
+
+impl Lexicon {
+    /// The phrases, ready to search.
+    pub fn search(&self) -> Option<&Phrases> {
+        self.compiled.as_ref()
+    }
+
+    fn prepare(&mut self, language: &str) -> Result<(), String> {
+        self.language = language.to_owned();
+        for group in Group::all() {
+            if !self.phrases.contains_key(&group) {
+                return Err(format!("[phrases] lacks {group:?}"));
+            }
+        }
+        self.writing.abbreviations = self.writing.abbreviations.iter().map(|a| fold::phrase(a)).collect();
+        self.compiled = Some(Phrases::new(&self.phrases, &self.writing.spellings)?);
+        Ok(())
+    }
+}
+
+/// How a language is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Writing {
+    pub abbreviations: Vec<String>,
+    /// Another way to write a letter: `ä` as `ae`.
+    pub spellings: BTreeMap<String, String>,
+    /// The most frequent words, which tell the language.
+    pub common: Vec<String>,
+}
+
+/// How a language names days.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DateWords {
+    /// January to December, each with its short forms.
+    pub months: Vec<Vec<String>>,
+    /// Monday to Sunday, each with its short forms.
+    pub weekdays: Vec<Vec<String>>,
+    /// Words for a day relative to today: `yesterday` is 1, `today` 0.
+    pub days_ago: BTreeMap<String, i64>,
+    /// Number words, also vague ones that mean a number ("a couple of" is 2).
+    pub numbers: BTreeMap<String, i64>,
+    pub day: Vec<String>,
+    pub week: Vec<String>,
+    pub month: Vec<String>,
+    pub year: Vec<String>,
+    /// What stands around a span of time to mean "before now", with `{}` for it: `{} ago`, `vor {}`.
+    pub ago: Vec<String>,
+    /// Words before a weekday that mean its latest past occurrence: `last`, `am`.
+    pub last: Vec<String>,
+    /// `last week`: days back.
+    pub spans_ago: BTreeMap<String, i64>,
+    /// Words that may stand inside a date: `of`, `the`, `den`.
+    pub fillers: Vec<String>,
+    /// Endings of day numbers: `st`, `nd`.
+    pub ordinals: Vec<String>,
+    /// Whether a date of numbers may count the month first (English, by the rule of the contract).
+    pub month_first: bool,
 }
 
 /// What mail programs and letter writers of a language put around the words that matter.
@@ -55,10 +129,15 @@ impl Lexicons {
         let mut all = Vec::new();
         for (name, text) in FILES {
             let mut lexicon: Lexicon = toml::from_str(text).map_err(|e| format!("lexicon {name}: {e}"))?;
-            lexicon.language = name.trim_end_matches(".toml").to_owned();
+            lexicon.prepare(name.trim_end_matches(".toml")).map_err(|e| format!("lexicon {name}: {e}"))?;
             all.push(lexicon);
         }
         Ok(Self { all })
+    }
+
+    /// The lexicon of a language.
+    pub fn of(&self, language: &str) -> Option<&Lexicon> {
+        self.all.iter().find(|l| l.language == language)
     }
 }
 

@@ -1,0 +1,411 @@
+//! Finds the phrases of a lexicon in a folded text, all groups in one pass.
+//!
+//! An entry is written as people write the words, plus four signs: `flicker*` any ending, `*problem` any beginning,
+//! `geht .. nicht` up to four words in between (never across the end of a clause), `(my|the) watch` either word.
+
+use std::collections::BTreeMap;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use serde::{Deserialize, Serialize};
+
+use super::fold::{self, Folded, Span};
+
+/// What a phrase tells. The names are the keys of `[phrases]` in a lexicon; every lexicon has all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Group {
+    /// Names what fails, by itself: "won't switch on", "black screen".
+    Symptom,
+    /// A part or function of the product: "display", "step counter".
+    Part,
+    /// Says that something fails, without saying what: "stopped", "no longer works".
+    Fault,
+    /// "broken", "defective": a claim, but no symptom.
+    Broken,
+    /// A moment it began or happens.
+    When,
+    /// A circumstance or the manner.
+    How,
+    /// Something the customer did to solve it.
+    Step,
+    /// Says that nothing was tried.
+    NothingTried,
+    Negation,
+    /// "should I", "if it had": nothing that happened.
+    Hypothetical,
+    /// Another device or somebody else's.
+    Elsewhere,
+    /// Begins a clause with a subject of its own: "I", "the watch".
+    Subject,
+    /// The customer got the item.
+    Received,
+    /// The customer ordered or paid.
+    Bought,
+    Flashed,
+    Opened,
+    Modified,
+    Misuse,
+    ContinuedUse,
+    Safety,
+    /// Sounds like a safety report and is none: "burn-in".
+    Harmless,
+    WantsReturn,
+    Sealed,
+    Used,
+    /// Nothing is wrong with the item.
+    NothingWrong,
+    ShippingReimbursement,
+    SpareParts,
+    OrderIssue,
+    /// Asks how things stand.
+    StatusQuestion,
+    BeforeBuying,
+    /// Asks how to use it.
+    HowTo,
+    /// Needs nothing any more.
+    Solved,
+    Thanks,
+    PhotoWord,
+    PackagingWord,
+    /// Sends something along.
+    Attached,
+    /// Something is not there any more, or can't be made.
+    Gone,
+    /// Asks where something is found.
+    WhereToFind,
+    LabelOrderNumber,
+    LabelSku,
+    LabelItemCode,
+    LabelReceivedOn,
+    LabelProduct,
+    /// Labels of numbers that are none of ours: tracking, phone, serial, invoice, customer number, price.
+    LabelOther,
+    /// The product in general: "watch".
+    Device,
+    /// Things that come with the product: "cable", "strap".
+    Accessory,
+}
+
+impl Group {
+    /// All groups, in order.
+    pub fn all() -> Vec<Self> {
+        // The derive is the one list of names; this asks it for them.
+        NAMES.iter().filter_map(|name| serde_json::from_value(serde_json::Value::from(*name)).ok()).collect()
+    }
+}
+
+const NAMES: [&str; 46] = [
+    "symptom",
+    "part",
+    "fault",
+    "broken",
+    "when",
+    "how",
+    "step",
+    "nothing_tried",
+    "negation",
+    "hypothetical",
+    "elsewhere",
+    "subject",
+    "received",
+    "bought",
+    "flashed",
+    "opened",
+    "modified",
+    "misuse",
+    "continued_use",
+    "safety",
+    "harmless",
+    "wants_return",
+    "sealed",
+    "used",
+    "nothing_wrong",
+    "shipping_reimbursement",
+    "spare_parts",
+    "order_issue",
+    "status_question",
+    "before_buying",
+    "how_to",
+    "solved",
+    "thanks",
+    "photo_word",
+    "packaging_word",
+    "attached",
+    "gone",
+    "where_to_find",
+    "label_order_number",
+    "label_sku",
+    "label_item_code",
+    "label_received_on",
+    "label_product",
+    "label_other",
+    "device",
+    "accessory",
+];
+
+/// A phrase found in a folded text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hit {
+    pub group: Group,
+    /// The words, without the blanks around them.
+    pub span: Span,
+}
+
+/// The phrases of a lexicon, ready to search.
+#[derive(Debug)]
+pub struct Phrases {
+    /// What each entry begins with.
+    literals: AhoCorasick,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    group: Group,
+    /// What must follow the literal.
+    rest: Vec<Piece>,
+    /// The literal begins, or ends, with a blank that is not part of the hit.
+    lead: usize,
+    trail: usize,
+    /// The literal is the end of a word: the hit begins where the word begins.
+    any_beginning: bool,
+    /// The literal is the beginning of a word: the hit ends where the word ends.
+    any_ending: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Piece {
+    Word { text: String, any_beginning: bool, any_ending: bool },
+    Gap,
+    OneOf(Vec<Vec<Piece>>),
+}
+
+/// The most words a gap spans.
+const GAP: usize = 4;
+
+impl Phrases {
+    /// Compiles the groups. `spellings` are other ways to write a letter (`ä` as `ae`).
+    pub fn new(groups: &BTreeMap<Group, Vec<String>>, spellings: &BTreeMap<String, String>) -> Result<Self, String> {
+        let mut literals = Vec::new();
+        let mut entries = Vec::new();
+        for (group, phrases) in groups {
+            for phrase in phrases.iter().flat_map(|p| spelled(p, spellings)) {
+                let (pieces, rest) = parse(&phrase);
+                if !rest.is_empty() || pieces.is_empty() {
+                    return Err(format!("{phrase:?}: a parenthesis too many, or nothing to look for"));
+                }
+                for pieces in beginnings(pieces) {
+                    let (literal, entry) =
+                        entry(*group, pieces).ok_or_else(|| format!("{phrase:?} must begin with a word"))?;
+                    literals.push(literal);
+                    entries.push(entry);
+                }
+            }
+        }
+        let literals =
+            AhoCorasick::builder().match_kind(MatchKind::Standard).build(literals).map_err(|e| e.to_string())?;
+        Ok(Self { literals, entries })
+    }
+
+    /// All hits, in the order in which they begin.
+    pub fn find(&self, folded: &Folded) -> Vec<Hit> {
+        let text = folded.text.as_str();
+        let mut hits: Vec<Hit> = self
+            .literals
+            .find_overlapping_iter(text)
+            .filter_map(|found| {
+                let entry = self.entries.get(found.pattern().as_usize())?;
+                let start = found.start() + entry.lead;
+                let start = if entry.any_beginning { word_start(text, start) } else { start };
+                let end = found.end() - entry.trail;
+                let end = if entry.any_ending { word_end(text, end) } else { end };
+                let end = follow(&entry.rest, vec![end], 0, text).into_iter().max()?;
+                Some(Hit { group: entry.group, span: Span { start, end } })
+            })
+            .collect();
+        hits.sort_by_key(|h| (h.span.start, h.span.end, h.group));
+        hits.dedup();
+        hits
+    }
+}
+
+/// The places where `pieces` can end if they begin behind one of `places`, with up to `gap` words before them.
+fn follow(pieces: &[Piece], mut places: Vec<usize>, mut gap: usize, text: &str) -> Vec<usize> {
+    for piece in pieces {
+        match piece {
+            Piece::Gap => {
+                gap = GAP;
+                continue;
+            }
+            Piece::Word { text: word, any_beginning, any_ending } => {
+                let fits = |here: &str| match (any_beginning, any_ending) {
+                    (false, false) => here == word,
+                    (false, true) => here.starts_with(word.as_str()),
+                    (true, false) => here.ends_with(word.as_str()),
+                    (true, true) => here.contains(word.as_str()),
+                };
+                places = places.into_iter().filter_map(|at| next_word(text, at, gap, fits)).collect();
+            }
+            Piece::OneOf(choices) => {
+                places = choices.iter().flat_map(|one| follow(one, places.clone(), gap, text)).collect();
+                places.sort_unstable();
+                places.dedup();
+            }
+        }
+        gap = 0;
+        if places.is_empty() {
+            break;
+        }
+    }
+    places
+}
+
+/// The end of the first word behind `at` that `fits`, with at most `gap` words of the same clause before it.
+fn next_word(text: &str, mut at: usize, gap: usize, fits: impl Fn(&str) -> bool) -> Option<usize> {
+    for _ in 0..=gap {
+        let start = at + 1;
+        let end = word_end(text, start);
+        let here = text.get(start..end)?;
+        if fits(here) {
+            return Some(end);
+        }
+        if matches!(here, "" | "." | "," | "!" | "?" | "\n") {
+            return None;
+        }
+        at = end;
+    }
+    None
+}
+
+fn word_end(text: &str, at: usize) -> usize {
+    text.get(at..).and_then(|rest| rest.find(' ')).map_or(text.len(), |n| at + n)
+}
+
+fn word_start(text: &str, at: usize) -> usize {
+    text.get(..at).and_then(|before| before.rfind(' ')).map_or(0, |n| n + 1)
+}
+
+/// The ways to write an entry: with each spelling, with and without its apostrophes.
+fn spelled(phrase: &str, spellings: &BTreeMap<String, String>) -> Vec<String> {
+    let other = spellings.iter().fold(phrase.to_owned(), |text, (letter, other)| text.replace(letter.as_str(), other));
+    let mut all: Vec<String> =
+        [phrase, &other].iter().flat_map(|text| [(*text).to_owned(), text.replace(['\'', '’'], "")]).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// Reads pieces up to a closing parenthesis, a `|` or the end; gives back what follows.
+fn parse(mut text: &str) -> (Vec<Piece>, &str) {
+    let mut pieces = Vec::new();
+    loop {
+        text = text.trim_start();
+        let Some(first) = text.chars().next() else { return (pieces, text) };
+        match first {
+            ')' | '|' => return (pieces, text),
+            '(' => {
+                let mut choices = Vec::new();
+                let mut rest = text;
+                while let Some(inside) = rest.strip_prefix(['(', '|']) {
+                    let (choice, behind) = parse(inside);
+                    choices.push(choice);
+                    rest = behind;
+                }
+                text = rest.strip_prefix(')').unwrap_or(rest);
+                pieces.push(Piece::OneOf(choices));
+            }
+            _ => {
+                let end = text.find([' ', '(', ')', '|']).unwrap_or(text.len());
+                let (word, rest) = text.split_at(end);
+                pieces.extend(word_pieces(word));
+                text = rest;
+            }
+        }
+    }
+}
+
+fn word_pieces(word: &str) -> Vec<Piece> {
+    if word == ".." {
+        return vec![Piece::Gap];
+    }
+    let folded = fold::phrase(word.trim_matches('*'));
+    let words: Vec<&str> = folded.split(' ').filter(|w| !w.is_empty()).collect();
+    let last = words.len().saturating_sub(1);
+    let piece = |(n, text): (usize, &&str)| Piece::Word {
+        text: (*text).to_owned(),
+        any_beginning: n == 0 && word.starts_with('*'),
+        any_ending: n == last && word.ends_with('*'),
+    };
+    words.iter().enumerate().map(piece).collect()
+}
+
+/// Resolves a choice at the beginning, so that each result begins with a word.
+fn beginnings(mut pieces: Vec<Piece>) -> Vec<Vec<Piece>> {
+    if !matches!(pieces.first(), Some(Piece::OneOf(_))) {
+        return vec![pieces];
+    }
+    let rest = pieces.split_off(1);
+    let Some(Piece::OneOf(choices)) = pieces.pop() else { return Vec::new() };
+    choices.into_iter().flat_map(|choice| beginnings([choice, rest.clone()].concat())).collect()
+}
+
+/// The literal that the automaton looks for (the whole words up to the first sign), and the entry behind it.
+fn entry(group: Group, pieces: Vec<Piece>) -> Option<(String, Entry)> {
+    let mut pieces = pieces.into_iter().peekable();
+    let (mut literal, any_beginning, mut open_end) = match pieces.next()? {
+        Piece::Word { text, any_beginning, any_ending } => (text, any_beginning, any_ending),
+        Piece::Gap | Piece::OneOf(_) => return None,
+    };
+    while !open_end && let Some(Piece::Word { text, any_beginning: false, any_ending }) = pieces.peek() {
+        literal = format!("{literal} {text}");
+        open_end = *any_ending;
+        pieces.next();
+    }
+    let lead = usize::from(!any_beginning);
+    let trail = usize::from(!open_end);
+    let literal = format!("{}{literal}{}", " ".repeat(lead), " ".repeat(trail));
+    Some((literal, Entry { group, rest: pieces.collect(), lead, trail, any_beginning, any_ending: open_end }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hits(entries: &[&str], text: &str) -> Vec<String> {
+        let groups = [(Group::Symptom, entries.iter().map(|e| (*e).to_owned()).collect())].into();
+        let phrases = Phrases::new(&groups, &[("ä".to_owned(), "ae".to_owned())].into()).unwrap();
+        let folded = Folded::new(text, &[]);
+        phrases.find(&folded).iter().map(|h| folded.slice(h.span).to_owned()).collect()
+    }
+
+    #[test]
+    fn every_sign_does_what_it_says() {
+        assert_eq!(hits(&["flicker*"], "It flickers; no unflickering."), ["flickers"]);
+        assert_eq!(
+            hits(&["*problem*"], "Ein Bildschirmproblem, zwei Akkuprobleme."),
+            ["bildschirmproblem", "akkuprobleme"]
+        );
+        assert_eq!(
+            hits(&["geht .. nicht"], "Die geht leider gar nicht. Das geht, aber nicht gut."),
+            ["geht leider gar nicht"]
+        );
+        assert_eq!(hits(&["(my|the) watch is dead"], "The watch is dead. my watch is deadly"), ["the watch is dead"]);
+        assert_eq!(hits(&["won't charge*"], "It won’t charge, it wont charge"), ["won t charge", "wont charge"]);
+        assert_eq!(
+            hits(&["(lost|lose|(must|can) find) .. (cable|big (box|sack))"], "I can find no big sack"),
+            ["can find no big sack"]
+        );
+        assert_eq!(hits(&["lädt nicht"], "Sie laedt nicht und lädt nicht."), ["laedt nicht", "ladt nicht"]);
+    }
+
+    #[test]
+    fn neighbouring_hits_share_the_blank_between_them() {
+        assert_eq!(hits(&["a", "b"], "a b a"), ["a", "b", "a"]);
+    }
+
+    #[test]
+    fn every_group_has_its_name() {
+        assert_eq!(Group::all().len(), NAMES.len());
+        assert_eq!(Group::all().last(), Some(&Group::Accessory));
+    }
+}
