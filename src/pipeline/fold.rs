@@ -103,6 +103,11 @@ impl Folded {
         Span { start, end: end.max(start) }
     }
 
+    /// The folded place of the byte `at` of the original.
+    pub fn folded_at(&self, at: usize) -> usize {
+        self.origin.partition_point(|o| *o < at)
+    }
+
     /// The folded text of `span`.
     pub fn slice(&self, span: Span) -> &str {
         self.text.get(span.start..span.end).unwrap_or_default()

@@ -1,6 +1,6 @@
 //! The words of each language, as data: one `extract/lexicon/<language>.toml` a language, built into the binary.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Deserialize;
 
@@ -23,10 +23,16 @@ pub struct Lexicon {
     pub dates: DateWords,
     /// Colour by its name in the catalogue: the words that mean it.
     pub colours: BTreeMap<String, Vec<String>>,
+    /// Words before a colour that say it is one: `colour`.
+    pub colour_labels: Vec<String>,
+    /// Words that may stand between a product's name and its colour: `in the colour`.
+    pub colour_fillers: Vec<String>,
     /// The phrases of each group, all groups present.
     pub phrases: BTreeMap<Group, Vec<String>>,
     #[serde(skip)]
     compiled: Option<Phrases>,
+    #[serde(skip)]
+    common: HashSet<String>,
 }
 
 impl Lexicon {
@@ -43,6 +49,8 @@ impl Lexicon {
             }
         }
         self.writing.abbreviations = self.writing.abbreviations.iter().map(|a| fold::phrase(a)).collect();
+        let words = self.writing.common.iter().map(|w| fold::phrase(w));
+        self.common = words.flat_map(|w| w.split(' ').map(str::to_owned).collect::<Vec<_>>()).collect();
         self.compiled = Some(Phrases::new(&self.phrases, &self.writing.spellings)?);
         Ok(())
     }
@@ -133,6 +141,11 @@ impl Lexicons {
             all.push(lexicon);
         }
         Ok(Self { all })
+    }
+
+    /// The folded frequent words of a language.
+    pub fn common(&self, language: &str) -> Option<&HashSet<String>> {
+        self.of(language).map(|l| &l.common)
     }
 
     /// The lexicon of a language.

@@ -1,0 +1,219 @@
+//! Step 5: the words and attachments of one letter become [`Facts`], each with its evidence.
+//!
+//! What has a form (numbers, codes, days, labels, links) is read by pattern; what has a meaning by the lexicon of the
+//! letter's language. Nothing here knows the case or the order feed.
+
+pub mod dates;
+
+pub mod item_code;
+
+pub mod language;
+
+pub mod order_number;
+
+pub mod photos;
+
+pub mod problem;
+
+pub mod proof;
+
+pub mod request;
+
+pub mod signals;
+
+pub mod sku;
+
+pub mod zone;
+
+use jiff::civil::Date;
+
+use crate::domain::catalogue::Catalogue;
+use crate::domain::facts::{Evidence, Fact, Facts, Photo, Source};
+use crate::domain::letter::{FileKind, Letter, Moment};
+use crate::pipeline::lexicon::{Lexicon, Lexicons};
+use crate::pipeline::phrases::Group;
+use crate::pipeline::strip::Words;
+
+use self::dates::Dates;
+use self::item_code::ItemCodes;
+use self::order_number::OrderNumbers;
+use self::photos::{Hints, Look};
+use self::proof::Links;
+use self::sku::Skus;
+use self::zone::{Kind, Zone};
+
+/// The patterns and names to look for, compiled once.
+#[derive(Debug)]
+pub struct Extractor {
+    order_numbers: OrderNumbers,
+    item_codes: ItemCodes,
+    skus: Skus,
+    links: Links,
+    /// By language, as in the lexicons.
+    dates: Vec<(String, Dates)>,
+}
+
+/// What one letter says, and in which language.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Extract {
+    pub language: Option<String>,
+    pub facts: Facts,
+}
+
+impl Extractor {
+    /// Compiles the shop's order number patterns, the catalogue and the lexicons; the error names what can't be compiled.
+    pub fn new(patterns: &[String], catalogue: &Catalogue, lexicons: &Lexicons) -> Result<Self, String> {
+        let dates = lexicons
+            .all
+            .iter()
+            .map(|l| Dates::new(l).map(|d| (l.language.clone(), d)).map_err(|e| format!("dates of lexicon {}: {e}", l.language)))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            order_numbers: OrderNumbers::new(patterns).map_err(|e| format!("order number pattern: {e}"))?,
+            item_codes: ItemCodes::new().map_err(|e| e.to_string())?,
+            skus: Skus::new(catalogue, lexicons).map_err(|e| e.to_string())?,
+            links: Links::new().map_err(|e| e.to_string())?,
+            dates,
+        })
+    }
+
+    /// Reads everything out of a letter.
+    pub fn extract(
+        &self,
+        letter: &Letter,
+        words: &Words,
+        arrived: Moment,
+        catalogue: &Catalogue,
+        lexicons: &Lexicons,
+    ) -> Extract {
+        let written = format!("{}\n{}", letter.subject, words.text);
+        let language = language::detect(&words.text, lexicons).or_else(|| language::detect(&written, lexicons));
+        // Without a language of its own a letter is read with all lexicons; a code needs no language.
+        let known: Vec<&Lexicon> = match language.as_deref().and_then(|l| lexicons.of(l)) {
+            Some(lexicon) => vec![lexicon],
+            None => lexicons.all.iter().collect(),
+        };
+        let forwarded = forwarded_text(letter, words);
+        let text = Zone::new(&letter.id, Kind::Text, &words.text, &known);
+        let subject = Zone::new(&letter.id, Kind::Subject, &letter.subject, &known);
+        let signature = Zone::new(&letter.id, Kind::Signature, &words.signature, &known);
+        let passed_on = Zone::new(&letter.id, Kind::Forwarded, &forwarded, &known);
+        let zones = [text, subject, signature, passed_on];
+        let dates: Vec<&Dates> =
+            self.dates.iter().filter(|(l, _)| known.iter().any(|k| k.language == *l)).map(|(_, d)| d).collect();
+        let mut facts = Facts::default();
+        self.attachments(letter, words, &mut facts);
+        self.codes(&zones, letter, catalogue, &mut facts);
+        self.account(&zones, &dates, arrived.date(), &mut facts);
+        facts.links = self.links.find(&words.text);
+        let links = facts.links.len();
+        facts.packaging_shown = proof::packaging(&zones, &facts.photos, &facts.videos, links, &letter.id, &known);
+        Extract { language, facts }
+    }
+
+    fn attachments(&self, letter: &Letter, words: &Words, facts: &mut Facts) {
+        for (index, attachment) in all_attachments(letter).enumerate() {
+            match attachment.kind {
+                FileKind::Picture | FileKind::HeicPicture => {
+                    let in_signature = attachment.content_id.as_ref().is_some_and(|id| words.signature.contains(id.as_str()));
+                    let hints = Hints { name: &attachment.name, inline: attachment.inline, in_signature };
+                    let (judgement, codes) = match attachment.kind {
+                        FileKind::HeicPicture => (crate::domain::facts::Judgement::NotChecked, Vec::new()),
+                        _ => match photos::look(&attachment.data, &hints) {
+                            Look::Real { judgement, codes } => (judgement, codes),
+                            Look::Decoration | Look::Unreadable => continue,
+                        },
+                    };
+                    facts.photos.push(Photo { index, name: attachment.name.clone(), judgement, codes });
+                }
+                FileKind::Video => facts.videos.push(attachment.name.clone()),
+                FileKind::Program => {
+                    facts.unsafe_attachment.get_or_insert_with(|| Evidence {
+                        letter: Some(letter.id.clone()),
+                        source: Source::Attachment { index },
+                        quote: attachment.name.clone(),
+                        rule: "attachment.program".to_owned(),
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn codes(&self, zones: &[Zone<'_>], letter: &Letter, catalogue: &Catalogue, facts: &mut Facts) {
+        facts.order_number = zones.iter().find_map(|z| self.order_numbers.find(z, catalogue));
+        facts.item_code = zones
+            .iter()
+            .find_map(|z| self.item_codes.find(z, catalogue))
+            .filter(|code| facts.order_number.as_ref().is_none_or(|o| o.value.as_str() != code.value.as_str()))
+            .or_else(|| self.item_codes.on_photos(&facts.photos, &letter.id, catalogue));
+        facts.sku = zones.iter().find_map(|z| self.skus.code(z));
+        if facts.sku.is_some() {
+            return;
+        }
+        let about_a_device = zones.iter().any(|z| z.hits.iter().any(|h| h.group == Group::Device));
+        let named = zones.iter().filter_map(|z| self.skus.named(z)).min_by_key(|n| (n.is_accessory, n.sku.is_none()));
+        if let Some(named) = named.filter(|n| !n.is_accessory || !about_a_device) {
+            facts.sku = named.sku;
+            facts.sku_candidates = named.candidates;
+        }
+    }
+
+    fn account(&self, zones: &[Zone<'_>], dates: &[&Dates], today: Date, facts: &mut Facts) {
+        let [text, subject, signature, passed_on] = zones else { return };
+        let mut account = problem::account(text, dates, today);
+        let in_subject = problem::account(subject, dates, today);
+        account.what = account.what.or(in_subject.what);
+        account.broken = account.broken.or(in_subject.broken);
+        facts.request = request::request(zones.get(..2).unwrap_or_default(), &account);
+        facts.unopened = request::unopened(std::slice::from_ref(text));
+        facts.received_on = [text, passed_on, signature].into_iter().find_map(|z| received_on(z, dates, today));
+        facts.problem_what = account.what;
+        facts.problem_when = account.when;
+        facts.problem_how = account.how;
+        facts.steps_taken = account.steps;
+        facts.void_signals = signals::void(text);
+        facts.safety = signals::safety(text).or_else(|| signals::safety(subject));
+        facts.not_available = proof::not_available(text);
+        facts.where_to_find = proof::where_to_find(text);
+    }
+}
+
+/// The letter's attachments and those of the mails it passes on.
+fn all_attachments(letter: &Letter) -> impl Iterator<Item = &crate::domain::letter::Attachment> {
+    letter.attachments.iter().chain(letter.forwarded.iter().flat_map(|f| f.attachments.iter()))
+}
+
+/// What the customer passes on: mails forwarded inline, and the subjects and texts of attached ones.
+fn forwarded_text(letter: &Letter, words: &Words) -> String {
+    let mut all = words.forwarded.join("\n\n");
+    for mail in &letter.forwarded {
+        all.push_str(&format!("\n\n{}\n", mail.subject));
+        for body in &mail.bodies {
+            if let crate::domain::letter::Body::Plain(text) = body {
+                all.push_str(text);
+            }
+        }
+    }
+    all
+}
+
+/// The day the customer got the item: the day that stands nearest to a word of receiving, and nearer to it than to a
+/// word of buying.
+fn received_on(zone: &Zone<'_>, dates: &[&Dates], today: Date) -> Option<Fact<Date>> {
+    zone.folded.sentences.iter().find_map(|sentence| {
+        let found = dates.iter().flat_map(|d| d.find(&zone.folded, *sentence, today));
+        found.into_iter().find_map(|day| {
+            let distance = |group| {
+                let far = |h: crate::pipeline::phrases::Hit| {
+                    if h.span.end <= day.span.start { day.span.start - h.span.end } else { h.span.start.saturating_sub(day.span.end) }
+                };
+                zone.within(*sentence, group).map(far).min().unwrap_or(usize::MAX)
+            };
+            let received = distance(Group::Received).min(distance(Group::LabelReceivedOn));
+            let other = [Group::Bought, Group::Symptom, Group::Broken].map(distance).into_iter().min().unwrap_or(usize::MAX);
+            let near = received <= 60 && received <= other;
+            near.then(|| zone.fact(day.date, day.span, &format!("received_on.{}", day.rule)))
+        })
+    })
+}

@@ -1,0 +1,98 @@
+//! What happened, when, how, and what was tried: the customer's account, sentence by sentence (policy clauses
+//! `process.1` and `process.2`).
+
+use jiff::civil::Date;
+
+use crate::domain::facts::Evidence;
+use crate::pipeline::extract::dates::Dates;
+use crate::pipeline::extract::zone::Zone;
+use crate::pipeline::fold::Span;
+use crate::pipeline::phrases::Group;
+
+/// The account of a zone.
+#[derive(Debug, Default)]
+pub struct Account {
+    pub what: Option<Evidence>,
+    pub when: Option<Evidence>,
+    pub how: Option<Evidence>,
+    pub steps: Option<Evidence>,
+    /// Says that something is broken, in whatever words.
+    pub broken: Option<Evidence>,
+}
+
+/// Reads the account of a zone. `dates` are those of the letter's languages, `today` the day it arrived.
+pub fn account(zone: &Zone<'_>, dates: &[&Dates], today: Date) -> Account {
+    let mut account = Account::default();
+    let mut told_before = false;
+    for sentence in &zone.folded.sentences {
+        let clauses = zone.folded.clauses(*sentence);
+        let symptom = clauses.iter().find_map(|c| symptom(zone, *sentence, *c));
+        let told = symptom.is_some();
+        fill(&mut account.what, symptom.map(|span| zone.evidence(wide(zone, *sentence, span), "problem.what")));
+        let broken = clauses.iter().filter(|c| !zone.has(**c, Group::Elsewhere)).find_map(|c| zone.within(*c, Group::Broken).next());
+        fill(&mut account.broken, broken.map(|h| zone.evidence(h.span, "problem.broken")));
+        let asks_before_buying = zone.has(*sentence, Group::BeforeBuying);
+        for clause in &clauses {
+            let logistics = zone.has(*clause, Group::Received) || zone.has(*clause, Group::Bought);
+            let tells = symptom_or_fault(zone, *clause);
+            let tries = zone.has(*clause, Group::Step) && !tells;
+            if asks_before_buying || tries || (logistics && !tells) || zone.has(*clause, Group::Elsewhere) {
+                continue;
+            }
+            fill(&mut account.when, moment(zone, *sentence, *clause, dates, today).map(|s| zone.evidence(s, "problem.when")));
+            // A circumstance belongs to a symptom told in this sentence or the one before.
+            if told || told_before || tells {
+                let how = zone.within(*clause, Group::How).next();
+                fill(&mut account.how, how.map(|_| zone.evidence(*clause, "problem.how")));
+            }
+        }
+        fill(&mut account.steps, steps(zone, *sentence).map(|span| zone.evidence(span, "steps_taken")));
+        told_before = told;
+    }
+    account
+}
+
+/// A symptom in the clause: named by itself, or a part together with a word that it fails.
+fn symptom(zone: &Zone<'_>, sentence: Span, clause: Span) -> Option<Span> {
+    if zone.has(clause, Group::Elsewhere) || zone.has(clause, Group::Hypothetical) && zone.folded.is_question(sentence) {
+        return None;
+    }
+    let tried = |span: Span| zone.within(sentence, Group::Step).any(|h| h.span.contains(span));
+    let named = zone.within(sentence, Group::Symptom).find(|h| clause.start <= h.span.start && h.span.start < clause.end && !tried(h.span));
+    let failing = || {
+        let fault = zone.within(clause, Group::Fault).find(|h| !tried(h.span))?;
+        zone.within(clause, Group::Part).find(|h| !tried(h.span)).map(|_| fault)
+    };
+    named.or_else(failing).map(|h| h.span)
+}
+
+fn symptom_or_fault(zone: &Zone<'_>, clause: Span) -> bool {
+    [Group::Symptom, Group::Fault, Group::Broken].iter().any(|g| zone.has(clause, *g))
+}
+
+fn moment(zone: &Zone<'_>, sentence: Span, clause: Span, dates: &[&Dates], today: Date) -> Option<Span> {
+    let word = zone.within(sentence, Group::When).find(|h| clause.start <= h.span.start && h.span.start < clause.end);
+    let day = || dates.iter().find_map(|d| d.find(&zone.folded, clause, today).into_iter().next());
+    word.map(|h| h.span).or_else(|| day().map(|f| f.span))
+}
+
+fn steps(zone: &Zone<'_>, sentence: Span) -> Option<Span> {
+    let tried = zone.within(sentence, Group::Step).find(|h| {
+        let clause = zone.clause_of(sentence, h.span);
+        !zone.has(clause, Group::Elsewhere)
+            && !(zone.folded.is_question(sentence) && zone.has(sentence, Group::Hypothetical))
+    });
+    tried.or_else(|| zone.within(sentence, Group::NothingTried).next()).map(|h| h.span)
+}
+
+/// The clause around a hit, for people to read.
+fn wide(zone: &Zone<'_>, sentence: Span, span: Span) -> Span {
+    let clause = zone.clause_of(sentence, span);
+    Span { start: clause.start + 1, end: clause.end.max(span.end) }
+}
+
+fn fill(known: &mut Option<Evidence>, found: Option<Evidence>) {
+    if known.is_none() {
+        *known = found;
+    }
+}

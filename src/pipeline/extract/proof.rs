@@ -1,0 +1,149 @@
+//! What the customer shows: links, the packaging on a picture; and what he says can't be shown or found (policy
+//! clauses `process.3`, `process.4`, `doa.evidence`).
+
+use regex::Regex;
+
+use crate::domain::facts::{Evidence, Fact, Photo, Source};
+use crate::domain::ids::LetterId;
+use crate::domain::warranty::Item;
+use crate::pipeline::extract::item_code::is_ean;
+use crate::pipeline::extract::zone::Zone;
+use crate::pipeline::fold::{Folded, Span};
+use crate::pipeline::lexicon::Lexicon;
+use crate::pipeline::phrases::Group;
+
+/// Where people put pictures, videos and folders to share. Hosts, not words of a language.
+const SHARES: &[&str] = &[
+    "drive.google.com", "photos.google.com", "photos.app.goo.gl", "docs.google.com", "dropbox.com", "db.tt",
+    "onedrive.live.com", "1drv.ms", "sharepoint.com", "icloud.com", "share.icloud.com", "wetransfer.com", "we.tl",
+    "youtube.com", "youtu.be", "vimeo.com", "mega.nz", "mega.io", "box.com", "imgur.com", "flickr.com", "flic.kr",
+    "pcloud.link", "pcloud.com", "mediafire.com", "smash.gg", "fromsmash.com", "swisstransfer.com", "transfernow.net",
+    "magentacloud.de", "ionos.com", "1und1.de", "gmx.net", "web.de", "nextcloud.com", "amazon.de/photos", "amazon.com/photos",
+    "ibb.co", "postimg.cc", "streamable.com", "gofile.io", "sendgb.com", "filemail.com", "terabox.com", "disk.yandex.com",
+    "tiktok.com", "instagram.com", "facebook.com/share", "fb.watch", "photos.fp.com", "img.gg", "jumpshare.com", "loom.com",
+];
+
+const MEDIA: &[&str] = &[".jpg", ".jpeg", ".png", ".heic", ".webp", ".gif", ".mp4", ".mov", ".avi", ".webm", ".mkv"];
+
+/// Finds links.
+#[derive(Debug)]
+pub struct Links {
+    url: Regex,
+}
+
+impl Links {
+    pub fn new() -> Result<Self, regex::Error> {
+        Ok(Self { url: Regex::new(r#"(?i)\b(?:https?://|www\.)[^\s<>"'|\])]+"#)? })
+    }
+
+    /// Links to a picture, a video or a shared folder, each once.
+    pub fn find(&self, text: &str) -> Vec<String> {
+        let mut links: Vec<String> = Vec::new();
+        for found in self.url.find_iter(text) {
+            let link = found.as_str().trim_end_matches(['.', ',', ';', '!', '?', ')']);
+            if is_share(link) && links.iter().all(|l| l != link) {
+                links.push(link.to_owned());
+            }
+        }
+        links
+    }
+}
+
+fn is_share(link: &str) -> bool {
+    let lower = link.to_lowercase();
+    let bare = lower.split_once("://").map_or(lower.as_str(), |(_, rest)| rest);
+    let host = bare.split(['/', '?', '#', ':']).next().unwrap_or_default();
+    let path = bare.split(['?', '#']).next().unwrap_or_default();
+    let deeper = bare.trim_end_matches('/').len() > host.len();
+    let shared = SHARES.iter().any(|s| match s.split_once('/') {
+        Some((site, folder)) => is_host(host, site) && path.contains(folder),
+        None => is_host(host, s),
+    });
+    deeper && (shared || MEDIA.iter().any(|m| path.ends_with(m)))
+}
+
+fn is_host(host: &str, site: &str) -> bool {
+    host == site || host.strip_suffix(site).is_some_and(|sub| sub.ends_with('.'))
+}
+
+/// Whether a usable picture or a video is said to show the packaging, or a barcode was read from a usable picture.
+pub fn packaging(
+    zones: &[Zone<'_>],
+    photos: &[Photo],
+    videos: &[String],
+    links: usize,
+    letter: &LetterId,
+    lexicons: &[&Lexicon],
+) -> Option<Evidence> {
+    let usable: Vec<&Photo> = photos.iter().filter(|p| p.judgement.is_usable()).collect();
+    let by_file = |index, quote: &str, rule: &str| {
+        let source = Source::Attachment { index };
+        Some(Evidence { letter: Some(letter.clone()), source, quote: quote.to_owned(), rule: rule.to_owned() })
+    };
+    if let Some(photo) = usable.iter().find(|p| p.codes.iter().any(|c| is_ean(c))) {
+        return by_file(photo.index, &photo.name, "packaging.barcode");
+    }
+    let named = usable.iter().map(|p| (p.index, &p.name)).chain(videos.iter().map(|name| (0, name)));
+    if let Some((index, name)) = named.into_iter().find(|(_, name)| names_packaging(name, lexicons)) {
+        return by_file(index, name, "packaging.file_name");
+    }
+    if usable.is_empty() && videos.is_empty() && links == 0 {
+        return None;
+    }
+    zones.iter().find_map(|zone| {
+        zone.folded.sentences.iter().find_map(|sentence| {
+            let shown = zone.within(*sentence, Group::PackagingWord).find(|h| {
+                let clause = zone.clause_of(*sentence, h.span);
+                let label = zone.within(*sentence, Group::LabelItemCode).any(|l| l.span.start <= h.span.end && h.span.start <= l.span.end && l.span != h.span);
+                !label && !zone.has(clause, Group::Negation) && !zone.has(clause, Group::Gone)
+            })?;
+            let pictured = zone.has(*sentence, Group::PhotoWord) || zone.has(*sentence, Group::Attached);
+            let code = zone.has_code(*sentence);
+            (pictured && !code).then(|| zone.evidence(shown.span, "packaging.said"))
+        })
+    })
+}
+
+fn names_packaging(name: &str, lexicons: &[&Lexicon]) -> bool {
+    let spaced = name.replace(['_', '-', '.'], " ");
+    let folded = Folded::new(&spaced, &[]);
+    lexicons.iter().filter_map(|l| l.search()).any(|p| p.find(&folded).iter().any(|h| h.group == Group::PackagingWord))
+}
+
+/// What the customer says can't be given.
+pub fn not_available(zone: &Zone<'_>) -> Vec<Fact<Item>> {
+    let mut found: Vec<Fact<Item>> = Vec::new();
+    for sentence in zone.folded.sentences.iter().filter(|s| !zone.folded.is_question(**s) && !zone.has_code(**s)) {
+        let Some(gone) = zone.within(*sentence, Group::Gone).next() else { continue };
+        for item in named_items(zone, *sentence) {
+            if found.iter().all(|f| f.value != item) {
+                found.push(zone.fact(item, gone.span, "not_available.said"));
+            }
+        }
+    }
+    found
+}
+
+/// What the customer asks us where to find.
+pub fn where_to_find(zone: &Zone<'_>) -> Vec<Item> {
+    let asking = zone.folded.sentences.iter().filter(|s| zone.has(**s, Group::WhereToFind));
+    let mut items: Vec<Item> = asking
+        .flat_map(|s| named_items(zone, *s))
+        .filter(|i| matches!(i, Item::OrderNumber | Item::Sku | Item::ItemCode))
+        .collect();
+    items.sort_unstable();
+    items.dedup();
+    items
+}
+
+/// The items a sentence speaks of. Without the packaging there is neither its code nor its picture.
+fn named_items(zone: &Zone<'_>, sentence: Span) -> Vec<Item> {
+    const WORDS: [(Group, &[Item]); 5] = [
+        (Group::PackagingWord, &[Item::ItemCode, Item::PackagingPhoto]),
+        (Group::LabelItemCode, &[Item::ItemCode]),
+        (Group::LabelSku, &[Item::Sku]),
+        (Group::LabelOrderNumber, &[Item::OrderNumber]),
+        (Group::PhotoWord, &[Item::Photo]),
+    ];
+    WORDS.iter().filter(|(group, _)| zone.has(sentence, *group)).flat_map(|(_, items)| items.iter().copied()).collect()
+}

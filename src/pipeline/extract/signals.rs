@@ -1,0 +1,60 @@
+//! What must not be overlooked: grounds on which the warranty may be void, and reports of danger. Denied, hypothetical
+//! and other people's doings don't count; in doubt they do, for the price of a doubt is a look by a person.
+
+use crate::domain::facts::{Evidence, Fact, VoidSignal};
+use crate::pipeline::extract::zone::Zone;
+use crate::pipeline::fold::Span;
+use crate::pipeline::phrases::{Group, Hit};
+
+/// The void signals of a zone; policy clauses `void.*`, `wear`.
+pub fn void(zone: &Zone<'_>) -> Vec<Fact<VoidSignal>> {
+    const SIGNALS: [(Group, VoidSignal, &str); 5] = [
+        (Group::Flashed, VoidSignal::Flashed, "void.flash"),
+        (Group::Opened, VoidSignal::Opened, "void.open"),
+        (Group::Modified, VoidSignal::Modified, "void.modify"),
+        (Group::Misuse, VoidSignal::Misuse, "void.unintended"),
+        (Group::ContinuedUse, VoidSignal::ContinuedUse, "void.continued"),
+    ];
+    SIGNALS
+        .into_iter()
+        .filter_map(|(group, signal, rule)| {
+            let (sentence, _) = happened(zone, group)?;
+            Some(zone.fact(signal, sentence, rule))
+        })
+        .collect()
+}
+
+/// A report of heat, smoke, fire, a swollen battery, a burn or an injury.
+pub fn safety(zone: &Zone<'_>) -> Option<Evidence> {
+    happened(zone, Group::Safety).map(|(sentence, _)| zone.evidence(sentence, "safety"))
+}
+
+/// The first hit of a group that is told as a fact.
+fn happened(zone: &Zone<'_>, group: Group) -> Option<(Span, Hit)> {
+    zone.folded.sentences.iter().find_map(|sentence| {
+        let hit = zone.within(*sentence, group).find(|h| {
+            let clause = zone.clause_of(*sentence, h.span);
+            let harmless = zone.hits.iter().any(|o| o.group == Group::Harmless && o.span.start < h.span.end && h.span.start < o.span.end);
+            !harmless
+                && !zone.has(clause, Group::Elsewhere)
+                && !is_denied(zone, *sentence, clause)
+                && !is_hypothetical(zone, *sentence, clause)
+        })?;
+        Some((Span { start: sentence.start + 1, end: sentence.end }, hit))
+    })
+}
+
+/// Whether the clause is negated, or goes on a list that a negated clause began ("never dropped it, opened it, …").
+fn is_denied(zone: &Zone<'_>, sentence: Span, clause: Span) -> bool {
+    if zone.has(clause, Group::Negation) {
+        return true;
+    }
+    let clauses = zone.folded.clauses(sentence);
+    let before = clauses.iter().take_while(|c| c.start < clause.start).last();
+    let own_subject = zone.within(clause, Group::Subject).next().is_some_and(|h| h.span.start <= clause.start + 6);
+    before.is_some_and(|b| !own_subject && zone.has(*b, Group::Negation) && is_denied(zone, sentence, *b))
+}
+
+fn is_hypothetical(zone: &Zone<'_>, sentence: Span, clause: Span) -> bool {
+    zone.has(clause, Group::Hypothetical) || (zone.folded.is_question(sentence) && zone.has(sentence, Group::Hypothetical))
+}

@@ -1,0 +1,209 @@
+//! Which product: by its code, by its name or alias (the longest that fits), with a colour word of any language
+//! choosing the variant. A name that fits several variants names none of them; it lists them.
+
+use std::collections::BTreeMap;
+
+use aho_corasick::{AhoCorasick, BuildError, MatchKind};
+
+use crate::domain::catalogue::Catalogue;
+use crate::domain::facts::Fact;
+use crate::domain::ids::Sku;
+use crate::pipeline::extract::zone::Zone;
+use crate::pipeline::fold::{self, Span};
+use crate::pipeline::lexicon::Lexicons;
+use crate::pipeline::phrases::Group;
+
+/// The names and codes of the catalogue, compiled.
+#[derive(Debug)]
+pub struct Skus {
+    codes: AhoCorasick,
+    code_of: Vec<Sku>,
+    models: AhoCorasick,
+    model_of: Vec<Model>,
+    /// Folded colour word to the colour's name.
+    colours: BTreeMap<String, String>,
+    colour_labels: Vec<String>,
+    colour_fillers: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Model {
+    words: String,
+    /// The products of that name and the colours their names state.
+    variants: Vec<(Sku, Option<String>)>,
+}
+
+/// What a zone says of the product.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    pub sku: Option<Fact<Sku>>,
+    pub candidates: Vec<Fact<Sku>>,
+    /// The name is made of words for accessories only ("charging cable").
+    pub is_accessory: bool,
+}
+
+impl Skus {
+    pub fn new(catalogue: &Catalogue, lexicons: &Lexicons) -> Result<Self, BuildError> {
+        let mut colours = BTreeMap::new();
+        let mut colour_labels = Vec::new();
+        let mut colour_fillers = Vec::new();
+        for lexicon in &lexicons.all {
+            for (name, words) in &lexicon.colours {
+                colours.extend(words.iter().map(|w| (fold::phrase(w), name.clone())));
+            }
+            colour_labels.extend(lexicon.colour_labels.iter().map(|w| fold::phrase(w)));
+            colour_fillers.extend(lexicon.colour_fillers.iter().map(|w| fold::phrase(w)));
+        }
+        let code_of: Vec<Sku> = catalogue.products.iter().map(|p| p.sku.clone()).collect();
+        let codes = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(code_of.iter().map(|sku| squeeze(sku.as_str()).0))?;
+        let model_of = models(catalogue, &colours);
+        let models = AhoCorasick::new(model_of.iter().map(|m| format!(" {} ", m.words)))?;
+        Ok(Self { codes, code_of, models, model_of, colours, colour_labels, colour_fillers })
+    }
+
+    /// The first SKU written out in a zone.
+    pub fn code(&self, zone: &Zone<'_>) -> Option<Fact<Sku>> {
+        let (squeezed, origin) = squeeze(zone.text);
+        let alone = |at: Option<usize>| at.is_none_or(|at| !zone.text.get(at..).is_some_and(starts_alphanumeric));
+        self.codes.find_iter(&squeezed).find_map(|found| {
+            let sku = self.code_of.get(found.pattern().as_usize())?;
+            let start = *origin.get(found.start())?;
+            let end = *origin.get(found.end().checked_sub(1)?)? + 1;
+            let before = zone.text.get(..start)?.char_indices().next_back().map(|(at, _)| at);
+            let whole = alone(before) && alone(Some(end));
+            let near = end - start <= sku.as_str().len() + 6;
+            (whole && near).then(|| Fact {
+                value: sku.clone(),
+                evidence: zone.evidence_at(Span { start, end }, "sku.code"),
+            })
+        })
+    }
+
+    /// The product a zone names, if any.
+    pub fn named(&self, zone: &Zone<'_>) -> Option<Named> {
+        // A hyphen inside a name is a blank; the lengths stay the same.
+        let text = zone.folded.text.replace('-', " ");
+        let mut found: Vec<(Span, &Model)> = self
+            .models
+            .find_overlapping_iter(&text)
+            .filter_map(|m| {
+                let model = self.model_of.get(m.pattern().as_usize())?;
+                Some((Span { start: m.start() + 1, end: m.end() - 1 }, model))
+            })
+            .collect();
+        found.sort_by_key(|(span, _)| (span.start, std::cmp::Reverse(span.end)));
+        let mut end = 0;
+        found.retain(|(span, _)| {
+            let longest = span.start >= end;
+            end = end.max(span.end);
+            longest
+        });
+        let (span, model) = found.into_iter().min_by_key(|(span, model)| {
+            let sentence = zone.sentence_at(span.start);
+            let clause = sentence.map(|s| zone.clause_of(s, *span));
+            let elsewhere = clause.is_some_and(|c| zone.has(c, Group::Elsewhere));
+            let labelled = zone.label_of(*span) == Some(Group::LabelProduct);
+            (is_accessory(zone, *span), elsewhere, !labelled, model.variants.len() > 1, span.start)
+        })?;
+        let colour = self.colour_beside(zone, &text, span);
+        let fitting: Vec<&Sku> = model
+            .variants
+            .iter()
+            .filter(|(_, own)| own.is_none() || colour.is_none() || *own == colour)
+            .map(|(sku, _)| sku)
+            .collect();
+        let mut named = Named { is_accessory: is_accessory(zone, span), ..Named::default() };
+        match fitting.as_slice() {
+            [sku] => named.sku = Some(zone.fact((*sku).clone(), span, "sku.name")),
+            [] => named.candidates = model.variants.iter().map(|(s, _)| zone.fact(s.clone(), span, "sku.name")).collect(),
+            several => named.candidates = several.iter().map(|s| zone.fact((*s).clone(), span, "sku.name")).collect(),
+        }
+        Some(named)
+    }
+
+    /// The colour that belongs to the name at `span`: right behind it, right before it, or behind a colour label.
+    fn colour_beside(&self, zone: &Zone<'_>, text: &str, span: Span) -> Option<String> {
+        let colour_at = |word: &str, at: usize| {
+            let place = Span { start: at, end: at + word.len() };
+            let is_symptom = zone.hits.iter().any(|h| {
+                matches!(h.group, Group::Symptom | Group::Part) && h.span.contains(place) && h.span != place
+            });
+            self.colours.get(word).filter(|_| !is_symptom).cloned()
+        };
+        let behind = words_from(text, span.end).take(4).scan(true, |go_on, (at, word)| {
+            let go = *go_on;
+            *go_on = word == "," || self.colour_fillers.iter().any(|f| f == word);
+            go.then_some((at, word))
+        });
+        let before: Vec<(usize, &str)> = words_before(text, span.start).take(2).collect();
+        let labelled = || {
+            self.colours.iter().find_map(|(word, name)| {
+                let at = self.colour_labels.iter().find_map(|l| text.find(&format!(" {l} , {word} ")));
+                at.map(|_| name.clone())
+            })
+        };
+        behind
+            .into_iter()
+            .find_map(|(at, word)| colour_at(word, at))
+            .or_else(|| before.into_iter().find_map(|(at, word)| colour_at(word, at)))
+            .or_else(labelled)
+    }
+}
+
+fn models(catalogue: &Catalogue, colours: &BTreeMap<String, String>) -> Vec<Model> {
+    let mut by_words: BTreeMap<String, Vec<(Sku, Option<String>)>> = BTreeMap::new();
+    for product in &catalogue.products {
+        let names: Vec<String> =
+            std::iter::once(&product.name).chain(&product.aliases).map(|n| fold::phrase(n).replace('-', " ")).collect();
+        let own = names.iter().flat_map(|n| n.split(' ')).find_map(|w| colours.get(w)).cloned();
+        for name in names {
+            let words: Vec<&str> = name.split(' ').filter(|w| !w.is_empty() && !colours.contains_key(*w)).collect();
+            let variants = by_words.entry(words.join(" ")).or_default();
+            if !words.is_empty() && variants.iter().all(|(sku, _)| *sku != product.sku) {
+                variants.push((product.sku.clone(), own.clone()));
+            }
+        }
+    }
+    by_words.into_iter().filter(|(w, _)| !w.is_empty()).map(|(words, variants)| Model { words, variants }).collect()
+}
+
+fn is_accessory(zone: &Zone<'_>, span: Span) -> bool {
+    words_from(&zone.folded.text, span.start.saturating_sub(1)).take_while(|(at, _)| *at < span.end).all(|(at, word)| {
+        let place = Span { start: at, end: at + word.len() };
+        zone.hits.iter().any(|h| h.group == Group::Accessory && h.span.contains(place))
+    })
+}
+
+fn words_from(text: &str, at: usize) -> impl Iterator<Item = (usize, &str)> {
+    let rest = text.get(at..).unwrap_or_default();
+    rest.split(' ').scan(at, |start, word| {
+        let here = *start;
+        *start += word.len() + 1;
+        Some((here, word))
+    })
+    .filter(|(_, word)| !word.is_empty())
+}
+
+fn words_before(text: &str, at: usize) -> impl Iterator<Item = (usize, &str)> {
+    let before = text.get(..at).unwrap_or_default();
+    before.rsplit(' ').scan(at, |end, word| {
+        let start = *end - word.len().min(*end);
+        *end = start.saturating_sub(1);
+        Some((start, word))
+    })
+    .filter(|(_, word)| !word.is_empty())
+}
+
+/// The letters and digits of a text, lower case, and where each stood.
+fn squeeze(text: &str) -> (String, Vec<usize>) {
+    text.char_indices()
+        .filter(|(_, c)| c.is_ascii_alphanumeric())
+        .map(|(at, c)| (c.to_ascii_lowercase(), at))
+        .unzip()
+}
+
+fn starts_alphanumeric(text: &str) -> bool {
+    text.chars().next().is_some_and(char::is_alphanumeric)
+}

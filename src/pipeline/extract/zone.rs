@@ -1,0 +1,127 @@
+//! The places a letter is read in: the words written now, the subject, the signature, what was forwarded.
+
+use crate::domain::facts::{Evidence, Fact, Source};
+use crate::domain::ids::LetterId;
+use crate::pipeline::fold::{Folded, Span};
+use crate::pipeline::lexicon::Lexicon;
+use crate::pipeline::phrases::{Group, Hit};
+
+/// A text of the letter, folded and searched.
+#[derive(Debug)]
+pub struct Zone<'a> {
+    pub letter: &'a LetterId,
+    pub text: &'a str,
+    pub folded: Folded,
+    /// The hits of the letter's language, and the labels of every language.
+    pub hits: Vec<Hit>,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Text,
+    Subject,
+    Signature,
+    Forwarded,
+}
+
+impl<'a> Zone<'a> {
+    /// Folds and searches `text` with the lexicons of the letter.
+    pub fn new(letter: &'a LetterId, kind: Kind, text: &'a str, lexicons: &[&Lexicon]) -> Self {
+        let abbreviations: Vec<String> = lexicons.iter().flat_map(|l| l.writing.abbreviations.iter().cloned()).collect();
+        let folded = Folded::new(text, &abbreviations);
+        let mut hits: Vec<Hit> =
+            lexicons.iter().filter_map(|l| l.search()).flat_map(|phrases| phrases.find(&folded)).collect();
+        hits.sort_by_key(|h| (h.span.start, h.span.end, h.group));
+        hits.dedup();
+        Self { letter, text, folded, hits, kind }
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The hits of a group inside `span`.
+    pub fn within(&self, span: Span, group: Group) -> impl Iterator<Item = Hit> {
+        self.hits.iter().copied().filter(move |h| h.group == group && span.contains(h.span))
+    }
+
+    /// Whether a group has a hit inside `span`.
+    pub fn has(&self, span: Span, group: Group) -> bool {
+        self.within(span, group).next().is_some()
+    }
+
+    /// The sentence that holds the folded place `at`.
+    pub fn sentence_at(&self, at: usize) -> Option<Span> {
+        self.folded.sentences.iter().copied().find(|s| s.start <= at && at < s.end)
+    }
+
+    /// Whether a sentence holds a code: a word with four digits or more.
+    pub fn has_code(&self, sentence: Span) -> bool {
+        self.folded.slice(sentence).split(' ').any(|w| w.bytes().filter(u8::is_ascii_digit).count() >= 4)
+    }
+
+    /// The clause of `sentence` that holds `span`.
+    pub fn clause_of(&self, sentence: Span, span: Span) -> Span {
+        self.folded.clauses(sentence).into_iter().find(|c| c.start <= span.start && span.start < c.end).unwrap_or(sentence)
+    }
+
+    /// Evidence for what stands at the folded `span`.
+    pub fn evidence(&self, span: Span, rule: &str) -> Evidence {
+        self.evidence_at(self.folded.original(span), rule)
+    }
+
+    /// Evidence for what stands at `span` of the original text.
+    pub fn evidence_at(&self, span: Span, rule: &str) -> Evidence {
+        let quote = self.text.get(span.start..span.end).unwrap_or_default();
+        let source = match self.kind {
+            Kind::Text => Source::Text { start: span.start, end: span.end },
+            Kind::Subject => Source::Subject,
+            Kind::Signature => Source::Signature,
+            Kind::Forwarded => Source::Forwarded,
+        };
+        Evidence { letter: Some(self.letter.clone()), source, quote: readable(quote), rule: rule.to_owned() }
+    }
+
+    /// A fact read at the folded `span`.
+    pub fn fact<T>(&self, value: T, span: Span, rule: &str) -> Fact<T> {
+        Fact { value, evidence: self.evidence(span, rule) }
+    }
+
+    /// The label that a code at the folded `place` belongs to: the nearest one before it in its sentence, else the one
+    /// right behind it.
+    pub fn label_of(&self, place: Span) -> Option<Group> {
+        const BEFORE: usize = 48;
+        const BEHIND: usize = 24;
+        let sentence = self.sentence_at(place.start)?;
+        let labels = || self.hits.iter().filter(|h| is_label(h.group) && sentence.contains(h.span));
+        let before = labels()
+            .filter(|h| h.span.end <= place.start && place.start - h.span.end <= BEFORE)
+            .max_by_key(|h| (h.span.end, h.span.end - h.span.start));
+        let behind = labels()
+            .filter(|h| h.span.start >= place.end && h.span.start - place.end <= BEHIND)
+            .min_by_key(|h| (h.span.start, std::cmp::Reverse(h.span.end)));
+        before.or(behind).map(|h| h.group)
+    }
+
+    /// The folded place of `span` of the original.
+    pub fn folded_place(&self, span: Span) -> Span {
+        let start = self.folded.folded_at(span.start);
+        let end = self.folded.folded_at(span.end).max(start + 1);
+        Span { start, end }
+    }
+}
+
+fn is_label(group: Group) -> bool {
+    matches!(
+        group,
+        Group::LabelOrderNumber | Group::LabelSku | Group::LabelItemCode | Group::LabelProduct | Group::LabelOther
+    )
+}
+
+/// Cuts a quote to a length that fits beside a fact, on one line.
+pub fn readable(quote: &str) -> String {
+    const LENGTH: usize = 160;
+    let line = quote.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= LENGTH { line } else { line.chars().take(LENGTH - 1).chain(['…']).collect() }
+}
