@@ -3,3 +3,4 @@
 pub mod lexicon;
 pub mod parse;
 pub mod screen;
+pub mod strip;
