@@ -119,10 +119,16 @@ pub struct MailWords {
     pub footers: Vec<String>,
     /// Closing lines that begin a signature: `Kind regards`.
     pub signoffs: Vec<String>,
-    /// Subject beginnings of automatic replies: `Out of office`.
+    /// Subject beginnings of automatic replies: `Out of office`; after `* ` a phrase that may stand anywhere.
     pub auto_reply: Vec<String>,
     /// Subject beginnings and sender names of delivery reports: `Undelivered Mail`.
     pub bounce: Vec<String>,
+    /// Local parts of addresses that nobody reads, without dots and hyphens: `noreply`.
+    #[serde(default)]
+    pub no_reply: Vec<String>,
+    /// Beginnings of what companies and scanners put below every mail: `This e-mail is confidential`.
+    #[serde(default)]
+    pub disclaimers: Vec<String>,
 }
 
 /// All lexicons, by language code.

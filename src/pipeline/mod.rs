@@ -5,3 +5,6 @@ pub mod fold;
 pub mod phrases;
 
 pub mod lexicon;
+pub mod parse;
+pub mod screen;
+pub mod strip;

@@ -1,0 +1,299 @@
+//! Step 2: does a person wait for an answer, and which one? Everything that is not a customer's letter never gets an
+//! automatic reply, so each rule errs on the side of silence, except where customers' own mail looks alike.
+
+use super::lexicon::Lexicons;
+use crate::domain::decision::Class;
+use crate::domain::ids::Address;
+use crate::domain::letter::{Attachment, FileKind, Letter, Person};
+
+/// What we know of ourselves and of the servers before us.
+#[derive(Debug, Clone, Default)]
+pub struct Desk {
+    /// Ours: the sender of our replies, the user of the mailbox.
+    pub addresses: Vec<Address>,
+    /// The authserv-ids (RFC 8601 section 2.5) whose verdicts count.
+    pub trusted_authserv: Vec<String>,
+    /// Web forms: the customer is in `Reply-To`.
+    pub form_senders: Vec<Address>,
+}
+
+/// Whose mail it is, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Screening {
+    pub class: Class,
+    /// The header or rule that decided, for staff and log.
+    pub why: String,
+    /// Whom to answer; `None` if the letter names no usable address or is no customer's.
+    pub customer: Option<Person>,
+}
+
+/// Our own mark in every reply: a letter that has it is our own mail come back.
+pub const LOOP_HEADER: &str = "x-aftersalesd-loop";
+
+/// The screen of one desk, its word lists made ready.
+#[derive(Debug)]
+pub struct Screen {
+    desk: Desk,
+    auto_reply: Vec<String>,
+    bounce: Vec<String>,
+    no_reply: Vec<String>,
+}
+
+type Verdict = Option<(Class, String)>;
+
+impl Screen {
+    pub fn new(desk: Desk, lexicons: &Lexicons) -> Self {
+        let words = |pick: fn(&super::lexicon::MailWords) -> &Vec<String>| -> Vec<String> {
+            lexicons.all.iter().flat_map(|l| pick(&l.mail)).map(|w| w.to_lowercase()).collect()
+        };
+        Self {
+            desk,
+            auto_reply: words(|m| &m.auto_reply),
+            bounce: words(|m| &m.bounce),
+            no_reply: words(|m| &m.no_reply),
+        }
+    }
+
+    /// Tells a customer's letter from all other mail.
+    pub fn classify(&self, letter: &Letter) -> Screening {
+        let from_form = letter.from.as_ref().is_some_and(|p| self.desk.form_senders.contains(&p.address));
+        let verdict = self.spam(letter).or_else(|| self.own(letter)).or_else(|| {
+            if from_form {
+                return self.form(letter);
+            }
+            report(letter)
+                .or_else(|| self.auto_reply(letter))
+                .or_else(|| self.bounce(letter))
+                .or_else(|| self.list(letter))
+                .or_else(|| self.machine(letter))
+        });
+        match verdict {
+            Some((class, why)) => Screening { class, why, customer: None },
+            None if from_form => {
+                Screening { class: Class::Customer, why: "form sender".to_owned(), customer: letter.reply_to.clone() }
+            }
+            None => Screening {
+                class: Class::Customer,
+                why: "no sign of a machine".to_owned(),
+                customer: letter.from.clone(),
+            },
+        }
+    }
+
+    /// What the trusted server before us says. Without one anybody can have written these headers.
+    fn spam(&self, letter: &Letter) -> Verdict {
+        let trusted = &self.desk.trusted_authserv;
+        if trusted.is_empty() {
+            return None;
+        }
+        // Only the topmost is the last server's; whatever a forger wrote stands below it.
+        if let Some(results) = letter.header("authentication-results") {
+            let (server, methods) = results.split_once(';').unwrap_or((results, ""));
+            let server = server.split_whitespace().next().unwrap_or_default();
+            let failed = methods.split(';').any(|m| {
+                let m = m.trim_start().to_lowercase();
+                m.strip_prefix("dmarc").is_some_and(|m| {
+                    let verdict = m.trim_start().trim_start_matches('=').trim_start();
+                    verdict.split(|c: char| !c.is_alphanumeric()).next() == Some("fail")
+                })
+            });
+            if failed && trusted.iter().any(|t| t.eq_ignore_ascii_case(server)) {
+                return Some((Class::Spam, "Authentication-Results: dmarc=fail".to_owned()));
+            }
+        }
+        let yes = |name| letter.header(name).is_some_and(|v| v.to_lowercase().starts_with("yes"));
+        ["x-spam-flag", "x-spam-status", "x-spam"].into_iter().find(|n| yes(n)).map(|n| (Class::Spam, n.to_owned()))
+    }
+
+    fn own(&self, letter: &Letter) -> Verdict {
+        if letter.header(LOOP_HEADER).is_some() {
+            return Some((Class::Own, LOOP_HEADER.to_owned()));
+        }
+        let from = letter.from.as_ref()?;
+        let form = self.desk.form_senders.contains(&from.address);
+        (!form && self.desk.addresses.contains(&from.address)).then(|| (Class::Own, "From is ours".to_owned()))
+    }
+
+    /// A form's mail without a customer is the form's own notice; one that names us would be answered to ourselves.
+    fn form(&self, letter: &Letter) -> Verdict {
+        let customer = letter.reply_to.as_ref().map(|p| &p.address);
+        match customer {
+            None => Some((Class::Bulk, "form sender without Reply-To".to_owned())),
+            Some(a) if self.desk.addresses.contains(a) || self.desk.form_senders.contains(a) => {
+                Some((Class::Own, "Reply-To is ours".to_owned()))
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn auto_reply(&self, letter: &Letter) -> Verdict {
+        if is(letter, "auto-submitted", &["auto-replied"]) && !self.from_daemon(letter) {
+            return Some((Class::AutoReply, "Auto-Submitted: auto-replied".to_owned()));
+        }
+        for name in
+            ["x-autoreply", "x-autorespond", "x-auto-reply", "x-autoresponder", "x-autoreply-from", "x-mail-autoreply"]
+        {
+            if letter.header(name).is_some_and(|v| !v.eq_ignore_ascii_case("no") && !v.eq_ignore_ascii_case("false")) {
+                return Some((Class::AutoReply, name.to_owned()));
+            }
+        }
+        for name in ["precedence", "x-precedence"] {
+            if is(letter, name, &["auto_reply", "auto-reply", "autoreply"]) {
+                return Some((Class::AutoReply, format!("{name}: auto_reply")));
+            }
+        }
+        // Answers to invitations (RFC 5546 section 3.2.3); an invitation itself a person may have sent.
+        let answer = |a: &Attachment| a.kind == FileKind::Calendar && a.data.windows(12).any(|w| w == b"METHOD:REPLY");
+        let meeting = letter.attachments.iter().any(answer)
+            || is(letter, "content-class", &["urn:content-classes:calendarmessage"])
+            || letter.header("content-type").is_some_and(|v| v.to_lowercase().starts_with("text/calendar"));
+        if meeting {
+            return Some((Class::AutoReply, "calendar message".to_owned()));
+        }
+        let words = begins(&letter.subject, &self.auto_reply)?;
+        Some((Class::AutoReply, format!("subject: {words}")))
+    }
+
+    fn from_daemon(&self, letter: &Letter) -> bool {
+        let senders = letter.headers.iter().filter(|h| matches!(h.name.as_str(), "from" | "return-path" | "sender"));
+        senders.map(|h| h.value.to_lowercase()).any(|v| {
+            v.contains("mailer-daemon")
+                || v.contains("mailerdaemon")
+                || v.split(['<', ' ', '"']).any(|t| t.starts_with("postmaster@"))
+        }) || letter.from.as_ref().and_then(|p| p.name.as_deref()).is_some_and(|n| begins(n, &self.bounce).is_some())
+    }
+
+    fn bounce(&self, letter: &Letter) -> Verdict {
+        let bounce = |why: &str| Some((Class::Bounce, why.to_owned()));
+        if letter.header("x-failed-recipients").is_some() {
+            return bounce("X-Failed-Recipients");
+        }
+        if self.from_daemon(letter) {
+            return bounce("sent by a mail server");
+        }
+        if letter.header("return-path").is_some_and(|v| matches!(v.trim(), "<>" | "")) {
+            return bounce("null Return-Path");
+        }
+        let words = begins(&letter.subject, &self.bounce)?;
+        bounce(&format!("subject: {words}"))
+    }
+
+    /// List mail, unless the list is our own address: many shops read their mailbox through a group.
+    fn list(&self, letter: &Letter) -> Verdict {
+        const FIELDS: [&str; 12] = [
+            "list-id",
+            "list-post",
+            "list-unsubscribe",
+            "list-help",
+            "list-subscribe",
+            "mailing-list",
+            "x-mailing-list",
+            "x-mailman-version",
+            "x-beenthere",
+            "x-list",
+            "x-mlserver",
+            "x-campaign-id",
+        ];
+        let ours = |value: &str| {
+            let value = value.to_lowercase();
+            self.desk
+                .addresses
+                .iter()
+                .any(|a| value.contains(a.as_str()) || value.contains(&a.as_str().replace('@', ".")))
+        };
+        let of_ours = ["list-id", "list-post", "x-beenthere", "mailing-list"]
+            .iter()
+            .any(|name| letter.header(name).is_some_and(ours));
+        if of_ours {
+            return None;
+        }
+        if let Some(name) = FIELDS.into_iter().find(|name| letter.header(name).is_some_and(|v| !v.is_empty())) {
+            return Some((Class::Bulk, name.to_owned()));
+        }
+        for name in ["precedence", "x-precedence"] {
+            if is(letter, name, &["bulk", "list", "junk"]) {
+                return Some((Class::Bulk, format!("{name}: {}", letter.header(name).unwrap_or_default())));
+            }
+        }
+        // Amazon's service puts it on every mail it carries, people's too.
+        if letter.header("feedback-id").is_some_and(|v| !v.to_lowercase().ends_with("amazonses")) {
+            return Some((Class::Bulk, "feedback-id".to_owned()));
+        }
+        let listed = |local: &str| {
+            local.starts_with("owner-")
+                || local.ends_with("-bounces")
+                || local.ends_with("-owner")
+                || local.contains("-bounces+")
+        };
+        ["sender", "return-path", "from"].into_iter().find_map(|name| {
+            let value = letter.header(name)?.to_lowercase();
+            let local = value.split('@').next()?.rsplit(['<', ' ', '"']).next()?.to_owned();
+            listed(&local).then(|| (Class::Bulk, format!("{name} of a list")))
+        })
+    }
+
+    /// Mail that a program wrote and nobody wants an answer to.
+    fn machine(&self, letter: &Letter) -> Verdict {
+        // "no" is said by people's programs (RFC 3834 section 5); parameters and comments may follow the keyword.
+        if let Some(value) = letter.header("auto-submitted") {
+            let keyword = value.split([';', '(', ' ']).next().unwrap_or_default();
+            if !keyword.is_empty() && !keyword.eq_ignore_ascii_case("no") {
+                return Some((Class::Bulk, format!("Auto-Submitted: {keyword}")));
+            }
+        }
+        let has = |name| letter.header(name).is_some();
+        if has("tls-report-domain")
+            || (letter.subject.starts_with("Report Domain:") && letter.subject.contains("Submitter:"))
+        {
+            return Some((Class::Bulk, "a report about mail".to_owned()));
+        }
+        let addresses = [letter.from.as_ref(), letter.reply_to.as_ref()];
+        let deaf = |p: &Person| {
+            let local: String = p.address.local_part().chars().filter(|c| c.is_alphanumeric()).collect();
+            self.no_reply.iter().any(|w| local.contains(w.as_str()))
+        };
+        // An address in Reply-To that is read makes up for a sender that is not.
+        let target = addresses.into_iter().flatten().last()?;
+        let from = letter.from.as_ref()?;
+        (deaf(from) || deaf(target)).then(|| (Class::Bulk, format!("no-reply sender {}", from.address.masked())))
+    }
+}
+
+/// Reports of mail systems (RFC 6522).
+fn report(letter: &Letter) -> Verdict {
+    let kind = letter.header("content-type").unwrap_or_default().to_lowercase();
+    let part = |kind: &str| letter.attachments.iter().any(|a| a.declared == kind);
+    let report = kind.starts_with("multipart/report");
+    if report && kind.contains("disposition-notification") || part("message/disposition-notification") {
+        return Some((Class::AutoReply, "a read receipt".to_owned()));
+    }
+    if report && kind.contains("feedback-report")
+        || part("message/feedback-report")
+        || kind.contains("report-type=tlsrpt")
+    {
+        return Some((Class::Bulk, "a report about mail".to_owned()));
+    }
+    (report || part("message/delivery-status")).then(|| (Class::Bounce, "a delivery status report".to_owned()))
+}
+
+/// Whether the field's first word is one of these.
+fn is(letter: &Letter, name: &str, values: &[&str]) -> bool {
+    letter.headers(name).any(|v| {
+        let word = v.split([';', '(', ' ', ',']).next().unwrap_or_default().trim();
+        values.iter().any(|value| word.eq_ignore_ascii_case(value))
+    })
+}
+
+/// The word of the list that the text begins with, as whole words; a word after `* ` may stand anywhere.
+fn begins<'a>(text: &str, words: &'a [String]) -> Option<&'a str> {
+    let text = text.trim().to_lowercase();
+    words.iter().map(String::as_str).find(|word| match word.strip_prefix("* ") {
+        Some(inside) => text.contains(inside),
+        None => text
+            .strip_prefix(*word)
+            .is_some_and(|rest| !word.ends_with(char::is_alphanumeric) || !rest.starts_with(char::is_alphanumeric)),
+    })
+}
+
+#[cfg(test)]
+mod tests;
