@@ -1,0 +1,3 @@
+//! What a letter says and shows, as facts.
+
+pub mod photos;
