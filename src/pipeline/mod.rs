@@ -1,3 +1,5 @@
 //! Floor 1: the path of one e-mail as pure functions.
 
 pub mod lexicon;
+
+pub mod compose;
