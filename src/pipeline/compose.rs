@@ -5,20 +5,23 @@
 //! when the program starts and not when a customer waits. What a customer wrote is a value, never a template: cut,
 //! cleaned ([`plain`]) and, in HTML, escaped.
 
+mod files;
+
+mod known;
+
 mod matter;
 
 mod plain;
 
 mod samples;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
-use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
-use sha2::{Digest, Sha256};
+use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 
 use crate::domain::case::Case;
 use crate::domain::catalogue::Catalogue;
@@ -29,6 +32,7 @@ use crate::domain::letter::{Letter, Person};
 use crate::domain::reply::{Kind, Reply};
 use crate::pipeline::lexicon::Lexicons;
 
+use files::Files;
 use matter::Matter;
 
 /// The embedded templates: path below `templates/mail/` and text.
@@ -37,13 +41,11 @@ static TEMPLATES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/template
 /// The language of a letter to somebody whose language has no templates.
 const FALLBACK: &str = "en";
 
-/// Words that make a display name no name to greet, one a line.
-const NO_NAMES: &str = "words/no-names.txt";
-
 /// Steps of the template engine one rendering may take; the longest letter takes about 2,000.
 const FUEL: u64 = 50_000;
 
 /// All letters in all languages, compiled once.
+#[derive(Debug)]
 pub struct Letters {
     environment: Environment<'static>,
     languages: Vec<String>,
@@ -98,12 +100,6 @@ impl fmt::Display for Uncomposed {
 }
 
 impl std::error::Error for Uncomposed {}
-
-impl fmt::Debug for Letters {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Letters").field("languages", &self.languages).field("version", &self.version).finish()
-    }
-}
 
 impl Letters {
     /// The letters built into the binary.
@@ -190,26 +186,16 @@ impl Letters {
     }
 
     fn load<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, Vec<String>> {
-        let files: BTreeMap<&str, &str> = files.collect();
-        let mut errors = Vec::new();
+        let files = Files::new(files);
         let mut environment = strict_environment().map_err(|error| vec![error.to_string()])?;
-        for (path, text) in &files {
-            if *path != NO_NAMES
-                && let Err(error) = environment.add_template_owned((*path).to_owned(), (*text).to_owned())
-            {
+        let mut errors = files.gaps();
+        for (path, text) in files.templates() {
+            if let Err(error) = environment.add_template_owned(path.to_owned(), text.to_owned()) {
                 errors.push(explain(path, &error));
             }
         }
-        let no_names = files.get(NO_NAMES).copied().unwrap_or_else(|| {
-            errors.push(format!("{NO_NAMES}: missing: add it, one word a line (it may be empty)"));
-            ""
-        });
-        let letters = Self {
-            environment,
-            languages: languages(&files, &mut errors),
-            no_names: no_names.lines().map(|l| l.trim().to_lowercase()).filter(|l| !l.is_empty()).collect(),
-            version: version(&files),
-        };
+        let letters =
+            Self { environment, languages: files.languages(), no_names: files.no_names(), version: files.version() };
         if errors.is_empty() {
             errors = letters.rehearse();
         }
@@ -218,77 +204,24 @@ impl Letters {
 
     /// Writes every letter in every language for every sample; gives each mistake once.
     fn rehearse(&self) -> Vec<String> {
-        let mut errors = Vec::new();
-        for language in &self.languages {
-            for matter in samples::all(language) {
-                let found = match self.render(&matter) {
-                    Ok(rendered) => samples::omissions(&matter, &rendered),
-                    Err(error) => vec![error.0],
-                };
-                for error in found {
-                    if !errors.contains(&error) {
-                        errors.push(error);
-                    }
-                }
+        let mut errors = BTreeSet::new();
+        for matter in self.languages.iter().flat_map(|language| samples::all(language)) {
+            match self.render(&matter) {
+                Ok(rendered) => errors.extend(samples::omissions(&matter, &rendered)),
+                Err(error) => _ = errors.insert(error.0),
             }
         }
-        errors
+        errors.into_iter().collect()
     }
 }
 
+/// Refuses unknown fields and endless templates; what goes into a `.html` file is escaped (the engine's own rule).
 fn strict_environment() -> Result<Environment<'static>, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
-    environment.set_auto_escape_callback(|name| match name.ends_with(".html") {
-        true => AutoEscape::Html,
-        false => AutoEscape::None,
-    });
     Ok(environment)
-}
-
-/// The languages that have both files of every kind; one that has some of them only is a mistake.
-fn languages(files: &BTreeMap<&str, &str>, errors: &mut Vec<String>) -> Vec<String> {
-    let needed = |language: &str| {
-        let formats = ["txt", "html"];
-        let language = language.to_owned();
-        Kind::ALL.into_iter().flat_map(move |kind| {
-            let language = language.clone();
-            formats.map(move |format| format!("{}/{language}.{format}", kind.folder()))
-        })
-    };
-    let mut begun: BTreeSet<&str> = BTreeSet::from([FALLBACK]);
-    for path in files.keys() {
-        if let Some((folder, file)) = path.split_once('/')
-            && Kind::ALL.iter().any(|kind| kind.folder() == folder)
-            && let Some((language, _)) = file.split_once('.')
-        {
-            begun.insert(language);
-        }
-    }
-    let mut whole = Vec::new();
-    for language in begun {
-        let missing: Vec<String> = needed(language).filter(|path| !files.contains_key(path.as_str())).collect();
-        if missing.is_empty() {
-            whole.push(language.to_owned());
-        } else {
-            let missing = missing.join(", ");
-            errors.push(format!("language {language:?} lacks {missing}: add the files, or remove the language"));
-        }
-    }
-    whole
-}
-
-fn version(files: &BTreeMap<&str, &str>) -> String {
-    let mut digest = Sha256::new();
-    for (path, text) in files {
-        for part in [path, text] {
-            digest.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-            digest.update(part.as_bytes());
-        }
-    }
-    digest.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The innermost error: where it is, what is wrong and what to do.

@@ -122,8 +122,9 @@ fn is_mark(c: char) -> bool {
     matches!(c, '\u{0300}'..='\u{036f}')
 }
 
+/// `von`, but not the French `d'Arc`.
 fn begins_lower(word: &str) -> bool {
-    word.chars().next().is_some_and(char::is_lowercase)
+    word.chars().next().is_some_and(char::is_lowercase) && !word.chars().any(char::is_uppercase)
 }
 
 /// `Re: x`, `RE : x`, `Re[2]: x`, `AW：x` → `x`.

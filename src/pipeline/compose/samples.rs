@@ -3,7 +3,8 @@
 use jiff::civil::date;
 
 use super::Rendered;
-use super::matter::{Asked, Day, Known, Matter, Product, Quote, Return, Unusable, asked};
+use super::known::{Known, Quote};
+use super::matter::{Asked, Day, Matter, Product, Return, Unusable, asked};
 use crate::domain::facts::{Judgement, Request};
 use crate::domain::reply::Kind;
 use crate::domain::warranty::{Item, Track};

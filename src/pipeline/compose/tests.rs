@@ -1,273 +1,18 @@
+mod stories;
+
 use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Instant;
 
-use jiff::civil::date;
-
 use super::*;
-use crate::domain::case::{CaseEvent, Rma};
-use crate::domain::catalogue::Product;
-use crate::domain::decision::{Action, Reason};
-use crate::domain::facts::{Evidence, Fact, Judgement, Photo, Request, Source};
-use crate::domain::ids::{Address, CaseId, ItemCode, LetterId, OrderNumber, RmaNumber, Sku};
-use crate::domain::letter::Defect;
-use crate::domain::warranty::{Checklist, Item, Status, Track, required};
+use crate::domain::decision::Reason;
+use crate::domain::facts::{Evidence, Fact, Judgement, Source};
+use crate::domain::warranty::Item;
+use stories::{Story, at, catalogue, evidence, frame, photo, stories};
 
 static LETTERS: LazyLock<Letters> =
     LazyLock::new(|| Letters::embedded().unwrap_or_else(|errors| panic!("{}", errors.join("\n"))));
 static LEXICONS: LazyLock<Lexicons> = LazyLock::new(|| Lexicons::embedded().unwrap());
-
-/// A story: what a customer wrote, what was decided, and the reply that comes of it.
-struct Story {
-    kind: Kind,
-    customer: Person,
-    letter: Letter,
-    said: Facts,
-    request: Request,
-    /// `None`: everything.
-    open: Vec<Item>,
-    reasons: Vec<Reason>,
-    asks: u32,
-    not_found: Option<&'static str>,
-    track: Track,
-    written: Option<&'static str>,
-}
-
-impl Story {
-    fn new(kind: Kind, language: &'static str) -> Self {
-        let words = match language {
-            "de" => ["Das Display bleibt schwarz", "seit Montag", "sobald ich lade", "Ich habe sie neu gestartet"],
-            _ => ["The screen stays black", "since Monday", "as soon as I charge it", "I restarted it twice"],
-        };
-        let subject = if language == "de" { "AW: Uhr lädt nicht" } else { "RE: Watch does not charge" };
-        let said = Facts {
-            request: Some(fact(Request::Defect, "")),
-            order_number: Some(fact(OrderNumber::new("KS10442").unwrap(), "KS10442")),
-            sku: Some(fact(Sku::new("KP-TKT3-BK").unwrap(), "T3 black")),
-            item_code: Some(fact(ItemCode::new("6973014171018").unwrap(), "6973014171018")),
-            received_on: Some(fact(date(2026, 11, 3), "3 November")),
-            problem_what: Some(evidence(words[0])),
-            problem_when: Some(evidence(words[1])),
-            problem_how: Some(evidence(words[2])),
-            steps_taken: Some(evidence(words[3])),
-            photos: vec![photo("IMG_2201.jpg", Judgement::Usable), photo("IMG_2202.jpg", Judgement::Usable)],
-            ..Facts::default()
-        };
-        Self {
-            kind,
-            customer: Person {
-                name: Some("Maria Schmidt".to_owned()),
-                address: Address::new("maria@example.net").unwrap(),
-            },
-            letter: letter(subject),
-            said,
-            request: Request::Defect,
-            open: Vec::new(),
-            reasons: Vec::new(),
-            asks: 0,
-            not_found: None,
-            track: Track::Repair,
-            written: Some(language),
-        }
-    }
-
-    /// Takes away what is open.
-    fn open(mut self, items: &[Item]) -> Self {
-        for item in items {
-            match item {
-                Item::OrderNumber => {}
-                Item::Sku => self.said.sku = None,
-                Item::ItemCode => self.said.item_code = None,
-                Item::ReceivedOn => self.said.received_on = None,
-                Item::ProblemWhat => self.said.problem_what = None,
-                Item::ProblemWhen => self.said.problem_when = None,
-                Item::ProblemHow => self.said.problem_how = None,
-                Item::StepsTaken => self.said.steps_taken = None,
-                Item::Photo => self.said.photos.clear(),
-                Item::PackagingPhoto => self.said.packaging_shown = None,
-                Item::Unopened => self.said.unopened = None,
-            }
-        }
-        self.open = items.to_vec();
-        self
-    }
-
-    fn case(&self) -> Case {
-        let id = CaseId::derive(&self.letter.id, 0);
-        let at = at();
-        let mut events = vec![
-            CaseEvent::Opened { case: id, customer: self.customer.clone(), at, opened_on: date(2026, 11, 22) },
-            CaseEvent::LetterTaken {
-                letter: self.letter.id.clone(),
-                message_id: self.letter.message_id.clone(),
-                from: self.letter.from.clone(),
-                subject: self.letter.subject.clone(),
-                at,
-                language: self.written.map(str::to_owned),
-                words: String::new(),
-                facts: Box::new(Facts { request: Some(fact(self.request, "")), ..self.said.clone() }),
-                defects: Vec::new(),
-            },
-        ];
-        events.extend((0..self.asks).map(|_| CaseEvent::Asked { items: Vec::new(), at }));
-        events.extend(
-            self.not_found.map(|n| CaseEvent::OrderNotFound { order_number: OrderNumber::new(n).unwrap(), at }),
-        );
-        if self.kind == Kind::Rma {
-            let rma = Rma {
-                number: (0..=255).find_map(|n| RmaNumber::make("KR", date(2026, 11, 22), [n, 11, 99, 130, 4])).unwrap(),
-                track: self.track,
-                order_number: OrderNumber::new("KS10442").unwrap(),
-                sku: Sku::new("KP-TKT3-BK").unwrap(),
-                issued_on: date(2026, 11, 22),
-                valid_until: date(2026, 12, 7),
-            };
-            events.push(CaseEvent::RmaIssued { rma, at });
-        }
-        Case::replay(&events).unwrap().unwrap()
-    }
-
-    fn decision(&self) -> Decision {
-        let items = required(self.request, Some(self.track)).into_iter();
-        let status = |item| if self.open.contains(&item) { Status::Missing } else { Status::Given };
-        Decision {
-            action: match self.kind {
-                Kind::Ask => Action::Ask,
-                Kind::Rma => Action::IssueRma,
-                Kind::Acknowledgement => Action::Staff,
-            },
-            track: (self.kind == Kind::Rma).then_some(self.track),
-            reasons: self.reasons.clone(),
-            checklist: Checklist { track: None, items: items.map(|item| (item, status(item))).collect() },
-            ask: self.open.clone(),
-            terms: "test".to_owned(),
-        }
-    }
-
-    fn reply(&self) -> Reply {
-        let (case, decision) = (self.case(), self.decision());
-        let occasion = Occasion {
-            kind: self.kind,
-            case: &case,
-            decision: &decision,
-            letter: Some((&self.letter, &self.said)),
-            at: at(),
-        };
-        LETTERS.reply(&occasion, &frame(), &catalogue(), &LEXICONS).unwrap()
-    }
-}
-
-fn at() -> Timestamp {
-    "2026-11-22T10:00:00Z".parse().unwrap()
-}
-
-fn evidence(quote: &str) -> Evidence {
-    Evidence {
-        letter: Some(LetterId::from_digest(&[7; 32])),
-        source: Source::Text { start: 0, end: 0 },
-        quote: quote.to_owned(),
-        rule: "test".to_owned(),
-    }
-}
-
-fn fact<T>(value: T, quote: &str) -> Fact<T> {
-    Fact { value, evidence: evidence(quote) }
-}
-
-fn photo(name: &str, judgement: Judgement) -> Photo {
-    Photo { index: 0, name: name.to_owned(), judgement, codes: Vec::new() }
-}
-
-fn letter(subject: &str) -> Letter {
-    Letter {
-        id: LetterId::from_digest(&[7; 32]),
-        content: LetterId::from_digest(&[8; 32]),
-        message_id: Some(MessageId::new("first@example.net").unwrap()),
-        from: None,
-        reply_to: None,
-        subject: subject.to_owned(),
-        written: None,
-        received: None,
-        in_reply_to: Vec::new(),
-        references: Vec::new(),
-        headers: Vec::new(),
-        bodies: Vec::new(),
-        attachments: Vec::new(),
-        forwarded: Vec::new(),
-        defects: Vec::new(),
-    }
-}
-
-fn frame() -> Frame {
-    Frame {
-        brand: "Example".to_owned(),
-        from: Person {
-            name: Some("Example After-Sales".to_owned()),
-            address: Address::new("after-sales@example.com").unwrap(),
-        },
-        return_address: ["Example Returns", "1 Sample Street", "10115 Berlin", "Germany"].map(str::to_owned).to_vec(),
-        mail_size: "35 MB".to_owned(),
-    }
-}
-
-fn catalogue() -> Catalogue {
-    let product = |sku: &str, name: &str| Product {
-        sku: Sku::new(sku).unwrap(),
-        name: name.to_owned(),
-        aliases: Vec::new(),
-        ean: None,
-        warranty_months: None,
-    };
-    let products = [("KP-TKT3-BK", "TANK T3 black"), ("KP-TKT3-SV", "TANK T3 silver"), ("KP-M4", "MAGIC 4 & Co")];
-    Catalogue { products: products.map(|(sku, name)| product(sku, name)).to_vec() }
-}
-
-/// The stories whose letters lie under `tests/letters/out/`.
-fn stories() -> Vec<(String, Story)> {
-    use Item::*;
-    let mut stories = Vec::new();
-    for language in ["en", "de"] {
-        let mut tell = |name: &str, story: Story| stories.push((format!("{language}-{name}"), story));
-        let ask = || Story::new(Kind::Ask, language);
-        tell("little-missing", ask().open(&[ItemCode]));
-        tell(
-            "all-missing",
-            Story { said: Facts::default(), customer: nameless(), ..ask() }.open(&required(Request::Defect, None)),
-        );
-        tell("first-days", ask().open(&[ProblemWhen, ProblemHow, PackagingPhoto]));
-        let mut dark = ask().open(&[Photo, ItemCode]);
-        dark.said.photos = vec![photo("IMG_2201.jpg", Judgement::TooDark), photo("IMG_2202.jpg", Judgement::Blurred)];
-        tell("useless-photos", Story { asks: 1, ..dark });
-        let mut doubtful = Story { not_found: Some("KS99999"), ..ask().open(&[OrderNumber, Sku]) };
-        doubtful.said.order_number = Some(fact(self::OrderNumber::new("KS99999").unwrap(), "KS99999"));
-        doubtful.said.sku_candidates =
-            ["KP-TKT3-BK", "KP-TKT3-SV"].map(|s| fact(self::Sku::new(s).unwrap(), "T3")).to_vec();
-        tell("doubtful", doubtful);
-        let mut asked_back = Story { asks: 2, ..ask().open(&[ItemCode, StepsTaken]) };
-        asked_back.said.where_to_find = vec![ItemCode];
-        asked_back.said.not_available = vec![fact(PackagingPhoto, "the box is gone")];
-        tell("asks-where", asked_back);
-        let mut unused = Story { request: Request::ReturnUnused, ..ask() }.open(&[Unopened, ReceivedOn]);
-        unused.said =
-            Facts { unopened: None, received_on: None, order_number: unused.said.order_number, ..Facts::default() };
-        unused.letter.defects = vec![Defect::Oversize];
-        tell("unused-return", unused);
-        for track in [Track::Doa, Track::UnopenedRefund, Track::Repair] {
-            tell(&track.code(), Story { track, ..Story::new(Kind::Rma, language) });
-        }
-        let acknowledge = |reason| Story { reasons: vec![reason], ..Story::new(Kind::Acknowledgement, language) };
-        tell("conflict", acknowledge(Reason::Conflict));
-        tell("safety", acknowledge(Reason::Safety));
-        tell("stranger", acknowledge(Reason::SenderMismatch));
-    }
-    let finnish = Story { written: Some("fi"), ..Story::new(Kind::Acknowledgement, "en") };
-    stories.push(("en-other-language".to_owned(), finnish));
-    stories
-}
-
-fn nameless() -> Person {
-    Person { name: Some("KOSPET-Kunde 4711".to_owned()), address: Address::new("maria@example.net").unwrap() }
-}
 
 #[test]
 fn letters_read_as_the_golden_files_do() {
@@ -330,4 +75,251 @@ fn an_ask_letter_takes_little_time() {
     let start = Instant::now();
     Letters::embedded().unwrap();
     println!("one ask letter: {best:.0} µs; loading all: {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
+}
+
+#[test]
+fn what_customers_write_is_data() {
+    let mut story = Story::new(Kind::Ask, "en").open(&[Item::Sku, Item::Photo]);
+    story.letter.subject = "Re: <script>x</script>\r\nBcc: all@example.org\r\n\r\nbody {{ brand }}".to_owned();
+    story.customer.name = Some("<b>Eve</b>\r\nBcc: x".to_owned());
+    let words = "<script>alert(1)</script> & \"{{ rma.number }}\" \u{202e}evil\r\n\r\n\u{7}https://spam.example/x now";
+    story.said.problem_what = Some(evidence(words));
+    story.said.steps_taken = Some(evidence(&"very long words ".repeat(100)));
+    story.said.photos = vec![photo("<img src=x onerror=y>.jpg\r\n", Judgement::Blurred)];
+    let reply = story.reply();
+    assert!(!reply.subject.contains(|c: char| c.is_control()), "{:?}", reply.subject);
+    assert_eq!(reply.subject.matches("Bcc: all@example.org").count(), 1, "kept as words on the one line");
+    assert!(reply.text.starts_with("Hello,\n"));
+    assert!(!reply.html.contains("<script") && !reply.html.contains("<img") && !reply.html.contains("<b>Eve"));
+    assert!(reply.html.contains("&lt;script&gt;alert(1)&lt;"));
+    assert!(reply.text.contains("“<script>alert(1)</script> & \"{{ rma.number }}\" evil … now”"), "{}", reply.text);
+    let tried = reply.text.lines().find(|line| line.contains("very long")).unwrap();
+    assert!(tried.chars().count() < 160 && tried.ends_with("…”"), "{tried}");
+}
+
+#[test]
+fn the_html_says_what_the_text_says() {
+    for language in LETTERS.languages() {
+        for matter in samples::all(language) {
+            let rendered = LETTERS.render(&matter).unwrap();
+            let shown = words_of_html(&rendered.html);
+            for line in rendered.text.lines() {
+                let line = line.trim().trim_start_matches(['✓', '-', ' ']).trim_end_matches(':');
+                let line = line.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches(". ");
+                let squeezed: String = line.split_whitespace().collect();
+                assert!(shown.contains(&squeezed), "{}/{language}: not in HTML: {line}", matter.kind.folder());
+            }
+        }
+    }
+}
+
+/// The characters a reader sees, without blanks.
+fn words_of_html(html: &str) -> String {
+    let mut out = String::new();
+    let mut inside = false;
+    for c in html.chars() {
+        match c {
+            '<' => inside = true,
+            '>' => inside = false,
+            c if !inside && !c.is_whitespace() => out.push(c),
+            _ => {}
+        }
+    }
+    [("&#x27;", "'"), ("&gt;", ">"), ("&lt;", "<"), ("&quot;", "\""), ("&#x2f;", "/"), ("&amp;", "&")]
+        .iter()
+        .fold(out, |text, (entity, sign)| text.replace(entity, sign))
+}
+
+#[test]
+fn the_return_address_stands_in_rma_letters_only() {
+    for (name, story) in stories() {
+        let reply = story.reply();
+        let printed = reply.text.contains("1 Sample Street") || reply.html.contains("1 Sample Street");
+        assert_eq!(printed, story.kind == Kind::Rma, "{name}");
+    }
+}
+
+#[test]
+fn an_acknowledgement_tells_nobody_more_than_they_told_us() {
+    let mut story = Story { reasons: vec![Reason::Conflict], ..Story::new(Kind::Acknowledgement, "en") };
+    let from_feed = |mut evidence: Evidence| {
+        evidence.letter = None;
+        evidence.source = Source::OrderFeed;
+        evidence
+    };
+    story.said.received_on = story.said.received_on.map(|f| Fact { evidence: from_feed(f.evidence), ..f });
+    story.said.sku = story.said.sku.map(|f| Fact { evidence: from_feed(f.evidence), ..f });
+    let reply = story.reply();
+    assert!(reply.text.contains("KS10442"));
+    for hidden in ["3 November", "TANK", "KP-TKT3"] {
+        assert!(!reply.text.contains(hidden) && !reply.html.contains(hidden), "{hidden}");
+    }
+    let stranger = Story { reasons: vec![Reason::SenderMismatch], ..story }.reply();
+    assert!(!stranger.text.contains("KS10442") && !stranger.html.contains("KS10442"));
+}
+
+#[test]
+fn reasons_never_show() {
+    let every = [Reason::Void, Reason::OutOfWarranty, Reason::SkuNotInOrder, Reason::DuplicateRma, Reason::AskLimit];
+    let replies =
+        every.map(|reason| Story { reasons: vec![reason], ..Story::new(Kind::Acknowledgement, "en") }.reply());
+    assert!(replies.iter().all(|reply| *reply == replies[0]));
+}
+
+#[test]
+fn a_reply_joins_the_thread() {
+    let story = Story { asks: 1, ..Story::new(Kind::Ask, "fi").open(&[Item::Sku]) };
+    let (mut case, decision) = (story.case(), story.decision());
+    let id = |text: &str| MessageId::new(text).unwrap();
+    case.thread = vec![id("first@example.net"), id("as-1.r1@example.com")];
+    case.replies = 1;
+    let occasion = Occasion {
+        kind: Kind::Ask,
+        case: &case,
+        decision: &decision,
+        letter: Some((&story.letter, &story.said)),
+        at: at(),
+    };
+    let reply = LETTERS.reply(&occasion, &frame(), &catalogue(), &LEXICONS).unwrap();
+    assert_eq!(reply.language, "en");
+    assert_eq!(reply.number, 2);
+    assert_eq!(reply.message_id, MessageId::of_reply(&case.id, 2, "example.com"));
+    assert_eq!(reply.in_reply_to, Some(id("first@example.net")));
+    assert_eq!(reply.references, [id("as-1.r1@example.com"), id("first@example.net")]);
+    let by_staff = LETTERS.reply(&Occasion { letter: None, ..occasion }, &frame(), &catalogue(), &LEXICONS).unwrap();
+    assert_eq!(by_staff.in_reply_to, Some(id("as-1.r1@example.com")));
+    assert_eq!(by_staff.references, case.thread);
+}
+
+#[test]
+fn a_letter_without_its_matter_is_refused() {
+    let story = Story::new(Kind::Ask, "en");
+    let (case, decision) = (story.case(), story.decision());
+    for kind in [Kind::Ask, Kind::Rma] {
+        let occasion = Occasion { kind, case: &case, decision: &decision, letter: None, at: at() };
+        assert!(LETTERS.reply(&occasion, &frame(), &catalogue(), &LEXICONS).is_err(), "{kind:?}");
+    }
+}
+
+#[test]
+fn mistakes_in_templates_show_when_loading() {
+    let mistake = |path: &str, from: &str, to: &str| {
+        let files: Vec<(String, String)> = TEMPLATES
+            .iter()
+            .map(|(name, text)| {
+                let text = if *name == path { text.replace(from, to) } else { (*text).to_owned() };
+                assert!(
+                    *name != path || text != TEMPLATES.iter().find(|(n, _)| n == name).unwrap().1,
+                    "{path}: {from}"
+                );
+                ((*name).to_owned(), text)
+            })
+            .collect();
+        Letters::from_folder(&files).unwrap_err().join("\n")
+    };
+    let cases = [
+        ("ask/de.txt", "{{ mail_size }}", "{{ mail_sise }}", "ask/de.txt:"),
+        ("ask/de.txt", "Subject: ", "Betreff: ", "ask/de.txt:1: begin with a line"),
+        ("rma/en.html", "{% endblock %}", "", "rma/en.html:"),
+        ("rma/en.txt", "{{ line }}", "", "rma/en.txt:1: the return address"),
+        ("acknowledgement/en.txt", " [{{ case }}]", "", "the subject lacks the case number"),
+        ("words/en.txt", "\"too_small\"", "\"too_tiny\"", "words/en.txt:"),
+        ("words/de.txt", ", \"Dezember\"]", "]", "words/de.txt:"),
+        ("layout.html", "{{ brand }}", "{{ brand | shout }}", "layout.html:"),
+    ];
+    for (path, from, to, expected) in cases {
+        let errors = mistake(path, from, to);
+        assert!(errors.contains(expected), "{path}: {errors}");
+    }
+    let endless = mistake(
+        "ask/en.txt",
+        "{{ desk }}",
+        "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}",
+    );
+    assert!(endless.contains("ask/en.txt:"), "{endless}");
+}
+
+#[test]
+fn a_language_is_whole_or_a_mistake() {
+    type Templates = Vec<(String, String)>;
+    let with = |change: fn(&mut Templates)| {
+        let mut files: Vec<_> = TEMPLATES.iter().map(|(n, t)| ((*n).to_owned(), (*t).to_owned())).collect();
+        change(&mut files);
+        Letters::from_folder(&files)
+    };
+    let letters = with(|files| files.retain(|(name, _)| !name.contains("/de."))).unwrap();
+    assert_eq!(letters.languages().collect::<Vec<_>>(), ["en"]);
+    assert_ne!(letters.version(), LETTERS.version());
+    assert_eq!(with(|_| ()).unwrap().version(), LETTERS.version());
+    let errors = with(|files| files.retain(|(name, _)| name != "rma/de.html")).unwrap_err();
+    assert_eq!(errors, ["language \"de\" lacks rma/de.html: add the files, or remove the language"]);
+    assert!(with(|files| files.clear()).unwrap_err().iter().any(|e| e.contains("\"en\" lacks")));
+}
+
+#[test]
+fn names_to_greet_by() {
+    let greet = |name: &str| plain::human_name(name, &LETTERS.no_names, "Example");
+    for (display, expected) in [
+        ("Maria Schmidt", "Maria Schmidt"),
+        ("Schmidt, Maria", "Maria Schmidt"),
+        ("\"Anna\"", "Anna"),
+        ("Jean-Luc d'Arc", "Jean-Luc d'Arc"),
+        ("Ludwig van Beethoven", "Ludwig van Beethoven"),
+        ("Ian McCoy", "Ian McCoy"),
+        ("Dr. Eva Müller", "Dr. Eva Müller"),
+        ("王伟", "王伟"),
+        ("Łukasz Żak", "Łukasz Żak"),
+    ] {
+        assert_eq!(greet(display).as_deref(), Some(expected), "{display}");
+    }
+    for display in [
+        "",
+        "maria@example.net",
+        "maria.schmidt",
+        "johnny88",
+        "ACME GMBH",
+        "Acme GmbH",
+        "Sales Team",
+        "Example",
+        "M",
+        "Example Support",
+        "Visit www.x.example",
+        "Evil.com",
+        "Max\r\nBcc: y",
+        "info",
+        "A B C D E",
+        "🙂 Max",
+        "Müller, Max, Dr.",
+    ] {
+        assert_eq!(greet(display), None, "{display}");
+    }
+}
+
+#[test]
+fn subjects_do_not_pile_up() {
+    let prefixes = ["Re", "AW", "Antwort"];
+    for (subject, expected) in [
+        ("Broken", "Broken"),
+        ("Re: AW: RE[2]: Broken [AS-CJPNM6KH]", "Broken"),
+        ("re : Broken [AS-CJPNM6KH] [AS-CJPNM6KH]", "Broken"),
+        ("AW： Broken", "Broken"),
+        ("Return of a watch", "Return of a watch"),
+        ("Ré: x", "Ré: x"),
+        ("Re:", ""),
+        ("[AS- open", "[AS- open"),
+        ("a\r\nBcc: b\tc", "a Bcc: b c"),
+    ] {
+        assert_eq!(plain::topic(subject, prefixes.into_iter()), expected, "{subject}");
+    }
+    assert!(plain::topic(&"x".repeat(5000), prefixes.into_iter()).chars().count() <= 100);
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_can_be_printed(text in "(?s).{0,300}") {
+        let line = plain::line(&text, 40);
+        proptest::prop_assert!(line.chars().count() <= 40 && !line.contains(|c: char| c.is_control()));
+        plain::human_name(&text, &LETTERS.no_names, "Example");
+        plain::topic(&text, ["Re", "AW"].into_iter());
+    }
 }
