@@ -14,8 +14,9 @@ const NO_NAMES: &str = "words/no-names.txt";
 pub(super) struct Files<'a>(BTreeMap<&'a str, &'a str>);
 
 impl<'a> Files<'a> {
+    /// Takes the text and HTML files; notes and editors' backups may lie beside them.
     pub(super) fn new(files: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        Self(files.collect())
+        Self(files.filter(|(path, _)| path.ends_with(".txt") || path.ends_with(".html")).collect())
     }
 
     /// Every file that is a template.

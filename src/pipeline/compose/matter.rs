@@ -126,7 +126,12 @@ impl Matter {
             request: case.request,
             known: match kind {
                 Kind::Ask => Known::of(&case.facts, &decision.checklist.missing(), catalogue),
-                Kind::Acknowledgement if !is_stranger => Known::of(&said_by_customer(&case.facts), &[], catalogue),
+                Kind::Acknowledgement if !is_stranger => {
+                    let known = Known::of(&said_by_customer(&case.facts), &[], catalogue);
+                    // Everything that arrived, of use or not: nobody is to think a photo got lost.
+                    let photos = case.facts.photos.len();
+                    Known { photos, any: known.any || photos > 0, ..known }
+                }
                 Kind::Acknowledgement | Kind::Rma => Known::default(),
             },
             round: case.asks + 1,

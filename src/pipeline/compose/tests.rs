@@ -154,6 +154,8 @@ fn an_acknowledgement_tells_nobody_more_than_they_told_us() {
     for hidden in ["3 November", "TANK", "KP-TKT3"] {
         assert!(!reply.text.contains(hidden) && !reply.html.contains(hidden), "{hidden}");
     }
+    story.said.photos.push(photo("dark.jpg", Judgement::TooDark));
+    assert!(story.reply().text.contains("3 photos"), "what is of no use has arrived too");
     let stranger = Story { reasons: vec![Reason::SenderMismatch], ..story }.reply();
     assert!(!stranger.text.contains("KS10442") && !stranger.html.contains("KS10442"));
 }
@@ -253,6 +255,10 @@ fn a_language_is_whole_or_a_mistake() {
     assert_eq!(with(|_| ()).unwrap().version(), LETTERS.version());
     let errors = with(|files| files.retain(|(name, _)| name != "rma/de.html")).unwrap_err();
     assert_eq!(errors, ["language \"de\" lacks rma/de.html: add the files, or remove the language"]);
+    let errors = with(|files| files.retain(|(name, _)| name != "words/de.txt")).unwrap_err().join("\n");
+    assert!(errors.contains("words/de.txt") && errors.contains("add the file"), "{errors}");
+    let noted = with(|files| files.push(("ask/en.txt~".to_owned(), "{{".to_owned()))).unwrap();
+    assert_eq!(noted.version(), LETTERS.version());
     assert!(with(|files| files.clear()).unwrap_err().iter().any(|e| e.contains("\"en\" lacks")));
 }
 
