@@ -41,7 +41,7 @@ static TEMPLATES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/template
 /// The language of a letter to somebody whose language has no templates.
 const FALLBACK: &str = "en";
 
-/// Steps of the template engine one rendering may take; the longest letter takes about 2,000.
+/// Steps of the template engine one rendering may take; the longest letter takes less than 4,000.
 const FUEL: u64 = 50_000;
 
 /// All letters in all languages, compiled once.
@@ -83,10 +83,10 @@ pub struct Occasion<'a> {
 
 /// A letter with its values filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rendered {
-    pub subject: String,
-    pub text: String,
-    pub html: String,
+struct Rendered {
+    subject: String,
+    text: String,
+    html: String,
 }
 
 /// A letter that can't be written: which and why.
