@@ -1,0 +1,198 @@
+//! A sample of everything each letter can have to say, to try templates before a customer needs them.
+
+use jiff::civil::date;
+
+use super::Rendered;
+use super::known::{Known, Quote};
+use super::matter::{Asked, Day, Matter, Product, Return, Unusable, asked};
+use crate::domain::facts::{Judgement, Request};
+use crate::domain::reply::Kind;
+use crate::domain::warranty::{Item, Track};
+
+const ITEMS: [Item; 11] = [
+    Item::OrderNumber,
+    Item::Sku,
+    Item::ItemCode,
+    Item::ReceivedOn,
+    Item::ProblemWhat,
+    Item::ProblemWhen,
+    Item::ProblemHow,
+    Item::StepsTaken,
+    Item::Photo,
+    Item::PackagingPhoto,
+    Item::Unopened,
+];
+
+/// One matter for each branch a template of `language` can take.
+pub(super) fn all(language: &str) -> Vec<Matter> {
+    let mut all = Vec::new();
+    asks(language, &mut all);
+    returns(language, &mut all);
+    acknowledgements(language, &mut all);
+    all
+}
+
+/// What a letter of `matter` has to print and doesn't.
+pub(super) fn omissions(matter: &Matter, rendered: &Rendered) -> Vec<String> {
+    let mut needed = vec![("the case number (case)", matter.case.as_str())];
+    if let Some(rma) = &matter.rma {
+        needed.push(("the RMA number (rma.number)", &rma.number));
+        needed.push(("the order number (rma.order_number)", &rma.order_number));
+        needed.extend(rma.address.iter().map(|line| ("the return address (rma.address)", line.as_str())));
+    }
+    needed.extend(matter.order_not_found.iter().map(|n| ("the unknown order number (order_not_found)", n.as_str())));
+    needed.extend(matter.candidates.iter().map(|p| ("the products to choose from (candidates)", p.sku.as_str())));
+    if matter.kind != Kind::Rma {
+        needed.extend(matter.known.order_number.iter().map(|n| ("what is known (known.order_number)", n.as_str())));
+        needed.extend(matter.known.item_code.iter().map(|n| ("what is known (known.item_code)", n.as_str())));
+    }
+    let stem = format!("{}/{}", matter.kind.folder(), matter.language);
+    let mut errors = Vec::new();
+    for (what, value) in needed {
+        for (format, content) in [("txt", &rendered.text), ("html", &rendered.html)] {
+            // The case number may be left to the subject in the text.
+            let is_there = content.contains(value) || format == "txt" && rendered.subject.contains(value);
+            if !is_there {
+                errors.push(format!("{stem}.{format}:1: {what} is not printed: print it"));
+            }
+        }
+    }
+    if !rendered.subject.contains(&matter.case) {
+        errors.push(format!("{stem}.txt:1: the subject lacks the case number: write [{{{{ case }}}}] in it"));
+    }
+    if rendered.text.trim().is_empty() || rendered.html.trim().is_empty() {
+        errors.push(format!("{stem}.txt:1: the letter is empty: write it"));
+    }
+    errors
+}
+
+/// A full, plain matter of that kind to change in one respect.
+pub(super) fn plain(kind: Kind, language: &str) -> Matter {
+    let product = Product { name: "TANK T3 black".to_owned(), sku: "KP-TKT3-BK".to_owned() };
+    let ask = if kind == Kind::Ask { asked(&[Item::ItemCode, Item::Photo]) } else { Vec::new() };
+    Matter {
+        kind,
+        language: language.to_owned(),
+        brand: "Example".to_owned(),
+        desk: "Example After-Sales".to_owned(),
+        mail_size: "35 MB".to_owned(),
+        case: "AS-2J4KX7QD".to_owned(),
+        topic: "Watch does not charge".to_owned(),
+        name: Some("Maria Schmidt".to_owned()),
+        request: Some(Request::Defect),
+        known: if kind == Kind::Rma { Known::default() } else { known(product.clone()) },
+        round: 1,
+        photo_item: (kind == Kind::Ask).then_some(Item::Photo),
+        ask,
+        where_to_find: Vec::new(),
+        not_available: Vec::new(),
+        unusable: Vec::new(),
+        order_not_found: None,
+        candidates: Vec::new(),
+        oversize: false,
+        rma: (kind == Kind::Rma).then(|| Return {
+            number: "KR-2611-4Q9TXC".to_owned(),
+            track: Track::Doa,
+            order_number: "KS10442".to_owned(),
+            product,
+            valid_until: Day::of(date(2026, 12, 7)),
+            address: ["Example Returns", "1 Sample Street", "10115 Berlin", "Germany"].map(str::to_owned).to_vec(),
+        }),
+        safety: false,
+        other_language: false,
+    }
+}
+
+fn known(product: Product) -> Known {
+    Known {
+        any: true,
+        order_number: Some("KS10442".to_owned()),
+        product: Some(product),
+        item_code: Some("6973014171018".to_owned()),
+        received_on: Some(Day::of(date(2026, 11, 3))),
+        problem: vec![
+            Quote { parts: vec!["what", "how"], words: "the screen stays black while charging".to_owned() },
+            Quote { parts: vec!["when"], words: "since Monday".to_owned() },
+        ],
+        steps_taken: Some("I restarted it twice".to_owned()),
+        photos: 2,
+        videos: 1,
+        links: 1,
+        packaging: true,
+        unopened: Some(true),
+    }
+}
+
+fn asks(language: &str, all: &mut Vec<Matter>) {
+    let base = plain(Kind::Ask, language);
+    all.push(base.clone());
+    for round in 1..=3 {
+        for request in [None, Some(Request::Defect), Some(Request::ReturnUnused)] {
+            all.push(Matter { round, request, ..base.clone() });
+        }
+    }
+    all.push(Matter { name: None, topic: String::new(), known: Known::default(), ..base.clone() });
+    for item in ITEMS {
+        let photo_item = Some(item).filter(|i| matches!(i, Item::Photo | Item::PackagingPhoto));
+        all.push(Matter { ask: asked(&[item]), photo_item, ..base.clone() });
+        all.push(Matter { ask: asked(&ITEMS), where_to_find: vec![item], not_available: vec![item], ..base.clone() });
+    }
+    for judgement in [Judgement::TooDark, Judgement::TooBright, Judgement::Blurred, Judgement::TooSmall] {
+        for (names, count) in [(0, 1), (1, 1), (3, 3), (3, 5)] {
+            let names = ["a.jpg", "b.jpg", "c.jpg"].into_iter().take(names).map(str::to_owned).collect();
+            all.push(Matter { unusable: vec![Unusable { judgement, names, count }], ..base.clone() });
+        }
+    }
+    let ask: Vec<Asked> = asked(&[Item::OrderNumber, Item::Sku]);
+    let named = |name: &str, sku: &str| Product { name: name.to_owned(), sku: sku.to_owned() };
+    all.push(Matter {
+        ask,
+        order_not_found: Some("KS99999".to_owned()),
+        candidates: vec![named("TANK T3 black", "KP-TKT3-BK"), named("", "KP-TKT3-SV")],
+        oversize: true,
+        ..base.clone()
+    });
+    all.extend(partly_known(&base));
+}
+
+fn returns(language: &str, all: &mut Vec<Matter>) {
+    let base = plain(Kind::Rma, language);
+    for track in [Track::Doa, Track::UnopenedRefund, Track::Repair] {
+        let rma = base.rma.clone().map(|rma| Return { track, ..rma });
+        all.push(Matter { rma, ..base.clone() });
+    }
+    let unnamed = |rma: Return| Return { product: Product { name: String::new(), ..rma.product }, ..rma };
+    all.push(Matter { name: None, topic: String::new(), rma: base.rma.clone().map(unnamed), ..base });
+}
+
+fn acknowledgements(language: &str, all: &mut Vec<Matter>) {
+    let base = plain(Kind::Acknowledgement, language);
+    all.push(base.clone());
+    all.push(Matter { name: None, topic: String::new(), request: None, known: Known::default(), ..base.clone() });
+    all.push(Matter { safety: true, ..base.clone() });
+    all.push(Matter { other_language: true, oversize: true, ..base.clone() });
+    all.extend(partly_known(&base));
+}
+
+/// `base` with each single thing known.
+fn partly_known(base: &Matter) -> Vec<Matter> {
+    let full = &base.known;
+    let mut partly = vec![
+        Known { order_number: full.order_number.clone(), ..Known::default() },
+        Known { product: full.product.clone(), ..Known::default() },
+        Known { item_code: full.item_code.clone(), ..Known::default() },
+        Known { steps_taken: Some(String::new()), ..Known::default() },
+        Known { problem: vec![Quote { parts: vec!["what"], words: String::new() }], ..Known::default() },
+        Known { photos: 1, ..Known::default() },
+        Known { photos: 1, links: 2, ..Known::default() },
+        Known { videos: 2, ..Known::default() },
+        Known { links: 1, ..Known::default() },
+        Known { packaging: true, ..Known::default() },
+        Known { unopened: Some(false), ..Known::default() },
+    ];
+    partly.extend((1..=12).map(|month| {
+        let received_on = Some(Day { day: 28, month, year: 2026 });
+        Known { received_on, ..Known::default() }
+    }));
+    partly.into_iter().map(|known| Matter { known: Known { any: true, ..known }, ..base.clone() }).collect()
+}
