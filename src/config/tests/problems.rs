@@ -1,5 +1,7 @@
 //! Each kind of mistake and the line it gets.
 
+use proptest::prelude::*;
+
 use super::*;
 
 #[test]
@@ -204,4 +206,31 @@ fn all_problems_are_told_at_once_in_the_order_of_the_file() {
             "config.toml: line 19: [catalogue] flie: unknown key, did you mean `file`?"
         ]
     );
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_file_says_every_problem_is_one_line(
+        at in 0usize..300,
+        len in 0usize..40,
+        text in "\\PC{0,20}|[\\[\\]={}\"'\n0-9a-z]{0,20}",
+    ) {
+        let mut file = SERVERS.to_owned();
+        let start = at.min(file.len());
+        file.replace_range(start..(start + len).min(file.len()), &text);
+        let surroundings = Surroundings { base: Path::new("/nowhere"), variable: &|_| None };
+        let outcome = table::Document::parse("config.toml".to_owned(), &file).and_then(|mut document| {
+            let config = sections::read(&mut document, &surroundings);
+            document.finish().map(|_| config)
+        });
+        match outcome {
+            Ok(config) => prop_assert!(config.is_some(), "nothing was noted, yet something is missing"),
+            Err(error) => {
+                prop_assert!(!error.lines().is_empty());
+                for line in error.lines() {
+                    prop_assert!(line.starts_with("config.toml: ") && !line.contains(char::is_control), "{:?}", line);
+                }
+            }
+        }
+    }
 }
