@@ -10,3 +10,6 @@ pub mod ports;
 
 /// Floor 1: the path of one e-mail, pure functions, one file a step.
 pub mod pipeline;
+
+/// Floor 4: the configuration file, read once at start-up and checked as a whole.
+pub mod config;

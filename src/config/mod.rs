@@ -1,0 +1,177 @@
+//! Floor 4: the configuration file, read once at start-up and checked as a whole.
+//!
+//! A key that nobody knows, a value that makes no sense, a secret that is not there: each is one line that names the
+//! file, the line, the table and the key, and all of them are told at once. Nothing of a secret shows up in any of them.
+
+mod sections;
+mod server;
+mod table;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use regex::Regex;
+
+use crate::domain::ids::Address;
+use crate::domain::letter::Person;
+use crate::domain::warranty::Policy;
+use crate::ports::Server;
+
+/// Reads and checks the configuration file at `path`. Relative paths in it are relative to its folder.
+///
+/// Passwords come from a file of their own, from the file itself, or from the variables `AFTERSALESD_MAILBOX_PASSWORD`
+/// and `AFTERSALESD_DELIVERY_PASSWORD`, which go before both.
+pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    load_with(path, &|name| std::env::var_os(name))
+}
+
+/// The whole configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub mailbox: Mailbox,
+    pub delivery: Delivery,
+    /// The folder of cases and attachments.
+    pub store: PathBuf,
+    /// The product file.
+    pub catalogue: PathBuf,
+    pub orders: Orders,
+    pub policy: Policy,
+    pub rma: Rma,
+    /// The brand as letters name it.
+    pub brand: String,
+    /// A folder of templates that go before the embedded ones.
+    pub templates: Option<PathBuf>,
+    pub limits: Limits,
+    /// Where the staff console is served; port 0 is any free port.
+    pub console: Option<SocketAddr>,
+    /// What is odd about the file but no hindrance: one line each.
+    pub warnings: Vec<String>,
+}
+
+/// `[mailbox]`: where letters come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mailbox {
+    pub source: Source,
+    /// The hosts whose `Authentication-Results` (RFC 8601) and spam headers count.
+    pub trusted_authserv: Vec<String>,
+    /// The senders of web forms: the customer is in `Reply-To`.
+    pub form_senders: Vec<Address>,
+    /// The longest time between two looks for new mail.
+    pub poll_interval: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    Imap {
+        /// Always with a login.
+        server: Server,
+        folder: String,
+        /// Whether to use IDLE (RFC 2177) where the server has it.
+        idle: bool,
+        handled: Handled,
+    },
+    Maildir(PathBuf),
+}
+
+/// How a handled letter is marked in its mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Handled {
+    /// With the flag `\Seen`.
+    Seen,
+    /// With a keyword of ours (RFC 9051 section 2.3.2).
+    Keyword(String),
+    /// By moving it to another folder.
+    Move(String),
+}
+
+/// `[delivery]`: where replies go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    pub target: Target,
+    /// The author of all replies; their Message-IDs end in its domain.
+    pub from: Person,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    Smtp(Server),
+    Maildir(PathBuf),
+}
+
+/// `[orders]`: what was sold to whom.
+#[derive(Debug, Clone)]
+pub struct Orders {
+    /// The order feed, if there is one.
+    pub file: Option<PathBuf>,
+    /// What the shop's own order numbers look like; none of them matches the empty text.
+    pub number_patterns: Vec<Regex>,
+}
+
+/// `[rma]`: what return authorisations show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rma {
+    /// The beginning of every RMA number: one to four letters A to Z.
+    pub prefix: String,
+    /// The lines of the address that returns go to, never an empty list; `None`: staff send it in a letter of theirs.
+    pub return_address: Option<Vec<String>>,
+}
+
+/// `[limits]`: the caps on automatic mail and on what is fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Automatic letters to one address in 24 hours.
+    pub replies_per_sender: u32,
+    /// Automatic letters in all in one hour.
+    pub replies_per_hour: u32,
+    /// Bytes of a mail that is still fetched whole.
+    pub mail_size: u64,
+}
+
+/// Everything that is wrong with a configuration file; its text is one line each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    lines: Vec<String>,
+}
+
+impl ConfigError {
+    /// The lines, in the order of the file.
+    pub fn lines(&self) -> &[String] {
+        &self.lines
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.lines.join("\n"))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// What the values of a file may refer to.
+struct Surroundings<'a> {
+    /// The folder that relative paths start from.
+    base: &'a Path,
+    variable: &'a dyn Fn(&str) -> Option<OsString>,
+}
+
+fn load_with(path: &Path, variable: &dyn Fn(&str) -> Option<OsString>) -> Result<Config, ConfigError> {
+    let file = path.display().to_string();
+    let text = std::fs::read(path)
+        .map_err(|e| format!("{file}: cannot be read: {e}"))
+        .and_then(|bytes| String::from_utf8(bytes).map_err(|_| format!("{file}: is not UTF-8 text")))
+        .map_err(|line| ConfigError { lines: vec![line] })?;
+    let mut document = table::Document::parse(file.clone(), &text)?;
+    let base = path.parent().unwrap_or(Path::new(""));
+    let config = sections::read(&mut document, &Surroundings { base, variable });
+    let warnings = document.finish()?;
+    // What is missing was noted, so that `finish` has failed already; this line keeps the types honest.
+    let nothing = || ConfigError { lines: vec![format!("{file}: is not complete")] };
+    Ok(Config { warnings, ..config.ok_or_else(nothing)? })
+}

@@ -1,0 +1,197 @@
+//! The tables of the configuration file, one function each.
+//!
+//! Every function asks for all its keys before it looks at any of them, so that each one is known whatever the others
+//! say.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use regex::Regex;
+
+use super::server::{IMAP, Kind, SMTP, server};
+use super::table::{Document, Table};
+use super::{Config, Delivery, Handled, Limits, Mailbox, Orders, Rma, Source, Surroundings, Target, values};
+use crate::domain::letter::Person;
+use crate::domain::warranty::Policy;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// The keys that only make sense for a server, in `[mailbox]` and in `[delivery]`.
+const SERVER_KEYS: &[&str] = &[
+    "host",
+    "port",
+    "security",
+    "user",
+    "password_file",
+    "password",
+    "ca_file",
+    "timeout",
+    "folder",
+    "idle",
+    "handled",
+];
+
+/// Reads all tables. `None` if something that has to be there is not; then it was noted.
+pub(super) fn read(document: &mut Document<'_>, around: &Surroundings<'_>) -> Option<Config> {
+    let mailbox = document.read("mailbox", |t| mailbox(t, around));
+    let delivery = document.read("delivery", |t| delivery(t, around, mailbox.as_ref()));
+    let store = document.read("store", |t| t.required("path", |v| values::path(v, around.base)));
+    let catalogue = document.read("catalogue", |t| t.required("file", |v| values::path(v, around.base)));
+    let orders = document.read("orders", |t| orders(t, around));
+    let policy = document.read("policy", policy);
+    let rma = document.read("rma", rma);
+    let brand = document.read("brand", |t| t.optional("name", values::text));
+    let templates = document.read("templates", |t| templates(t, around));
+    let limits = document.read("limits", limits);
+    let console = document.read("console", console);
+    let delivery = delivery?;
+    Some(Config {
+        brand: brand.unwrap_or_else(|| default_brand(&delivery.from)),
+        mailbox: mailbox?,
+        delivery,
+        store: store?,
+        catalogue: catalogue?,
+        orders: orders?,
+        policy,
+        rma,
+        templates,
+        limits,
+        console,
+        warnings: Vec::new(),
+    })
+}
+
+fn mailbox(t: &mut Table<'_>, around: &Surroundings<'_>) -> Option<Mailbox> {
+    let kind = t.required("kind", |v| values::one_of(v, &[("imap", Kind::Server), ("maildir", Kind::Maildir)]));
+    let path = t.optional("path", |v| values::path(v, around.base));
+    let server = server(t, around, kind, &IMAP);
+    let folder = t.or("folder", "INBOX".to_owned(), values::text);
+    let idle = t.or("idle", true, values::flag);
+    let handled = t.or("handled", Handled::Seen, handled);
+    if handled == Handled::Move(folder.clone()) {
+        t.reject("handled", format!("\"{folder}\" is the folder that letters come from"));
+    }
+    let trusted_authserv = t.or("trusted_authserv", Vec::new(), |v| values::list(v, values::text));
+    let form_senders = t.or("form_senders", Vec::new(), |v| values::list(v, values::address));
+    let poll_interval = t.or("poll_interval", MINUTE, |v| values::duration(v, SECOND, DAY));
+    let source = match kind? {
+        Kind::Server => Source::Imap { server: server?, folder, idle, handled },
+        Kind::Maildir => Source::Maildir(maildir(t, path)?),
+    };
+    Some(Mailbox { source, trusted_authserv, form_senders, poll_interval })
+}
+
+fn delivery(t: &mut Table<'_>, around: &Surroundings<'_>, mailbox: Option<&Mailbox>) -> Option<Delivery> {
+    let kind = t.required("kind", |v| values::one_of(v, &[("smtp", Kind::Server), ("maildir", Kind::Maildir)]));
+    let path = t.optional("path", |v| values::path(v, around.base));
+    let server = server(t, around, kind, &SMTP);
+    let from = t.required("from", values::person);
+    if let (Some(Mailbox { source: Source::Maildir(inbox), .. }), Some(outbox)) = (mailbox, &path)
+        && inbox == outbox
+    {
+        t.reject("path", "is the folder that letters come from");
+    }
+    let target = match kind? {
+        Kind::Server => Target::Smtp(server?),
+        Kind::Maildir => Target::Maildir(maildir(t, path)?),
+    };
+    Some(Delivery { target, from: from? })
+}
+
+fn maildir(t: &mut Table<'_>, path: Option<PathBuf>) -> Option<PathBuf> {
+    for key in SERVER_KEYS {
+        if t.has(key) {
+            t.warn(key, "has no effect with kind = \"maildir\"");
+        }
+    }
+    if !t.has("path") {
+        t.reject("path", "is missing");
+    }
+    path
+}
+
+/// `"seen"`, `"keyword:NAME"` or `"move:FOLDER"`.
+fn handled(value: &toml::de::DeValue<'_>) -> Result<Handled, String> {
+    const EXPECTED: &str = "expected \"seen\", \"keyword:NAME\" or \"move:FOLDER\"";
+    // A keyword is an atom (RFC 9051 section 9, flag-keyword).
+    let is_atom = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_graphic() && !br#"(){%*"\]"#.contains(&b));
+    let text = values::text(value)?;
+    match text.split_once(':') {
+        None if text == "seen" => Ok(Handled::Seen),
+        Some(("keyword", name)) if is_atom(name) => Ok(Handled::Keyword(name.to_owned())),
+        Some(("keyword", name)) => Err(format!("\"{name}\" cannot be a keyword: letters and digits only")),
+        Some(("move", folder)) if !folder.trim().is_empty() => Ok(Handled::Move(folder.to_owned())),
+        _ => Err(format!("{EXPECTED}, found \"{text}\"")),
+    }
+}
+
+/// KOSPET's order numbers.
+const NUMBER_PATTERN: &str = r"KS\d{4,8}";
+
+fn orders(t: &mut Table<'_>, around: &Surroundings<'_>) -> Option<Orders> {
+    let file = t.optional("file", |v| values::path(v, around.base));
+    let given = t.optional("number_patterns", |v| values::list(v, values::pattern));
+    let number_patterns = match given {
+        Some(patterns) => patterns,
+        None => vec![Regex::new(NUMBER_PATTERN).ok()?],
+    };
+    Some(Orders { file, number_patterns })
+}
+
+fn policy(t: &mut Table<'_>) -> Policy {
+    let usual = Policy::default();
+    Policy {
+        doa_days: t.or("doa_days", usual.doa_days, |v| values::number(v, 0, 3650)),
+        unopened_days: t.or("unopened_days", usual.unopened_days, |v| values::number(v, 0, 3650)),
+        warranty_months: t.or("warranty_months", usual.warranty_months, |v| values::number(v, 0, 1200)),
+        rma_valid_days: t.or("rma_valid_days", usual.rma_valid_days, |v| values::number(v, 1, 3650)),
+        asks: t.or("asks", usual.asks, |v| values::number(v, 0, 100)),
+    }
+}
+
+fn rma(t: &mut Table<'_>) -> Rma {
+    let prefix = t.or("prefix", "KR".to_owned(), |v| {
+        let text = values::text(v)?;
+        let sound = (1..=4).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_uppercase());
+        if sound { Ok(text) } else { Err(format!("expected one to four letters A to Z, found \"{text}\"")) }
+    });
+    let return_address = t.optional("return_address", |v| {
+        let lines = values::list(v, values::text)?;
+        if lines.is_empty() { Err("is empty; leave it out if there is none".to_owned()) } else { Ok(lines) }
+    });
+    Rma { prefix, return_address }
+}
+
+/// The sender's own name; without one the address's domain says best who writes.
+fn default_brand(from: &Person) -> String {
+    from.name.clone().unwrap_or_else(|| from.address.domain().to_owned())
+}
+
+fn templates(t: &mut Table<'_>, around: &Surroundings<'_>) -> Option<PathBuf> {
+    let path = t.optional("path", |v| values::path(v, around.base))?;
+    if !path.is_dir() {
+        t.reject("path", format!("{} is not a folder", path.display()));
+    }
+    Some(path)
+}
+
+fn limits(t: &mut Table<'_>) -> Limits {
+    Limits {
+        replies_per_sender: t.or("replies_per_sender", 6, |v| values::number(v, 1, u32::MAX)),
+        replies_per_hour: t.or("replies_per_hour", 600, |v| values::number(v, 1, u32::MAX)),
+        mail_size: t.or("mail_size", 35 << 20, |v| values::size(v, 64 << 10, 1 << 30)),
+    }
+}
+
+fn console(t: &mut Table<'_>) -> Option<std::net::SocketAddr> {
+    let listen = t.optional("listen", values::listen)?;
+    if !listen.ip().is_loopback() {
+        t.warn(
+            "listen",
+            format!("{listen} can be reached from other machines; loopback behind a proxy with TLS is safer"),
+        );
+    }
+    Some(listen)
+}

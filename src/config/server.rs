@@ -1,0 +1,151 @@
+//! The keys that `[mailbox]` and `[delivery]` share: how to reach a server, and the password.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::table::Table;
+use super::{Surroundings, values};
+use crate::ports::{Login, Secret, Security, Server};
+
+/// What the key `kind` says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Server,
+    Maildir,
+}
+
+/// What sets the two protocols apart.
+pub(super) struct Protocol {
+    /// The ports for TLS from the first byte, for STARTTLS and for clear text.
+    ports: [u16; 3],
+    needs_login: bool,
+    variable: &'static str,
+}
+
+pub(super) const IMAP: Protocol =
+    Protocol { ports: [993, 143, 143], needs_login: true, variable: "AFTERSALESD_MAILBOX_PASSWORD" };
+pub(super) const SMTP: Protocol =
+    Protocol { ports: [465, 587, 25], needs_login: false, variable: "AFTERSALESD_DELIVERY_PASSWORD" };
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Reads the keys of a server. `None` if there is to be none, or if something is wrong (then noted).
+pub(super) fn server(
+    t: &mut Table<'_>,
+    around: &Surroundings<'_>,
+    kind: Option<Kind>,
+    protocol: &Protocol,
+) -> Option<Server> {
+    let words = [("tls", Security::Tls), ("starttls", Security::Starttls), ("none", Security::None)];
+    let host = t.optional("host", values::host);
+    let security = t.or("security", Security::Tls, |v| values::one_of(v, &words));
+    let [tls, starttls, clear] = protocol.ports;
+    let usual = match security {
+        Security::Tls => tls,
+        Security::Starttls => starttls,
+        Security::None => clear,
+    };
+    let port = t.or("port", usual, values::port);
+    let user = t.optional("user", values::text);
+    let password_file = t.optional("password_file", |v| values::path(v, around.base));
+    let password = t.optional("password", values::secret);
+    let ca_file = t.optional("ca_file", |v| values::path(v, around.base));
+    let timeout = t.or("timeout", TIMEOUT, |v| values::duration(v, Duration::from_secs(1), 10 * TIMEOUT));
+    if kind != Some(Kind::Server) {
+        return None;
+    }
+    if t.has("path") {
+        t.warn("path", "has no effect with a server");
+    }
+    if !t.has("host") {
+        t.reject("host", "is missing");
+    }
+    if let (Security::None, Some(host)) = (security, &host)
+        && !Security::is_loopback(host)
+    {
+        t.reject("security", format!("\"none\" is for loopback addresses only, and {host} is none"));
+    }
+    if let Some(Err(e)) = ca_file.as_ref().map(File::open) {
+        t.reject("ca_file", format!("cannot be read: {e}"));
+    }
+    let login = login(t, around, protocol, user, password_file, password);
+    Some(Server { host: host?, port, security, login: login?, ca_file, timeout })
+}
+
+/// Who we are at the server: `Some(None)` if nobody, `None` if something is wrong (then noted).
+fn login(
+    t: &mut Table<'_>,
+    around: &Surroundings<'_>,
+    protocol: &Protocol,
+    user: Option<String>,
+    password_file: Option<PathBuf>,
+    password: Option<Secret>,
+) -> Option<Option<Login>> {
+    let given = t.has("password") || t.has("password_file");
+    if t.has("password") && t.has("password_file") {
+        t.reject("password", "is given as well as password_file; keep one");
+    }
+    if !t.has("user") {
+        if protocol.needs_login || given {
+            t.reject("user", "is missing");
+        }
+        return (!protocol.needs_login).then_some(None);
+    }
+    let variable = (around.variable)(protocol.variable).filter(|value| !value.is_empty());
+    let password = match (variable, password_file, password) {
+        (Some(value), ..) => match value.into_string() {
+            Ok(text) => Some(Secret::new(text)),
+            Err(_) => {
+                t.reject("password", format!("the variable {} is not UTF-8 text", protocol.variable));
+                None
+            }
+        },
+        (None, Some(file), _) => read_password(t, &file),
+        (None, None, password) => password,
+    };
+    if password.is_none() && !given {
+        t.reject("password_file", format!("is missing (or password, or the variable {})", protocol.variable));
+    }
+    Some(Some(Login { user: user?, password: password? }))
+}
+
+/// A password file may be this long: some tokens are passwords.
+const PASSWORD_BYTES: u64 = 16 << 10;
+
+fn read_password(t: &mut Table<'_>, path: &Path) -> Option<Secret> {
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| {
+        let everybody = is_readable_by_everybody(&file)?;
+        file.take(PASSWORD_BYTES + 1).read_to_string(&mut text)?;
+        Ok(everybody)
+    });
+    let shown = path.display();
+    let password = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+    let wrong = match &read {
+        Err(e) => format!("{shown} cannot be read: {e}"),
+        Ok(_) if password.is_empty() => format!("{shown} is empty"),
+        Ok(_) if text.len() as u64 > PASSWORD_BYTES => format!("{shown} is too long for a password"),
+        Ok(_) if password.contains(['\n', '\r', '\0']) => format!("{shown} must hold one line, the password"),
+        Ok(everybody) => {
+            if *everybody {
+                t.warn("password_file", format!("{shown} can be read by every user of this machine; chmod 600"));
+            }
+            return Some(Secret::new(password));
+        }
+    };
+    t.reject("password_file", wrong);
+    None
+}
+
+#[cfg(unix)]
+fn is_readable_by_everybody(file: &File) -> std::io::Result<bool> {
+    use std::os::unix::fs::PermissionsExt as _;
+    Ok(file.metadata()?.permissions().mode() & 0o004 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_readable_by_everybody(_: &File) -> std::io::Result<bool> {
+    Ok(false)
+}

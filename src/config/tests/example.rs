@@ -1,0 +1,71 @@
+//! The example at the root of the project: it loads, and it shows every key there is.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../../config.example.toml");
+
+#[test]
+fn the_example_loads_and_shows_the_defaults() {
+    let files = [("secrets/imap", "x"), ("secrets/smtp", "y")];
+    let example = load_beside(&files, EXAMPLE).unwrap();
+    assert_eq!(example.warnings, [""; 0]);
+    let small = load_text(SMALL).unwrap();
+    assert_eq!(example.policy, small.policy);
+    assert_eq!(example.limits, small.limits);
+    assert_eq!(example.rma, small.rma);
+    assert_eq!(example.mailbox.poll_interval, small.mailbox.poll_interval);
+    assert_eq!(example.orders.number_patterns[0].as_str(), small.orders.number_patterns[0].as_str());
+    let servers = load_text(SERVERS).unwrap();
+    let (Source::Imap { server: shown, folder, idle, handled }, Source::Imap { server, .. }) =
+        (example.mailbox.source, servers.mailbox.source)
+    else {
+        panic!()
+    };
+    assert_eq!((shown.port, shown.security, shown.timeout), (server.port, server.security, server.timeout));
+    assert_eq!((folder.as_str(), idle, handled), ("INBOX", true, Handled::Seen));
+}
+
+#[test]
+fn the_example_shows_every_key_that_is_known() {
+    let mut document = table::Document::parse("config.toml".to_owned(), SMALL).unwrap();
+    sections::read(&mut document, &Surroundings { base: Path::new(""), variable: &|_| None }).unwrap();
+    let known: BTreeSet<(String, String)> = document
+        .known()
+        .iter()
+        .flat_map(|(table, keys)| keys.iter().map(|key| (table.to_string(), key.to_string())))
+        .collect();
+    let (mut shown, mut table) = (BTreeSet::new(), "");
+    for line in EXAMPLE.lines() {
+        let bare = line.strip_prefix("# ").unwrap_or(line);
+        if let Some(name) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
+            table = name;
+        } else if let Some((key, _)) = bare.split_once(" = ")
+            && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+        {
+            shown.insert((table.to_owned(), key.to_owned()));
+        }
+    }
+    assert_eq!(shown, known);
+}
+
+#[test]
+fn every_key_of_the_example_can_be_in_force() {
+    let mut text: String = EXAMPLE.lines().map(|l| format!("{}\n", uncommented(l))).collect();
+    text =
+        text.replace("password = \"…\"\n", "").replace("path = \"Maildir\"\n", "").replace("path = \"replies\"\n", "");
+    let files = [("secrets/imap", "x"), ("secrets/smtp", "y"), ("ca.pem", "z"), ("templates/mail/x", "")];
+    let config = load_beside(&files, &text).unwrap();
+    assert_eq!(config.warnings, [""; 0]);
+    assert_eq!(config.rma.return_address.unwrap().len(), 3);
+    assert!(config.templates.is_some());
+}
+
+/// The line with its key in force, if it holds one.
+fn uncommented(line: &str) -> &str {
+    match line.strip_prefix("# ") {
+        Some(bare) if bare.split_once(" = ").is_some_and(|(key, _)| !key.contains([' ', '"'])) => bare,
+        _ => line,
+    }
+}

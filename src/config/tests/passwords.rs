@@ -1,0 +1,82 @@
+//! Where passwords come from.
+
+use super::*;
+
+const WITH_FILE: &str = "user = \"me\"\npassword_file = \"secrets/imap\"";
+
+fn with_password_file() -> String {
+    SERVERS.replace("user = \"me\"\npassword = \"first secret\"", WITH_FILE)
+}
+
+fn imap_password(config: Config) -> String {
+    match config.mailbox.source {
+        Source::Imap { server, .. } => server.login.unwrap().password.reveal().to_owned(),
+        Source::Maildir(_) => panic!(),
+    }
+}
+
+#[test]
+fn a_password_may_lie_in_a_file_of_its_own() {
+    for content in ["pa$$ word", "pa$$ word\n", "pa$$ word\r\n"] {
+        let config = load_beside(&[("secrets/imap", content)], &with_password_file()).unwrap();
+        assert_eq!(config.warnings, [""; 0]);
+        assert_eq!(imap_password(config), "pa$$ word");
+    }
+    let refused = |content: &str| load_beside(&[("secrets/imap", content)], &with_password_file()).unwrap_err();
+    assert_eq!(refused("\n"), ["config.toml: line 6: [mailbox] password_file: secrets/imap is empty"]);
+    assert_eq!(
+        refused("one\ntwo\n"),
+        ["config.toml: line 6: [mailbox] password_file: secrets/imap must hold one line, the password"]
+    );
+    assert_eq!(
+        refused(&"x".repeat(20_000)),
+        ["config.toml: line 6: [mailbox] password_file: secrets/imap is too long for a password"]
+    );
+    assert_eq!(
+        told(&with_password_file()),
+        ["config.toml: line 6: [mailbox] password_file: \
+          secrets/imap cannot be read: No such file or directory (os error 2)"]
+    );
+    assert_eq!(
+        load_beside(
+            &[("secrets/imap", "x")],
+            &with_password_file().replace(WITH_FILE, &format!("{WITH_FILE}\npassword = \"y\""))
+        )
+        .unwrap_err(),
+        ["config.toml: line 7: [mailbox] password: is given as well as password_file; keep one"]
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_password_file_that_everybody_can_read_is_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, secret) = (folder.path().join("config.toml"), folder.path().join("imap"));
+    fs::write(&path, with_password_file().replace("secrets/imap", "imap")).unwrap();
+    fs::write(&secret, "x").unwrap();
+    set_mode(&secret, 0o644);
+    let line = "line 6: [mailbox] password_file";
+    let warning = format!(
+        "{}: {line}: {} can be read by every user of this machine; chmod 600",
+        path.display(),
+        secret.display()
+    );
+    assert_eq!(load(&path).unwrap().warnings, [warning]);
+    set_mode(&secret, 0o640);
+    assert_eq!(load(&path).unwrap().warnings, [""; 0]);
+}
+
+#[test]
+fn the_variable_goes_before_the_file() {
+    let variable = |name: &str| (name == "AFTERSALESD_MAILBOX_PASSWORD").then(|| OsString::from("from outside"));
+    let bare = SERVERS.replace("password = \"first secret\"\n", "");
+    for text in [SERVERS, &bare, &with_password_file()] {
+        assert_eq!(imap_password(load_given(&[], text, &variable).unwrap()), "from outside");
+    }
+    let empty = |_: &str| Some(OsString::new());
+    assert_eq!(imap_password(load_given(&[], SERVERS, &empty).unwrap()), "first secret");
+    let both = |name: &str| (name == "AFTERSALESD_DELIVERY_PASSWORD").then(|| OsString::from("for delivery"));
+    let text = SERVERS.replace("from = ", "user = \"me\"\nfrom = ");
+    let Target::Smtp(server) = load_given(&[], &text, &both).unwrap().delivery.target else { panic!() };
+    assert_eq!(server.login.unwrap().password.reveal(), "for delivery");
+}
