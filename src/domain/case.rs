@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::decision::{Class, Decision};
-use super::facts::{Facts, Request};
+use super::facts::{Fact, Facts, Request};
 use super::ids::{CaseId, LetterId, MessageId, OrderNumber, RmaNumber, Sku};
 use super::letter::{Defect, Person};
 use super::reply::Kind;
@@ -217,6 +217,10 @@ impl Case {
                 case.letters += 1;
                 case.changed_at = *at;
             }
+            (_, CaseEvent::Completed { sku, received_on }) => {
+                case.facts.sku.clone_from(sku);
+                case.facts.received_on.clone_from(received_on);
+            }
             (_, CaseEvent::Decided { decision, .. }) => case.decision = Some(decision.clone()),
             (_, CaseEvent::OrderNotFound { order_number, .. }) => case.order_not_found = Some(order_number.clone()),
             (State::New | State::AwaitingInfo, CaseEvent::Asked { .. }) => {
@@ -308,6 +312,7 @@ impl CaseEvent {
             Self::Opened { .. } => "opened",
             Self::LetterTaken { .. } => "letter_taken",
             Self::LetterNoted { .. } => "letter_noted",
+            Self::Completed { .. } => "completed",
             Self::Decided { .. } => "decided",
             Self::OrderNotFound { .. } => "order_not_found",
             Self::Asked { .. } => "asked",

@@ -1,10 +1,446 @@
-//! Floor 1: the path of one e-mail as pure functions.
+//! Floor 1: the path of one e-mail as pure functions: no clock, no random source, no store, no waiting. Time and fresh
+//! numbers are handed in.
+//!
+//! The two functions to read first are [`read`] and [`answer`]. Between them the shell looks the case and the order
+//! up, the only input in the middle. [`Outcome`]s are proposals: the shell commits them, whole or not at all.
 
-pub mod fold;
+/// Step 1: raw bytes become a letter; never fails.
+pub mod parse;
 
+/// Step 2: a person's letter, or why it gets no answer.
+pub mod screen;
+
+/// Step 3: which case it belongs to.
+pub mod trace;
+
+/// Step 4: the words written now.
+pub mod strip;
+
+/// Step 5: words and attachments become facts with evidence.
+pub mod extract;
+
+/// What catalogue and order feed add to the facts.
+pub mod complete;
+
+/// Step 6: facts against the four steps of the warranty process.
+pub mod check;
+
+/// Step 7: what is to be done, and why.
+pub mod decide;
+
+/// Step 8: the reply.
+pub mod compose;
+
+/// The words of each language, as data.
+pub mod lexicon;
+
+/// Finds a lexicon's phrases in a text.
 pub mod phrases;
 
-pub mod lexicon;
-pub mod parse;
-pub mod screen;
-pub mod strip;
+/// A text as the lexicons see it.
+pub mod fold;
+
+use jiff::Timestamp;
+use jiff::ToSpan;
+
+use crate::domain::case::{Case, CaseEvent, IllegalEvent, Rma, State};
+use crate::domain::catalogue::{Catalogue, OrderAnswer};
+use crate::domain::decision::{Action, Class, Decision, Outcome, Reason};
+use crate::domain::facts::{Fact, Facts, Request};
+use crate::domain::ids::{CaseId, RmaNumber};
+use crate::domain::letter::{Letter, Moment, Person};
+use crate::domain::reply::{Kind, Reply};
+use crate::domain::warranty::{Checklist, Policy};
+
+use self::complete::Completed;
+use self::compose::{Frame, Letters, Occasion};
+use self::decide::Situation;
+use self::extract::Extractor;
+use self::lexicon::Lexicons;
+use self::screen::{Desk, Screen};
+use self::strip::{Stripper, Words};
+use self::trace::{Keys, Link, Tracer};
+
+/// Everything that decisions rest on besides letters and cases, compiled once and checked whole.
+#[derive(Debug)]
+pub struct Terms {
+    pub policy: Policy,
+    pub catalogue: Catalogue,
+    pub lexicons: Lexicons,
+    pub letters: Letters,
+    pub frame: Frame,
+    /// Automatic letters to one address in 24 hours; beyond it staff are told.
+    pub replies_per_sender: usize,
+    /// Identifies policy, catalogue and templates; each decision records it.
+    pub version: String,
+    extractor: Extractor,
+    screen: Screen,
+    stripper: Stripper,
+    tracer: Tracer,
+}
+
+impl Terms {
+    /// Compiles the terms. `order_patterns` are the shop's own forms of order numbers. An error names what is wrong.
+    pub fn new(
+        policy: Policy,
+        catalogue: Catalogue,
+        desk: Desk,
+        letters: Letters,
+        frame: Frame,
+        replies_per_sender: usize,
+        order_patterns: &[String],
+    ) -> Result<Self, String> {
+        let lexicons = Lexicons::embedded()?;
+        let extractor = Extractor::new(order_patterns, &catalogue, &lexicons)?;
+        let version = version(&policy, &catalogue, &letters);
+        Ok(Self {
+            extractor,
+            screen: Screen::new(desk, &lexicons),
+            stripper: Stripper::new(&lexicons),
+            tracer: Tracer::new().map_err(|e| e.to_string())?,
+            policy,
+            catalogue,
+            lexicons,
+            letters,
+            frame,
+            replies_per_sender,
+            version,
+        })
+    }
+
+    /// Whether claims in this language can be understood and answered.
+    pub fn supports(&self, language: &str) -> bool {
+        self.lexicons.of(language).is_some() && self.letters.languages().any(|l| l == language)
+    }
+}
+
+/// A short digest of the policy's numbers, the catalogue and the templates.
+fn version(policy: &Policy, catalogue: &Catalogue, letters: &Letters) -> String {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::digest(format!("{policy:?}{catalogue:?}{}", letters.version()));
+    digest.iter().take(4).map(|b| format!("{b:02x}")).collect()
+}
+
+/// A letter, read: all that can be known without looking anything up. Attachments' bytes are let go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    pub letter: Letter,
+    pub class: Class,
+    /// The header or rule that decided the class.
+    pub why: String,
+    pub customer: Option<Person>,
+    pub arrived: Moment,
+    pub words: Words,
+    pub language: Option<String>,
+    pub facts: Facts,
+    pub keys: Keys,
+}
+
+/// Steps 1 to 5. `cut_short`: only the beginning of a mail that is too large. `fetched_at` stands in for a letter
+/// without any date.
+pub fn read(raw: &[u8], cut_short: bool, terms: &Terms, fetched_at: Timestamp) -> Reading {
+    let mut letter = parse::letter(raw, cut_short);
+    let arrived = letter.arrived(fetched_at);
+    let screening = terms.screen.classify(&letter);
+    let words = terms.stripper.words(&letter);
+    let (language, facts) = match screening.class {
+        Class::Customer => {
+            let extract = terms.extractor.extract(&letter, &words, arrived, &terms.catalogue, &terms.lexicons);
+            (extract.language, extract.facts)
+        }
+        // Nothing is asked or answered, so nothing need be understood.
+        _ => (None, Facts::default()),
+    };
+    let keys = terms.tracer.keys(&letter, &words, &facts);
+    for attachment in letter.attachments.iter_mut().chain(letter.forwarded.iter_mut().flat_map(|f| &mut f.attachments)) {
+        attachment.data = Vec::new();
+    }
+    Reading { letter, class: screening.class, why: screening.why, customer: screening.customer, arrived, words, language, facts, keys }
+}
+
+/// What the shell looked up for a letter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lookup {
+    pub link: Link,
+    /// The feed's answer about the order number that the case has with this letter.
+    pub order: OrderAnswer,
+    /// The RMAs that other cases hold for lines of that order.
+    pub rmas_elsewhere: Vec<crate::domain::ids::Sku>,
+    /// Automatic letters to this customer in the last 24 hours.
+    pub replies_today: usize,
+    /// Numbers that nobody has yet.
+    pub fresh_case: CaseId,
+    pub fresh_rma: RmaNumber,
+}
+
+/// The order number that a case has once a letter has joined it: what to ask the order feed for.
+pub fn order_number_of(link: &Link, facts: &Facts) -> Option<crate::domain::ids::OrderNumber> {
+    let mut merged = match link {
+        Link::Known(case) => case.facts.clone(),
+        Link::New | Link::Stranger(_) => Facts::default(),
+    };
+    merged.merge(facts);
+    merged.order_number.map(|f| f.value)
+}
+
+/// Steps 6 to 8: what is to be done about a letter.
+///
+/// An error means that the proposal breaks the table of [`Case::apply`] or a template: the letter goes to quarantine.
+pub fn answer(reading: &Reading, lookup: &Lookup, terms: &Terms, now: Timestamp) -> Result<Outcome, String> {
+    if reading.class != Class::Customer {
+        return Ok(ignored(reading, lookup, terms, now));
+    }
+    let customer = match (&lookup.link, &reading.customer) {
+        (Link::Stranger(case), _) => return Ok(strangers(reading, case, terms, now)),
+        (_, None) => return Err("there is no address to answer to".to_owned()),
+        (_, Some(customer)) => customer,
+    };
+    let mut course = Course::begin(reading, lookup, customer, now).map_err(|e| e.to_string())?;
+    let completed = complete::complete(&course.case.facts, &terms.catalogue, &lookup.order);
+    course.complete(&completed, lookup, now).map_err(|e| e.to_string())?;
+    let before = match &lookup.link {
+        Link::Known(case) => Some(case.as_ref()),
+        _ => None,
+    };
+    let sku = completed.facts.sku.as_ref().map(|f| &f.value);
+    let mut decision = decide::decide(&Situation {
+        before,
+        case: &course.case,
+        letter: &reading.facts,
+        completed: &completed,
+        order: &lookup.order,
+        language_supported: course.case.language.as_deref().is_none_or(|l| terms.supports(l)),
+        rma_elsewhere: sku.is_some_and(|s| lookup.rmas_elsewhere.contains(s)),
+        catalogue: &terms.catalogue,
+        policy: &terms.policy,
+        terms: &terms.version,
+    });
+    let kind = gate(&mut decision, &course.case, lookup, terms);
+    course.follow(&decision, reading, lookup, terms, now).map_err(|e| e.to_string())?;
+    let reply = match kind {
+        Some(kind) => Some(course.reply(kind, &decision, reading, terms, now)?),
+        None => None,
+    };
+    Ok(Outcome { class: Class::Customer, decision, events: course.events, reply })
+}
+
+/// The one gate for automatic mail: which letter goes out, if any. Turns the decision to staff where none may.
+fn gate(decision: &mut Decision, case: &Case, lookup: &Lookup, terms: &Terms) -> Option<Kind> {
+    let kind = match decision.action {
+        Action::Ask => Kind::Ask,
+        Action::IssueRma => Kind::Rma,
+        Action::Staff if !case.acknowledged => Kind::Acknowledgement,
+        Action::Staff | Action::Close | Action::Ignore => return None,
+    };
+    if lookup.replies_today < terms.replies_per_sender {
+        return Some(kind);
+    }
+    decision.action = Action::Staff;
+    decision.track = None;
+    decision.ask.clear();
+    decision.reasons.push(Reason::ReplyLimit);
+    None
+}
+
+/// A letter that is no customer's: noted on the case it belongs to, answered never.
+fn ignored(reading: &Reading, lookup: &Lookup, terms: &Terms, now: Timestamp) -> Outcome {
+    let mut events = Vec::new();
+    if let Link::Known(case) | Link::Stranger(case) = &lookup.link {
+        events.push(noted(reading, now));
+        // Our reply did not arrive: somebody has to find another way.
+        if reading.class == Class::Bounce && matches!(case.state, State::AwaitingInfo | State::RmaIssued) {
+            events.push(CaseEvent::HandedToStaff { at: now });
+        }
+    }
+    Outcome { class: reading.class, decision: bare(Action::Ignore, Vec::new(), terms), events, reply: None }
+}
+
+/// Somebody else wrote into a case: staff see it, its writer is told nothing, no fact changes.
+fn strangers(reading: &Reading, case: &Case, terms: &Terms, now: Timestamp) -> Outcome {
+    let decision = bare(Action::Staff, vec![Reason::SenderMismatch], terms);
+    let mut events = vec![
+        noted(reading, now),
+        CaseEvent::Decided { letter: reading.letter.id.clone(), decision: decision.clone(), at: now },
+    ];
+    if matches!(case.state, State::New | State::AwaitingInfo | State::RmaIssued) {
+        events.push(CaseEvent::HandedToStaff { at: now });
+    }
+    Outcome { class: Class::Customer, decision, events, reply: None }
+}
+
+fn noted(reading: &Reading, now: Timestamp) -> CaseEvent {
+    CaseEvent::LetterNoted {
+        letter: reading.letter.id.clone(),
+        message_id: reading.letter.message_id.clone(),
+        from: reading.letter.from.clone(),
+        subject: reading.letter.subject.clone(),
+        at: now,
+        class: reading.class,
+    }
+}
+
+fn bare(action: Action, reasons: Vec<Reason>, terms: &Terms) -> Decision {
+    let checklist = Checklist::default();
+    Decision { action, track: None, reasons, checklist, ask: Vec::new(), terms: terms.version.clone() }
+}
+
+/// The events proposed so far and the case as it stands after them.
+struct Course {
+    case: Case,
+    events: Vec<CaseEvent>,
+}
+
+impl Course {
+    /// Opens or reopens the case and lets the letter join it.
+    fn begin(reading: &Reading, lookup: &Lookup, customer: &Person, now: Timestamp) -> Result<Self, IllegalEvent> {
+        let mut course = match &lookup.link {
+            Link::Known(case) => Self { case: case.as_ref().clone(), events: Vec::new() },
+            _ => {
+                let opened = CaseEvent::Opened {
+                    case: lookup.fresh_case.clone(),
+                    customer: customer.clone(),
+                    at: now,
+                    opened_on: reading.arrived.date(),
+                };
+                Self { case: Case::apply(None, &opened)?, events: vec![opened] }
+            }
+        };
+        let closing = reading.facts.request.as_ref().is_some_and(|r| r.value == Request::Closing);
+        if course.case.state == State::Closed && !closing {
+            course.add(CaseEvent::Reopened { at: now })?;
+        }
+        let mut facts = reading.facts.clone();
+        facts.request = request(&course, reading);
+        course.add(CaseEvent::LetterTaken {
+            letter: reading.letter.id.clone(),
+            message_id: reading.letter.message_id.clone(),
+            from: reading.letter.from.clone(),
+            subject: reading.letter.subject.clone(),
+            at: now,
+            language: reading.language.clone(),
+            words: reading.words.text.clone(),
+            facts: Box::new(facts),
+            defects: reading.letter.defects.clone(),
+        })?;
+        Ok(course)
+    }
+
+    /// Takes in what catalogue and feed make of it.
+    fn complete(&mut self, completed: &Completed, lookup: &Lookup, now: Timestamp) -> Result<(), IllegalEvent> {
+        let (sku, received_on) = (completed.facts.sku.clone(), completed.facts.received_on.clone());
+        if (&sku, &received_on) != (&self.case.facts.sku, &self.case.facts.received_on) {
+            self.add(CaseEvent::Completed { sku, received_on })?;
+        }
+        if let (OrderAnswer::Unknown, Some(number)) = (&lookup.order, &self.case.facts.order_number)
+            && self.case.order_not_found.as_ref() != Some(&number.value)
+        {
+            let order_number = number.value.clone();
+            self.add(CaseEvent::OrderNotFound { order_number, at: now })?;
+        }
+        Ok(())
+    }
+
+    /// The events of the decision, up to the letter that tells the customer.
+    fn follow(
+        &mut self,
+        decision: &Decision,
+        reading: &Reading,
+        lookup: &Lookup,
+        terms: &Terms,
+        now: Timestamp,
+    ) -> Result<(), IllegalEvent> {
+        self.add(CaseEvent::Decided { letter: reading.letter.id.clone(), decision: decision.clone(), at: now })?;
+        match decision.action {
+            Action::IssueRma => {
+                let facts = &self.case.facts;
+                let known = facts.order_number.clone().zip(facts.sku.clone()).zip(decision.track);
+                if let Some(((order_number, sku), track)) = known {
+                    let issued_on = reading.arrived.date();
+                    let days = i64::from(terms.policy.rma_valid_days).days();
+                    let rma = Rma {
+                        number: lookup.fresh_rma.clone(),
+                        track,
+                        order_number: order_number.value,
+                        sku: sku.value,
+                        issued_on,
+                        valid_until: issued_on.saturating_add(days),
+                    };
+                    self.add(CaseEvent::RmaIssued { rma, at: now })?;
+                }
+            }
+            Action::Staff if self.case.state != State::WithStaff => self.add(CaseEvent::HandedToStaff { at: now })?,
+            Action::Close if self.case.state != State::Closed => self.add(CaseEvent::Closed { at: now })?,
+            Action::Staff | Action::Close | Action::Ask | Action::Ignore => {}
+        }
+        Ok(())
+    }
+
+    /// Writes the reply and enters it.
+    fn reply(&mut self, kind: Kind, decision: &Decision, reading: &Reading, terms: &Terms, now: Timestamp) -> Result<Reply, String> {
+        let occasion =
+            Occasion { kind, case: &self.case, decision, letter: Some((&reading.letter, &reading.facts)), at: now };
+        let reply = terms
+            .letters
+            .reply(&occasion, &terms.frame, &terms.catalogue, &terms.lexicons)
+            .map_err(|e| e.to_string())?;
+        if kind == Kind::Ask {
+            self.add(CaseEvent::Asked { items: decision.ask.clone(), at: now }).map_err(|e| e.to_string())?;
+        }
+        let queued = CaseEvent::ReplyQueued {
+            number: reply.number,
+            kind,
+            message_id: reply.message_id.clone(),
+            subject: reply.subject.clone(),
+            text: reply.text.clone(),
+            at: now,
+        };
+        self.add(queued).map_err(|e| e.to_string())?;
+        Ok(reply)
+    }
+
+    fn add(&mut self, event: CaseEvent) -> Result<(), IllegalEvent> {
+        self.case = Case::apply(Some(self.case.clone()), &event)?;
+        self.events.push(event);
+        Ok(())
+    }
+}
+
+/// What the letter wants of the case: for a follow-up that brings items, or asks where to find them, what the case is
+/// about already; for a first letter that only brings facts, a defect.
+fn request(course: &Course, reading: &Reading) -> Option<Fact<Request>> {
+    let facts = &reading.facts;
+    let said = facts.request.clone();
+    let Some(known) = course.case.request else {
+        let only_facts = said.is_none() && brings_items(facts);
+        return match only_facts {
+            true => evidence_of_any(facts).map(|evidence| Fact { value: Request::Defect, evidence }),
+            false => said,
+        };
+    };
+    let keeps = match said.as_ref().map(|f| f.value)? {
+        Request::Closing | Request::Defect => false,
+        Request::ReturnUnused | Request::ReturnOpened => known == Request::Defect && facts.unopened.is_none(),
+        _ => brings_items(facts) || !facts.where_to_find.is_empty() || !facts.not_available.is_empty(),
+    };
+    said.filter(|_| !keeps)
+}
+
+fn brings_items(facts: &Facts) -> bool {
+    let fresh = |evidence: Option<&crate::domain::facts::Evidence>| evidence.is_some_and(|e| e.source.is_fresh());
+    fresh(facts.order_number.as_ref().map(|f| &f.evidence))
+        || fresh(facts.sku.as_ref().map(|f| &f.evidence))
+        || fresh(facts.item_code.as_ref().map(|f| &f.evidence))
+        || fresh(facts.received_on.as_ref().map(|f| &f.evidence))
+        || fresh(facts.problem_how.as_ref())
+        || fresh(facts.steps_taken.as_ref())
+        || !facts.photos.is_empty()
+        || !facts.videos.is_empty()
+        || !facts.links.is_empty()
+}
+
+fn evidence_of_any(facts: &Facts) -> Option<crate::domain::facts::Evidence> {
+    let order = facts.order_number.as_ref().map(|f| f.evidence.clone());
+    let code = facts.item_code.as_ref().map(|f| f.evidence.clone());
+    let sku = facts.sku.as_ref().map(|f| f.evidence.clone());
+    order.or(code).or(sku).or_else(|| facts.packaging_shown.clone())
+}

@@ -1,0 +1,105 @@
+//! Step 3: which case a letter belongs to.
+//!
+//! The letter yields look-up keys; the shell asks the store for the cases behind them; [`choose`] decides. A reference
+//! or a number alone opens no case: the sender has to be the case's customer.
+
+use regex::Regex;
+
+use crate::domain::case::{Case, State};
+use crate::domain::facts::Facts;
+use crate::domain::ids::{Address, CaseId, MessageId, OrderNumber, RmaNumber, Sku};
+use crate::domain::letter::Letter;
+use crate::pipeline::strip::Words;
+
+/// What a letter says about where it belongs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// `In-Reply-To` and `References` (RFC 5322 section 3.6.4), nearest first.
+    pub references: Vec<MessageId>,
+    /// Case numbers in the subject and the body, quotes included.
+    pub cases: Vec<CaseId>,
+    /// RMA numbers in the subject and the words written now.
+    pub rmas: Vec<RmaNumber>,
+    /// The order number, if the letter has one.
+    pub order_number: Option<OrderNumber>,
+}
+
+/// The numbers of ours that a text can hold.
+#[derive(Debug)]
+pub struct Tracer {
+    case: Regex,
+    rma: Regex,
+}
+
+impl Tracer {
+    pub fn new() -> Result<Self, regex::Error> {
+        Ok(Self {
+            case: Regex::new(r"(?i)\bAS ?-? ?[2-9A-HJKMNP-Z]{8}\b")?,
+            rma: Regex::new(r"(?i)\b[A-Z]{1,4}[ -]?\d{4}[ -]?[2-9A-HJKMNP-Z]{6}\b")?,
+        })
+    }
+
+    /// The keys of a letter. Numbers are taken only if their check character holds.
+    pub fn keys(&self, letter: &Letter, words: &Words, facts: &Facts) -> Keys {
+        let mut references: Vec<MessageId> = letter.in_reply_to.clone();
+        references.extend(letter.references.iter().rev().cloned());
+        references.dedup();
+        let mut cases = Vec::new();
+        for text in [&letter.subject, &words.text, &words.quoted] {
+            cases.extend(self.case.find_iter(text).filter_map(|m| CaseId::new(m.as_str()).ok()));
+        }
+        cases.dedup();
+        let mut rmas = Vec::new();
+        for text in [&letter.subject, &words.text] {
+            rmas.extend(self.rma.find_iter(text).filter_map(|m| RmaNumber::new(m.as_str()).ok()));
+        }
+        let order_number = facts.order_number.as_ref().map(|f| f.value.clone());
+        Keys { references, cases, rmas, order_number }
+    }
+}
+
+/// Which case a letter belongs to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Link {
+    New,
+    Known(Box<Case>),
+    /// It points to a case, but somebody else wrote it: for staff, nothing is told to its writer.
+    Stranger(Box<Case>),
+}
+
+/// Decides among the cases that the keys led to: `by_thread` by reference or number, `by_order` the sender's own cases
+/// with the letter's order number.
+pub fn choose(sender: &Address, facts: &Facts, by_thread: Option<Case>, by_order: Vec<Case>) -> Link {
+    let another = |case: &Case| is_another_claim(case, facts);
+    let open = |case: &Case| case.state != State::Closed;
+    if let Some(case) = by_thread {
+        if case.customer.address != *sender {
+            return Link::Stranger(Box::new(case));
+        }
+        if !another(&case) {
+            return Link::Known(Box::new(case));
+        }
+    }
+    let mut fitting = by_order.into_iter().filter(|c| open(c) && c.customer.address == *sender && !another(c));
+    fitting.next().map_or(Link::New, |case| Link::Known(Box::new(case)))
+}
+
+/// Whether a letter tells of a second order, or of a second item of the order, rather than correcting the first: it
+/// names another one and tells a problem of its own.
+fn is_another_claim(case: &Case, facts: &Facts) -> bool {
+    if facts.problem_what.is_none() && facts.unopened.is_none() {
+        return false;
+    }
+    let fresh = |sku: &crate::domain::facts::Fact<Sku>| sku.evidence.source.is_fresh();
+    let order = match (&case.facts.order_number, &facts.order_number) {
+        (Some(known), Some(said)) => {
+            said.evidence.source.is_fresh() && known.value != said.value && case.order_not_found.as_ref() != Some(&known.value)
+        }
+        _ => false,
+    };
+    let item = match (&case.facts.sku, &facts.sku) {
+        (Some(known), Some(said)) => fresh(said) && known.value != said.value,
+        _ => false,
+    };
+    order || item
+}
