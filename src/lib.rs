@@ -10,3 +10,6 @@ pub mod ports;
 
 /// Floor 1: the path of one e-mail, pure functions, one file a step.
 pub mod pipeline;
+
+/// Floor 2: the product catalogue and the order feed, two CSV files.
+pub mod feeds;
