@@ -11,5 +11,8 @@ pub mod ports;
 /// Floor 1: the path of one e-mail, pure functions, one file a step.
 pub mod pipeline;
 
+/// Floor 2: the product catalogue and the order feed, two CSV files.
+pub mod feeds;
+
 /// Floor 4: the configuration file, read once at start-up and checked as a whole.
 pub mod config;

@@ -73,6 +73,11 @@ pub enum CaseEvent {
         at: Timestamp,
         class: Class,
     },
+    /// What the catalogue and the order feed make of product and day of receipt.
+    Completed {
+        sku: Option<Fact<Sku>>,
+        received_on: Option<Fact<Date>>,
+    },
     Decided {
         letter: LetterId,
         decision: Decision,

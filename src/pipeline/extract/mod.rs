@@ -116,10 +116,10 @@ impl Extractor {
             match attachment.kind {
                 FileKind::Picture | FileKind::HeicPicture => {
                     let in_signature = attachment.content_id.as_ref().is_some_and(|id| words.signature.contains(id.as_str()));
-                    let hints = Hints { name: &attachment.name, inline: attachment.inline, in_signature };
+                    let hints = Hints { inline: attachment.inline, in_signature };
                     let (judgement, codes) = match attachment.kind {
                         FileKind::HeicPicture => (crate::domain::facts::Judgement::NotChecked, Vec::new()),
-                        _ => match photos::look(&attachment.data, &hints) {
+                        _ => match photos::look(&attachment.data, hints) {
                             Look::Real { judgement, codes } => (judgement, codes),
                             Look::Decoration | Look::Unreadable => continue,
                         },

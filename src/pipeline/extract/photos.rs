@@ -192,7 +192,7 @@ mod tests {
             } else if (u - 0.8).hypot(v - 0.2) < 0.12 {
                 [225, 220, 205]
             } else {
-                let plank = if (v * 9.0) as u32 % 2 == 0 { 20.0 } else { 0.0 };
+                let plank = if ((v * 9.0) as u32).is_multiple_of(2) { 20.0 } else { 0.0 };
                 [150.0 + 60.0 * u - plank, 110.0 + 50.0 * v - plank, 70.0 + 40.0 * u].map(|c| c as i32)
             };
             Rgb(colour.map(|c| (c + grain).clamp(0, 255) as u8))
@@ -274,7 +274,7 @@ mod tests {
 
     fn screenshot(paper: u8, ink: u8) -> RgbImage {
         RgbImage::from_fn(720, 1600, |x, y| {
-            let letter = y % 100 < 30 && y < 700 && (60..600).contains(&x) && (x / 6 + y / 8) % 3 == 0;
+            let letter = y % 100 < 30 && y < 700 && (60..600).contains(&x) && (x / 6 + y / 8).is_multiple_of(3);
             Rgb([if letter { ink } else { paper }; 3])
         })
     }

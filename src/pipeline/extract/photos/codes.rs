@@ -95,7 +95,7 @@ fn is_plausible(code: &str) -> bool {
     code.len() >= 4 && code.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
 }
 
-/// The brightness along a line across the bars, four steps a pixel of half extent; the mean of three neighbouring lines.
+/// The brightness along a line across the bars, two samples a pixel, each the mean of three lines side by side.
 fn profile(full: &Luma, patch: &Patch, place: f32, margin: f32) -> Vec<f32> {
     let (sin, cos) = patch.angle.sin_cos();
     let half = patch.across * (1.0 + margin) + 8.0;
@@ -145,7 +145,7 @@ fn square(full: &Luma) -> Option<String> {
     }
     let hints = DecodeHints { TryHarder: Some(true), ..DecodeHints::default() };
     let code = QRCodeReader::new().decode_with_hints(&mut bitmap, &hints).ok()?;
-    Some(code.getText().chars().filter(|c| !c.is_control()).collect())
+    Some(code.getText().chars().filter(|c| !c.is_control()).collect()).filter(|text: &String| !text.is_empty())
 }
 
 /// How many places look like a QR code's corner; counting ends above [`MOST_CORNERS`].
