@@ -10,3 +10,6 @@ pub mod ports;
 
 /// Floor 1: the path of one e-mail, pure functions, one file a step.
 pub mod pipeline;
+
+/// Floor 2: cases, replies that wait, raw mail: everything that is remembered.
+pub mod store;
