@@ -1,0 +1,253 @@
+//! The one transaction of a letter: events, case, reply, what was seen, where it came from; whole or not at all.
+//!
+//! Staff and timers commit by the same door, without a letter.
+
+use jiff::Timestamp;
+
+use super::keys::{self, Table};
+use super::raw::RawPlace;
+use super::record::{Claim, Parcel, Unmarked};
+use super::tables::{Change, Count};
+use super::{Quarantined, Seen, Store, StoreError};
+use crate::domain::case::{Case, CaseEvent, IllegalEvent, Rma};
+use crate::domain::decision::Class;
+use crate::domain::ids::{CaseId, LetterId, MessageId};
+use crate::domain::reply::Reply;
+use crate::ports::Position;
+
+/// All that changes at once.
+#[derive(Debug, Clone, Default)]
+pub struct Commit {
+    /// The letter that is now taken in. Releases it from quarantine, unless this commit puts it there.
+    pub letter: Option<LetterEntry>,
+    /// Where the letter lies in the archive; wanted with every letter, a duplicate too.
+    pub raw: Option<RawPlace>,
+    pub case: Option<CaseStep>,
+    /// Goes to the outbox, due at once.
+    pub reply: Option<Reply>,
+    /// Where the letter came from: the cursor of the folder moves there, and the mailbox has still to be told.
+    pub position: Option<Position>,
+    pub quarantine: Option<Quarantined>,
+}
+
+/// A letter that is taken in, as a later copy of it is recognised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LetterEntry {
+    pub id: LetterId,
+    /// Equal for two deliveries of one mail.
+    pub content: LetterId,
+    pub message_id: Option<MessageId>,
+    pub class: Class,
+    pub at: Timestamp,
+}
+
+/// What happens to a case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaseStep {
+    pub id: CaseId,
+    /// The version the events were decided on; `None`: there is no such case yet.
+    pub from: Option<u64>,
+    pub events: Vec<CaseEvent>,
+}
+
+/// Why a commit left nothing behind.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// The case is not at the version the events were decided on: look at it again and decide anew.
+    #[error("case {case} has changed since")]
+    Stale { case: CaseId },
+    #[error(transparent)]
+    Illegal(#[from] IllegalEvent),
+    /// The RMA number or the order line belongs to another case.
+    #[error("{what} is held by case {by}")]
+    Taken { what: Claimed, by: CaseId },
+    /// The letter was taken in before.
+    #[error("the letter was taken in before, as {}", .0.letter)]
+    Seen(Box<Seen>),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What another case holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claimed {
+    RmaNumber,
+    OrderLine,
+}
+
+impl std::fmt::Display for Claimed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::RmaNumber => "the RMA number",
+            Self::OrderLine => "the order line",
+        })
+    }
+}
+
+impl Store {
+    /// Commits all of it or nothing, and gives the case as it stands then. Durable after the next [`Store::flush`].
+    pub fn commit(&self, commit: &Commit) -> Result<Option<Case>, CommitError> {
+        loop {
+            let mut change = Change::default();
+            let case = self.propose(commit, &mut change)?;
+            let lowest = commit.raw.as_ref().and_then(|place| self.inner.archive.lowest_without(place));
+            if let Some(lowest) = lowest {
+                change.put(Table::Meta, keys::RAW_FROM.to_owned(), &lowest)?;
+            }
+            // Not run: something moved under us. The next round says what, or goes through.
+            if self.inner.tables.run(&change)? {
+                if let Some(place) = &commit.raw {
+                    self.inner.archive.committed(place, lowest);
+                }
+                return Ok(case);
+            }
+        }
+    }
+
+    fn propose(&self, commit: &Commit, change: &mut Change) -> Result<Option<Case>, CommitError> {
+        if let Some(entry) = &commit.letter {
+            self.take_in(entry, commit.case.as_ref().map(|step| &step.id), change)?;
+        }
+        let case = match &commit.case {
+            Some(step) => Some(self.step(step, change)?),
+            None => None,
+        };
+        if let Some(reply) = &commit.reply {
+            queue(reply, change)?;
+        }
+        if let Some(place) = &commit.raw {
+            change.put(Table::Raw, place.letter().to_string(), place)?;
+        }
+        if let Some(position) = &commit.position {
+            self.arrive(position, commit.raw.as_ref(), change)?;
+        }
+        self.quarantine(commit, change)?;
+        Ok(case)
+    }
+
+    fn take_in(&self, entry: &LetterEntry, case: Option<&CaseId>, change: &mut Change) -> Result<(), CommitError> {
+        let key = keys::seen(entry);
+        if let Some(seen) = self.inner.tables.watch::<Seen>(change, Table::Seen, &key)? {
+            return Err(CommitError::Seen(Box::new(seen)));
+        }
+        let seen = Seen { letter: entry.id.clone(), case: case.cloned(), class: entry.class, at: entry.at };
+        change.put(Table::Seen, key, &seen)?;
+        change.count(Count::Letter(entry.class));
+        Ok(())
+    }
+
+    fn step(&self, step: &CaseStep, change: &mut Change) -> Result<Case, CommitError> {
+        let known = self.inner.tables.watch::<Case>(change, Table::Cases, step.id.as_str())?;
+        if known.as_ref().map(|case| case.version) != step.from {
+            return Err(CommitError::Stale { case: step.id.clone() });
+        }
+        self.apply(known, &step.id, &step.events, change)
+    }
+
+    /// Adds events to a case: its snapshot, the events themselves, and all that finds or belongs to the case by them.
+    pub(super) fn apply(
+        &self,
+        known: Option<Case>,
+        id: &CaseId,
+        events: &[CaseEvent],
+        change: &mut Change,
+    ) -> Result<Case, CommitError> {
+        let first = known.as_ref().map_or(0, |case| case.version) + 1;
+        let mut known = known;
+        for event in events {
+            let case = Case::apply(known.take(), event)?;
+            if case.id != *id {
+                return Err(IllegalEvent { state: None, event: event.name() }.into());
+            }
+            self.find_by(&case, event, change)?;
+            known = Some(case);
+        }
+        let case = known.ok_or(IllegalEvent { state: None, event: "none" })?;
+        if !events.is_empty() {
+            change.put(Table::Events, keys::events(id, first), &events)?;
+            change.put(Table::Cases, id.to_string(), &case)?;
+        }
+        Ok(case)
+    }
+
+    fn find_by(&self, case: &Case, event: &CaseEvent, change: &mut Change) -> Result<(), CommitError> {
+        match event {
+            CaseEvent::Opened { customer, at, .. } => {
+                change.put(Table::Index, keys::sender(&customer.address, *at, &case.id), &case.id)?;
+                change.count(Count::Case);
+            }
+            CaseEvent::ReplyQueued { message_id, .. } => {
+                change.put(Table::Index, keys::reply(message_id), &case.id)?;
+            }
+            CaseEvent::RmaIssued { rma, .. } => self.claim(case, rma, change)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn claim(&self, case: &Case, rma: &Rma, change: &mut Change) -> Result<(), CommitError> {
+        let (number, line) = (keys::rma(&rma.number), keys::line(&rma.order_number, &rma.sku));
+        let holder = self.inner.tables.watch::<CaseId>(change, Table::Index, &number)?;
+        if let Some(by) = holder.filter(|by| *by != case.id) {
+            return Err(CommitError::Taken { what: Claimed::RmaNumber, by });
+        }
+        let holder = self.inner.tables.watch::<Claim>(change, Table::Index, &line)?;
+        if let Some(Claim { case: by, .. }) = holder.filter(|held| held.case != case.id) {
+            return Err(CommitError::Taken { what: Claimed::OrderLine, by });
+        }
+        change.put(Table::Index, number, &case.id)?;
+        change.put(Table::Index, line, &Claim { case: case.id.clone(), rma: rma.number.clone() })?;
+        Ok(())
+    }
+
+    fn arrive(&self, position: &Position, raw: Option<&RawPlace>, change: &mut Change) -> Result<(), StoreError> {
+        // A Maildir gives new numbers at every listing: there is no mark to move, only names to tell.
+        let listed = position.validity == 0 && !position.name.is_empty();
+        if !listed {
+            let key = keys::cursor(&position.folder);
+            let cursor = self.inner.tables.watch::<Position>(change, Table::Mailbox, &key)?;
+            let ahead = cursor.is_none_or(|at| at.validity != position.validity || at.uid < position.uid);
+            if ahead {
+                change.put(Table::Mailbox, key, position)?;
+            }
+        }
+        let letter = raw.map(|place| place.letter().clone());
+        change.put(Table::Mailbox, keys::unmarked(position), &Unmarked { position: position.clone(), letter })
+    }
+
+    fn quarantine(&self, commit: &Commit, change: &mut Change) -> Result<(), StoreError> {
+        if let Some(entry) = &commit.quarantine {
+            let key = keys::quarantine(entry);
+            if self.inner.tables.watch::<Quarantined>(change, Table::Quarantine, &key)?.is_none() {
+                change.count(Count::Quarantined);
+            }
+            return change.put(Table::Quarantine, key, entry);
+        }
+        if let Some(entry) = &commit.letter {
+            self.let_go(keys::quarantined_letter(&entry.id), change)?;
+        }
+        match &commit.position {
+            Some(position) => self.let_go(keys::quarantined_position(position), change).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes an entry out of quarantine; `false` if it is not there.
+    pub(super) fn let_go(&self, key: String, change: &mut Change) -> Result<bool, StoreError> {
+        let there = self.inner.tables.watch::<Quarantined>(change, Table::Quarantine, &key)?.is_some();
+        if there {
+            change.remove(Table::Quarantine, key);
+            change.count(Count::Released);
+        }
+        Ok(there)
+    }
+}
+
+fn queue(reply: &Reply, change: &mut Change) -> Result<(), StoreError> {
+    let (id, at) = (&reply.message_id, reply.written);
+    let parcel = Parcel { reply: reply.clone(), attempts: 0, first_try: None, why: None };
+    change.put(Table::Outbox, keys::due(at, id), &parcel)?;
+    change.put(Table::Pace, keys::to(&reply.to.address, at, id), &())?;
+    change.count(Count::ReplyQueued);
+    Ok(())
+}

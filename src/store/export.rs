@@ -1,0 +1,192 @@
+//! The whole store as JSON lines, and back: a backup that can be read by eye, and the way to another engine.
+//!
+//! A line for the format, one for each record in the order of trees and keys, one for the number of records, so that a
+//! cut file is recognised. A mail stands in a string in which each character is one byte (U+0000 to U+00FF). Where
+//! mails lie in the archive is not part of it. Exporting what was imported gives the same bytes.
+
+use std::io::{self, BufRead, Write};
+
+use serde::{Deserialize, Serialize};
+
+use super::keys::{self, Table};
+use super::tables::{Change, Row};
+use super::{FORMAT, RawPlace, Store, StoreError, record};
+use crate::domain::ids::LetterId;
+
+/// What an export holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exported {
+    pub records: u64,
+    /// Mails that the archive could not give; the export has a line for each that says so.
+    pub lost: Vec<LetterId>,
+}
+
+impl Store {
+    /// Writes everything. Commits that run meanwhile may be in it or not: for a picture of one moment, stop them.
+    pub fn export(&self, out: &mut dyn Write) -> Result<Exported, StoreError> {
+        let mut exported = Exported::default();
+        line(out, &Head { aftersalesd_store: FORMAT })?;
+        for table in Table::ALL {
+            for row in self.inner.tables.scan(table, "") {
+                let row = row?;
+                if table == Table::Raw {
+                    self.export_mail(&row, out, &mut exported)?;
+                } else if !is_local(table, &row.key) {
+                    export_record(table, &row, out)?;
+                    exported.records += 1;
+                }
+            }
+        }
+        line(out, &End { records: exported.records })?;
+        out.flush().map_err(|e| StoreError::io("export", e))?;
+        Ok(exported)
+    }
+
+    /// Takes an export into this store, which must be empty, and flushes. After an error it is empty again.
+    pub fn import(&self, from: &mut dyn BufRead) -> Result<(), StoreError> {
+        let used = Table::ALL.into_iter().filter(|table| *table != Table::Meta);
+        if used.flat_map(|table| self.inner.tables.scan(table, "")).next().is_some() || self.counts()?.cases > 0 {
+            return Err(StoreError::Import { line: 0, what: "the store is not empty".to_owned() });
+        }
+        let imported = self.import_lines(from).and_then(|()| self.flush());
+        if imported.is_err() {
+            self.inner.tables.clear()?;
+            self.inner.archive.clear()?;
+            super::check_format(&self.inner.tables)?;
+        }
+        imported
+    }
+
+    fn export_mail(&self, row: &Row, out: &mut dyn Write, exported: &mut Exported) -> Result<(), StoreError> {
+        let place: RawPlace = row.read()?;
+        let table = Table::Raw.name();
+        match self.inner.archive.read(&place) {
+            // Erased, and the index not yet told so.
+            Ok(None) => return Ok(()),
+            Ok(Some(raw)) => {
+                let mail: String = raw.iter().map(|byte| char::from(*byte)).collect();
+                line(out, &Mail { table, key: &row.key, mail: Some(&mail), lost: None })?;
+            }
+            Err(StoreError::Corrupt { what, .. }) => {
+                line(out, &Mail { table, key: &row.key, mail: None, lost: Some(&what) })?;
+                exported.lost.push(place.letter().clone());
+            }
+            Err(e) => return Err(e),
+        }
+        exported.records += 1;
+        Ok(())
+    }
+
+    fn import_lines(&self, from: &mut dyn BufRead) -> Result<(), StoreError> {
+        let (mut text, mut number, mut records) = (Vec::new(), 0, 0);
+        loop {
+            text.clear();
+            number += 1;
+            let fault = |what: String| StoreError::Import { line: number, what };
+            if from.read_until(b'\n', &mut text).map_err(|e| StoreError::io("import", e))? == 0 {
+                return Err(fault("the export ends before its last line".to_owned()));
+            }
+            if number == 1 {
+                let head: Head = serde_json::from_slice(&text).map_err(|_| fault("not an export".to_owned()))?;
+                if head.aftersalesd_store > FORMAT {
+                    return Err(StoreError::Newer { found: head.aftersalesd_store, known: FORMAT });
+                }
+            } else if let Ok(End { records: told }) = serde_json::from_slice(&text) {
+                return match told == records {
+                    true => Ok(()),
+                    false => Err(fault(format!("the export had {told} records, {records} came before this line"))),
+                };
+            } else {
+                self.import_line(&text).map_err(|e| match e {
+                    StoreError::Corrupt { what, .. } => fault(what),
+                    other => other,
+                })?;
+                records += 1;
+            }
+        }
+    }
+
+    fn import_line(&self, text: &[u8]) -> Result<(), StoreError> {
+        let corrupt = |what: &str| StoreError::corrupt("line".to_owned(), what);
+        let line: Line = serde_json::from_slice(text).map_err(|e| corrupt(&e.to_string()))?;
+        let table = Table::ALL.into_iter().find(|table| table.name() == line.table);
+        let table = table.ok_or_else(|| corrupt(&format!("no tree is called {}", line.table)))?;
+        let mut change = Change::default();
+        if table == Table::Raw {
+            let letter = LetterId::new(&line.key).map_err(|e| corrupt(&e.to_string()))?;
+            let Some(mail) = line.mail else {
+                return line.lost.map(|_| ()).ok_or_else(|| corrupt("neither a mail nor why it was lost"));
+            };
+            let raw: Result<Vec<u8>, _> = mail.chars().map(u8::try_from).collect();
+            let raw = raw.map_err(|_| corrupt("a mail has a character above U+00FF"))?;
+            if super::raw::digest(&raw) != letter {
+                return Err(corrupt("the mail is not the one its key names"));
+            }
+            let place = self.keep_raw(&letter, &raw)?;
+            change.put(Table::Raw, line.key, &place)?;
+            self.inner.archive.committed(&place, None);
+        } else {
+            let bytes = record::canonical(table, &line.key, text)?;
+            change.put_encoded(table, line.key, bytes);
+        }
+        self.inner.tables.run(&change).map(|_| ())
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    aftersalesd_store: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct End {
+    records: u64,
+}
+
+#[derive(Serialize)]
+struct Mail<'a> {
+    table: &'a str,
+    key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mail: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost: Option<&'a str>,
+}
+
+/// A record's line is its form with the tree and the key added, so it is read as the form it is.
+#[derive(Deserialize)]
+struct Line {
+    table: String,
+    key: String,
+    mail: Option<String>,
+    lost: Option<String>,
+}
+
+/// Whether a row belongs to this copy of the store and not to what it remembers.
+fn is_local(table: Table, key: &str) -> bool {
+    table == Table::Meta && (key == keys::VERSION || key == keys::RAW_FROM)
+}
+
+fn export_record(table: Table, row: &Row, out: &mut dyn Write) -> Result<(), StoreError> {
+    let key = serde_json::to_string(&row.key).map_err(|e| row.corrupt(&e.to_string()))?;
+    let form = row.json().strip_prefix(b"{").ok_or_else(|| row.corrupt("not a JSON object"))?;
+    let write = || {
+        write!(out, r#"{{"table":"{}","key":{key},"#, table.name())?;
+        out.write_all(form)?;
+        out.write_all(b"\n")
+    };
+    write_fault(write)
+}
+
+fn line<T: Serialize>(out: &mut dyn Write, line: &T) -> Result<(), StoreError> {
+    let write = || {
+        serde_json::to_writer(&mut *out, line)?;
+        out.write_all(b"\n")
+    };
+    write_fault(write)
+}
+
+fn write_fault(mut write: impl FnMut() -> io::Result<()>) -> Result<(), StoreError> {
+    write().map_err(|e| StoreError::io("export", e))
+}

@@ -1,0 +1,178 @@
+//! The trees of the store and every key in them, in one place.
+//!
+//! Keys are text: words and ids with a NUL between them, numbers with leading zeros so that they sort. No id can hold
+//! a NUL, so no key can be taken for another, and an export can be read by eye.
+//!
+//! | tree | key | record |
+//! |---|---|---|
+//! | `meta` | `version` | format of the store |
+//! | | `raw` | lowest archive segment that may hold letters without an index entry |
+//! | | `counts` | how many there are |
+//! | `cases` | case | the case as it stands |
+//! | `events` | case, number of the first | the events of one commit |
+//! | `seen` | `id` Message-ID, content; or `mail` letter | what became of a letter |
+//! | `index` | `reply` Message-ID; `rma` number | case |
+//! | | `line` order number, SKU | case and RMA number that hold the order line |
+//! | | `sender` address, time, case | case |
+//! | `raw` | letter | its place in the archive |
+//! | `outbox` | time of the next try, Message-ID | the reply and the tries so far |
+//! | `pace` | `to` address, time, Message-ID | nothing: counts replies to one address |
+//! | | `sent` time, Message-ID | nothing: counts replies sent |
+//! | `mailbox` | `cursor` folder | highest position taken in |
+//! | | `unmarked` folder, UIDVALIDITY, UID, name | position (and letter) the mailbox was not told of |
+//! | `quarantine` | `letter` letter; or `position` …; or `time` time | what could not be handled |
+
+use jiff::Timestamp;
+
+use super::{LetterEntry, Quarantined};
+use crate::domain::ids::{Address, CaseId, LetterId, MessageId, OrderNumber, RmaNumber, Sku};
+use crate::ports::Position;
+
+/// A tree of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Table {
+    Meta,
+    Cases,
+    Events,
+    Seen,
+    Index,
+    Raw,
+    Outbox,
+    Pace,
+    Mailbox,
+    Quarantine,
+}
+
+impl Table {
+    /// In the order of the discriminants, which is the order of an export.
+    pub const ALL: [Self; 10] = [
+        Self::Meta,
+        Self::Cases,
+        Self::Events,
+        Self::Seen,
+        Self::Index,
+        Self::Raw,
+        Self::Outbox,
+        Self::Pace,
+        Self::Mailbox,
+        Self::Quarantine,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Cases => "cases",
+            Self::Events => "events",
+            Self::Seen => "seen",
+            Self::Index => "index",
+            Self::Raw => "raw",
+            Self::Outbox => "outbox",
+            Self::Pace => "pace",
+            Self::Mailbox => "mailbox",
+            Self::Quarantine => "quarantine",
+        }
+    }
+}
+
+pub(super) const VERSION: &str = "version";
+pub(super) const RAW_FROM: &str = "raw";
+
+pub(super) const COUNTS: &str = "counts";
+
+pub(super) fn events(case: &CaseId, first: u64) -> String {
+    join(&[case.as_str(), &format!("{first:010}")])
+}
+
+pub(super) fn seen(entry: &LetterEntry) -> String {
+    seen_as(&entry.id, &entry.content, entry.message_id.as_ref())
+}
+
+/// A letter is the same by Message-ID and content; without a Message-ID, by the whole mail.
+pub(super) fn seen_as(letter: &LetterId, content: &LetterId, message_id: Option<&MessageId>) -> String {
+    match message_id {
+        Some(id) => join(&["id", id.as_str(), content.as_str()]),
+        None => join(&["mail", letter.as_str()]),
+    }
+}
+
+pub(super) fn reply(id: &MessageId) -> String {
+    join(&["reply", id.as_str()])
+}
+
+pub(super) fn rma(number: &RmaNumber) -> String {
+    join(&["rma", number.as_str()])
+}
+
+pub(super) fn line(order: &OrderNumber, sku: &Sku) -> String {
+    join(&["line", order.as_str(), sku.as_str()])
+}
+
+pub(super) fn sender(address: &Address, opened: Timestamp, case: &CaseId) -> String {
+    join(&["sender", address.as_str(), &time(opened), case.as_str()])
+}
+
+pub(super) fn due(at: Timestamp, id: &MessageId) -> String {
+    join(&[&time(at), id.as_str()])
+}
+
+pub(super) fn to(address: &Address, at: Timestamp, id: &MessageId) -> String {
+    join(&["to", address.as_str(), &time(at), id.as_str()])
+}
+
+pub(super) fn sent(at: Timestamp, id: &MessageId) -> String {
+    join(&["sent", &time(at), id.as_str()])
+}
+
+pub(super) fn cursor(folder: &str) -> String {
+    join(&["cursor", folder])
+}
+
+pub(super) fn unmarked(position: &Position) -> String {
+    place("unmarked", position)
+}
+
+pub(super) fn quarantine(entry: &Quarantined) -> String {
+    match (&entry.letter, &entry.position) {
+        (Some(letter), _) => quarantined_letter(letter),
+        (None, Some(position)) => quarantined_position(position),
+        (None, None) => join(&["time", &time(entry.at)]),
+    }
+}
+
+pub(super) fn quarantined_letter(letter: &LetterId) -> String {
+    join(&["letter", letter.as_str()])
+}
+
+pub(super) fn quarantined_position(position: &Position) -> String {
+    place("position", position)
+}
+
+fn place(word: &str, position: &Position) -> String {
+    let (validity, uid) = (format!("{:010}", position.validity), format!("{:010}", position.uid));
+    join(&[word, &position.folder, &validity, &uid, &position.name])
+}
+
+/// The beginning of all keys that start with these words.
+pub(super) fn prefix(words: &[&str]) -> String {
+    let mut prefix = join(words);
+    prefix.push('\0');
+    prefix
+}
+
+/// Nanoseconds since 1970 in a fixed width; earlier times sort as 1970.
+pub(super) fn time(at: Timestamp) -> String {
+    format!("{:021}", at.as_nanosecond().max(0))
+}
+
+/// The words of a key.
+pub(super) fn words(key: &str) -> Vec<&str> {
+    key.split('\0').collect()
+}
+
+pub(super) fn read_time(word: &str) -> Option<Timestamp> {
+    Timestamp::from_nanosecond(word.parse().ok()?).ok()
+}
+
+fn join(words: &[&str]) -> String {
+    words.join("\0")
+}

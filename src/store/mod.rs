@@ -1,0 +1,453 @@
+//! Floor 2: what the program remembers, on disk.
+//!
+//! A dozen coarse questions and one [`Store::commit`], free of the engine beneath (sled, named in `tables.rs` only).
+//! The calls block; an async caller gives them a thread.
+//!
+//! Promises: a commit is there whole or not at all; once [`Store::flush`] has returned, everything before it outlives
+//! a power cut; whatever state a crash left, [`Store::open`] opens it, and a mail it can't vouch for is one that the
+//! mailbox was never told to be done with, and is asked for again.
+
+mod commit;
+mod export;
+mod keys;
+mod outbox;
+mod raw;
+mod record;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+pub use commit::{CaseStep, Claimed, Commit, CommitError, LetterEntry};
+pub use export::Exported;
+pub use outbox::{OutboxKey, Waiting};
+pub use raw::RawPlace;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use self::keys::Table;
+use self::raw::Archive;
+use self::record::{Claim, Unmarked};
+use self::tables::{Change, Tables};
+use crate::domain::case::{Case, CaseEvent};
+use crate::domain::decision::Class;
+use crate::domain::ids::{Address, CaseId, LetterId, MessageId, OrderNumber, RmaNumber, Sku};
+use crate::ports::Position;
+
+/// The format of the store as a whole; a newer one is refused.
+const FORMAT: u32 = 1;
+
+/// The store. Clones are handles of the same one.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+/// Fields are dropped in this order: the lock goes after what it guards, the folder last.
+struct Inner {
+    tables: Tables,
+    archive: Archive,
+    flush_failed: AtomicBool,
+    _lock: File,
+    _temporary: Option<tempfile::TempDir>,
+    path: PathBuf,
+}
+
+/// Why the store can't do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("{} is in use by another process", path.display())]
+    Locked { path: PathBuf },
+    #[error("written by a newer version of this program (format {found}; this one knows {known})")]
+    Newer { found: u32, known: u32 },
+    #[error("damaged record at {place}: {what}")]
+    Corrupt { place: String, what: String },
+    #[error("{place}: {source}")]
+    Io { place: String, source: io::Error },
+    #[error("line {line}: {what}")]
+    Import { line: u64, what: String },
+}
+
+impl StoreError {
+    /// Whether the same call may well succeed later without anybody repairing anything.
+    pub fn is_temporary(&self) -> bool {
+        use io::ErrorKind::{Interrupted, QuotaExceeded, ResourceBusy, StorageFull, TimedOut, WouldBlock};
+        match self {
+            Self::Locked { .. } => true,
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                Interrupted | QuotaExceeded | ResourceBusy | StorageFull | TimedOut | WouldBlock
+            ),
+            Self::Newer { .. } | Self::Corrupt { .. } | Self::Import { .. } => false,
+        }
+    }
+
+    fn io(place: impl fmt::Display, source: io::Error) -> Self {
+        Self::Io { place: place.to_string(), source }
+    }
+
+    fn corrupt(place: String, what: &str) -> Self {
+        Self::Corrupt { place, what: what.to_owned() }
+    }
+}
+
+/// What became of a letter that was taken in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    pub letter: LetterId,
+    pub case: Option<CaseId>,
+    pub class: Class,
+    pub at: Timestamp,
+}
+
+/// Mail that could not be handled, kept for a person. One entry a letter: a later one replaces it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// `None`: not even its bytes could be had.
+    pub letter: Option<LetterId>,
+    pub position: Option<Position>,
+    pub why: String,
+    pub at: Timestamp,
+    pub from: Option<String>,
+    pub subject: Option<String>,
+    pub message_id: Option<MessageId>,
+}
+
+/// How many there are, kept by the commits themselves.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    pub cases: u64,
+    /// Letters taken in, by the code of their class.
+    pub letters: BTreeMap<String, u64>,
+    /// Replies written, sent or not.
+    pub replies: u64,
+    /// Replies in the outbox.
+    pub waiting: u64,
+    pub quarantined: u64,
+}
+
+impl Store {
+    /// Opens the store in folder `path`, or creates it there, readable by its owner alone. Puts right what a crash
+    /// left behind.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, raw::SEGMENT_SIZE, None)
+    }
+
+    /// An empty store that goes with its last handle. Nothing in it is ever made durable.
+    pub fn temporary() -> Result<Self, StoreError> {
+        let folder = tempfile::tempdir().map_err(|e| StoreError::io("temporary folder", e))?;
+        let path = folder.path().to_owned();
+        Self::open_with(&path, raw::SEGMENT_SIZE, Some(folder))
+    }
+
+    fn open_with(path: &Path, segment_size: u64, temporary: Option<tempfile::TempDir>) -> Result<Self, StoreError> {
+        let durable = temporary.is_none();
+        create_folder(path)?;
+        create_folder(&path.join("raw"))?;
+        let lock = lock(path)?;
+        let tables = Tables::open(&path.join("cases"), durable)?;
+        check_format(&tables)?;
+        let from = tables.get::<u32>(Table::Meta, keys::RAW_FROM)?.unwrap_or(1);
+        let (archive, unknown) = Archive::open(path.join("raw"), segment_size, durable, from, |place| {
+            Ok(tables.get::<RawPlace>(Table::Raw, place.letter().as_str())?.as_ref() == Some(place))
+        })?;
+        let inner = Inner {
+            tables,
+            archive,
+            flush_failed: AtomicBool::new(false),
+            _lock: lock,
+            _temporary: temporary,
+            path: path.to_owned(),
+        };
+        let store = Self { inner: Arc::new(inner) };
+        store.index_found(&unknown)?;
+        store.ask_again_for_lost_mail()?;
+        Ok(store)
+    }
+
+    /// Makes everything before the call durable: the archive first, since what is committed names what lies there.
+    ///
+    /// After a failure every further flush fails: the system may have dropped what it could not write and would then
+    /// report the next attempt as a success. Opening anew shows what is there.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        if self.inner.flush_failed.load(Ordering::SeqCst) {
+            let source = io::Error::other("an earlier flush failed; the store has to be opened anew");
+            return Err(StoreError::io(self.inner.path.display(), source));
+        }
+        let flushed = self.inner.archive.sync().and_then(|()| self.inner.tables.flush());
+        if flushed.is_err() {
+            self.inner.flush_failed.store(true, Ordering::SeqCst);
+        }
+        flushed
+    }
+
+    /// Keeps a mail in the archive; `letter` is its digest. A [`Commit`] has to name the place, [`Store::flush`] to
+    /// make it durable. The same mail is kept once.
+    pub fn keep_raw(&self, letter: &LetterId, raw: &[u8]) -> Result<RawPlace, StoreError> {
+        if let Some(place) = self.raw_place(letter)? {
+            return Ok(place);
+        }
+        self.inner.archive.append(letter, raw)
+    }
+
+    /// A mail as it came; `None`: never kept, or erased.
+    pub fn raw(&self, letter: &LetterId) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.raw_place(letter)? {
+            Some(place) => self.inner.archive.read(&place),
+            None => Ok(None),
+        }
+    }
+
+    /// Overwrites a mail in the archive, at once and durably. What was read from it stays in its case. `false`: there
+    /// is no such mail.
+    pub fn erase(&self, letter: &LetterId) -> Result<bool, StoreError> {
+        let Some(place) = self.raw_place(letter)? else { return Ok(false) };
+        self.inner.archive.erase(&place)?;
+        let mut change = Change::default();
+        change.remove(Table::Raw, letter.to_string());
+        self.inner.tables.run(&change)?;
+        self.inner.tables.flush()?;
+        Ok(true)
+    }
+
+    /// What became of this letter, if it was taken in before: same Message-ID and content; without a Message-ID, the
+    /// same mail byte for byte.
+    pub fn seen(
+        &self,
+        letter: &LetterId,
+        content: &LetterId,
+        message_id: Option<&MessageId>,
+    ) -> Result<Option<Seen>, StoreError> {
+        self.inner.tables.get(Table::Seen, &keys::seen_as(letter, content, message_id))
+    }
+
+    pub fn case(&self, id: &CaseId) -> Result<Option<Case>, StoreError> {
+        self.inner.tables.get(Table::Cases, id.as_str())
+    }
+
+    /// The events of a case, oldest first.
+    pub fn events(&self, case: &CaseId) -> Result<Vec<CaseEvent>, StoreError> {
+        let mut events = Vec::new();
+        for row in self.inner.tables.scan(Table::Events, &keys::prefix(&[case.as_str()])) {
+            events.extend(row?.read::<Vec<CaseEvent>>()?);
+        }
+        Ok(events)
+    }
+
+    /// All cases in the order of their ids, one at a time.
+    pub fn cases(&self) -> impl Iterator<Item = Result<Case, StoreError>> + use<> {
+        self.inner.tables.scan(Table::Cases, "").map(|row| row?.read())
+    }
+
+    /// The case that a reply or a letter with this Message-ID belongs to.
+    ///
+    /// A letter names its id itself: where several bear the same one, our own reply goes before, then the letter that
+    /// came first, so that nobody can lead a thread away.
+    pub fn case_of_message(&self, id: &MessageId) -> Result<Option<CaseId>, StoreError> {
+        if let Some(case) = self.inner.tables.get(Table::Index, &keys::reply(id))? {
+            return Ok(Some(case));
+        }
+        let mut first: Option<Seen> = None;
+        for row in self.inner.tables.scan(Table::Seen, &keys::prefix(&["id", id.as_str()])) {
+            let seen: Seen = row?.read()?;
+            if seen.case.is_some() && first.as_ref().is_none_or(|first| seen.at < first.at) {
+                first = Some(seen);
+            }
+        }
+        Ok(first.and_then(|seen| seen.case))
+    }
+
+    pub fn case_of_rma(&self, number: &RmaNumber) -> Result<Option<CaseId>, StoreError> {
+        self.inner.tables.get(Table::Index, &keys::rma(number))
+    }
+
+    /// The cases that this address opened, oldest first.
+    pub fn cases_of_sender(&self, address: &Address) -> Result<Vec<CaseId>, StoreError> {
+        let prefix = keys::prefix(&["sender", address.as_str()]);
+        self.inner.tables.scan(Table::Index, &prefix).map(|row| row?.read()).collect()
+    }
+
+    /// The case and RMA that hold an order line. A line once held stays held, also when its case is closed.
+    pub fn rma_of_line(&self, order: &OrderNumber, sku: &Sku) -> Result<Option<(CaseId, RmaNumber)>, StoreError> {
+        let claim: Option<Claim> = self.inner.tables.get(Table::Index, &keys::line(order, sku))?;
+        Ok(claim.map(|claim| (claim.case, claim.rma)))
+    }
+
+    /// The cases in which every word of `query` occurs, the latest changed first, at most `limit`.
+    ///
+    /// Looks at the id, the RMA number (both in any spelling), order number, SKU, item code, customer and subject. Reads
+    /// every case, but holds no more than `limit`.
+    pub fn search(&self, query: &str, limit: usize) -> Result<Vec<Case>, StoreError> {
+        let words: Vec<String> = query.split_whitespace().map(str::to_lowercase).collect();
+        let whole = squeeze(query);
+        let mut found: BTreeMap<(Timestamp, CaseId), Case> = BTreeMap::new();
+        for case in self.cases() {
+            let case = case?;
+            if !words.is_empty() && is_found(&case, &words, &whole) {
+                found.insert((case.changed_at, case.id.clone()), case);
+                if found.len() > limit {
+                    found.pop_first();
+                }
+            }
+        }
+        Ok(found.into_values().rev().collect())
+    }
+
+    /// The highest position of a folder that was taken in. Its UIDVALIDITY may no longer be the server's.
+    pub fn cursor(&self, folder: &str) -> Result<Option<Position>, StoreError> {
+        self.inner.tables.get(Table::Mailbox, &keys::cursor(folder))
+    }
+
+    /// The letters of a folder that are committed, but which the mailbox was not told to be done with.
+    pub fn unmarked(&self, folder: &str) -> Result<Vec<Position>, StoreError> {
+        let rows = self.inner.tables.scan(Table::Mailbox, &keys::prefix(&["unmarked", folder]));
+        rows.map(|row| row?.read::<Unmarked>().map(|unmarked| unmarked.position)).collect()
+    }
+
+    /// The mailbox was told of these.
+    pub fn marked(&self, positions: &[Position]) -> Result<(), StoreError> {
+        let mut change = Change::default();
+        for position in positions {
+            change.remove(Table::Mailbox, keys::unmarked(position));
+        }
+        self.inner.tables.run(&change).map(|_| ())
+    }
+
+    /// What waits for a person, oldest first.
+    pub fn quarantined(&self) -> Result<Vec<Quarantined>, StoreError> {
+        let rows = self.inner.tables.scan(Table::Quarantine, "");
+        let mut entries = rows.map(|row| row?.read()).collect::<Result<Vec<Quarantined>, _>>()?;
+        entries.sort_by_key(|entry| entry.at);
+        Ok(entries)
+    }
+
+    /// Takes an entry out of quarantine; `false`: it is not there. (Taking its letter in releases it as well.)
+    pub fn release(&self, entry: &Quarantined) -> Result<bool, StoreError> {
+        loop {
+            let mut change = Change::default();
+            let released = self.let_go(keys::quarantine(entry), &mut change)?;
+            if self.inner.tables.run(&change)? {
+                return Ok(released);
+            }
+        }
+    }
+
+    pub fn counts(&self) -> Result<Counts, StoreError> {
+        Ok(self.inner.tables.get(Table::Meta, keys::COUNTS)?.unwrap_or_default())
+    }
+
+    fn raw_place(&self, letter: &LetterId) -> Result<Option<RawPlace>, StoreError> {
+        match self.inner.archive.pending(letter) {
+            Some(place) => Ok(Some(place)),
+            None => self.inner.tables.get(Table::Raw, letter.as_str()),
+        }
+    }
+
+    /// Whole mails that no commit named, or whose index entries were lost.
+    fn index_found(&self, places: &[RawPlace]) -> Result<(), StoreError> {
+        for some in places.chunks(1000) {
+            let mut change = Change::default();
+            for place in some {
+                change.put(Table::Raw, place.letter().to_string(), place)?;
+            }
+            self.inner.tables.run(&change)?;
+        }
+        Ok(())
+    }
+
+    /// After a power cut a commit may be on the disk and its mail not. The mailbox was not told of such a letter, so
+    /// the cursor goes back to before it; it comes again, is recognised, and its mail is kept this time.
+    fn ask_again_for_lost_mail(&self) -> Result<(), StoreError> {
+        let mut change = Change::default();
+        let mut rewound = BTreeSet::new();
+        for row in self.inner.tables.scan(Table::Mailbox, &keys::prefix(&["unmarked"])) {
+            let row = row?;
+            let Unmarked { position, letter: Some(letter) } = row.read()? else { continue };
+            match self.raw(&letter) {
+                Err(StoreError::Corrupt { .. }) => {}
+                Err(e) => return Err(e),
+                Ok(_) => continue,
+            }
+            change.remove(Table::Raw, letter.to_string());
+            change.remove(Table::Mailbox, row.key.clone());
+            let cursor = self.cursor(&position.folder)?;
+            // In the order of their UIDs: the first of a folder is the lowest.
+            if cursor.is_some_and(|at| at.validity == position.validity) && rewound.insert(position.folder.clone()) {
+                let before = Position { uid: position.uid.saturating_sub(1), ..position };
+                change.put(Table::Mailbox, keys::cursor(&before.folder), &before)?;
+            }
+        }
+        self.inner.tables.run(&change).map(|_| ())
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("path", &self.inner.path).finish_non_exhaustive()
+    }
+}
+
+fn create_folder(path: &Path) -> Result<(), StoreError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| StoreError::io(path.display(), e))
+}
+
+/// sled has a lock too, but clearing up before it opens is only safe under one of our own.
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let name = path.join("lock");
+    let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&name);
+    let file = open.map_err(|e| StoreError::io(name.display(), e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: path.to_owned() }),
+        Err(TryLockError::Error(e)) => Err(StoreError::io(name.display(), e)),
+    }
+}
+
+fn check_format(tables: &Tables) -> Result<(), StoreError> {
+    match tables.get::<u32>(Table::Meta, keys::VERSION)? {
+        Some(found) if found > FORMAT => Err(StoreError::Newer { found, known: FORMAT }),
+        Some(_) => Ok(()),
+        None => {
+            let mut change = Change::default();
+            change.put(Table::Meta, keys::VERSION.to_owned(), &FORMAT)?;
+            tables.run(&change).map(|_| ())
+        }
+    }
+}
+
+/// Fewer characters of a code say nothing: they occur in every second one.
+const CODE_MIN: usize = 3;
+
+fn is_found(case: &Case, words: &[String], whole: &str) -> bool {
+    let facts = &case.facts;
+    let rma = case.rma.as_ref().map(|rma| rma.number.as_str());
+    let codes = [
+        Some(case.id.as_str()),
+        rma,
+        facts.order_number.as_ref().map(|fact| fact.value.as_str()),
+        facts.sku.as_ref().map(|fact| fact.value.as_str()),
+        facts.item_code.as_ref().map(|fact| fact.value.as_str()),
+    ];
+    let squeezed: Vec<String> = codes.into_iter().flatten().map(squeeze).collect();
+    let name = case.customer.name.as_deref().unwrap_or_default();
+    let said = format!("{name} {} {}", case.customer.address, case.subject).to_lowercase();
+    let has = |word: &String| {
+        let code = squeeze(word);
+        said.contains(word.as_str()) || code.len() >= CODE_MIN && squeezed.iter().any(|known| known.contains(&code))
+    };
+    !whole.is_empty() && squeezed.iter().any(|code| code == whole) || words.iter().all(has)
+}
+
+/// A code as it is compared: without case, blanks and hyphens.
+fn squeeze(text: &str) -> String {
+    text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_uppercase()
+}

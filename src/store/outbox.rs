@@ -1,0 +1,184 @@
+//! Replies that wait to be sent, the tries so far, and how many went where lately.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::commit::CommitError;
+use super::keys::{self, Table};
+use super::record::Parcel;
+use super::tables::{Change, Count, Row};
+use super::{Store, StoreError};
+use crate::domain::case::{Case, CaseEvent};
+use crate::domain::ids::{Address, MessageId};
+use crate::domain::reply::Reply;
+
+/// How long replies are remembered for the caps; they reach back a day at most.
+const PACE_KEPT: SignedDuration = SignedDuration::from_hours(48);
+/// How many outdated entries a finished reply clears away: more than one reply adds, so they can't pile up.
+const PACE_CLEARED: usize = 8;
+
+/// A reply in the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    pub key: OutboxKey,
+    pub reply: Reply,
+    /// Tries so far.
+    pub attempts: u32,
+    pub first_try: Option<Timestamp>,
+    /// Why the last try failed.
+    pub why: Option<String>,
+}
+
+/// Names a waiting reply until its next try is over; afterwards it names nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxKey {
+    next_try: Timestamp,
+    message_id: MessageId,
+}
+
+impl OutboxKey {
+    pub fn next_try(&self) -> Timestamp {
+        self.next_try
+    }
+
+    pub fn message_id(&self) -> &MessageId {
+        &self.message_id
+    }
+}
+
+impl Store {
+    /// The replies whose next try is due, the longest due first.
+    pub fn outbox_due(&self, now: Timestamp, limit: usize) -> Result<Vec<Waiting>, StoreError> {
+        let mut due = Vec::new();
+        for row in self.inner.tables.scan(Table::Outbox, "").take(limit) {
+            let row = row?;
+            let key = read_key(&row)?;
+            if key.next_try > now {
+                break;
+            }
+            let Parcel { reply, attempts, first_try, why } = row.read()?;
+            due.push(Waiting { key, reply, attempts, first_try, why });
+        }
+        Ok(due)
+    }
+
+    /// When the next reply is due; `None`: none waits.
+    pub fn outbox_next(&self) -> Result<Option<Timestamp>, StoreError> {
+        match self.inner.tables.scan(Table::Outbox, "").next() {
+            Some(row) => Ok(Some(read_key(&row?)?.next_try)),
+            None => Ok(None),
+        }
+    }
+
+    /// These were taken over by the next mail server. A key that names nothing any more is passed over.
+    pub fn outbox_sent(&self, keys: &[OutboxKey], at: Timestamp) -> Result<(), StoreError> {
+        for key in keys {
+            let event = CaseEvent::ReplySent { message_id: key.message_id.clone(), at };
+            self.finish(key, &event, |change| {
+                change.put(Table::Pace, keys::sent(at, &key.message_id), &())?;
+                self.forget_pace(&keys::prefix(&["sent"]), at, change)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// It will never be taken: the case goes to staff.
+    pub fn outbox_refused(&self, key: &OutboxKey, why: &str, at: Timestamp) -> Result<(), StoreError> {
+        let event = CaseEvent::ReplyRefused { message_id: key.message_id.clone(), why: why.to_owned(), at };
+        self.finish(key, &event, |_| Ok(()))
+    }
+
+    /// The try at `tried` failed; the next one is at `next_try`. Nothing happens if `key` names nothing any more.
+    pub fn outbox_later(
+        &self,
+        key: &OutboxKey,
+        tried: Timestamp,
+        next_try: Timestamp,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        loop {
+            let mut change = Change::default();
+            let Some(mut parcel) = self.take_out(key, &mut change)? else { return Ok(()) };
+            parcel.attempts = parcel.attempts.saturating_add(1);
+            parcel.first_try = parcel.first_try.or(Some(tried));
+            parcel.why = Some(why.to_owned());
+            change.put(Table::Outbox, keys::due(next_try, &key.message_id), &parcel)?;
+            if self.inner.tables.run(&change)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How many replies to `address` were queued at `since` or later, sent by now or not; reaches back 48 hours.
+    pub fn replies_to(&self, address: &Address, since: Timestamp) -> Result<usize, StoreError> {
+        self.count_pace(&keys::prefix(&["to", address.as_str()]), since)
+    }
+
+    /// How many replies were sent at `since` or later; reaches back 48 hours.
+    pub fn replies_sent_since(&self, since: Timestamp) -> Result<usize, StoreError> {
+        self.count_pace(&keys::prefix(&["sent"]), since)
+    }
+
+    fn count_pace(&self, prefix: &str, since: Timestamp) -> Result<usize, StoreError> {
+        let rows = self.inner.tables.scan_from(Table::Pace, prefix, &keys::time(since));
+        rows.map(|row| row.map(|_| 1)).sum()
+    }
+
+    /// Takes a reply out of the outbox and tells its case.
+    fn finish(
+        &self,
+        key: &OutboxKey,
+        event: &CaseEvent,
+        further: impl Fn(&mut Change) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        loop {
+            let mut change = Change::default();
+            let Some(parcel) = self.take_out(key, &mut change)? else { return Ok(()) };
+            change.count(Count::ReplyGone);
+            let to = keys::prefix(&["to", parcel.reply.to.address.as_str()]);
+            self.forget_pace(&to, parcel.reply.written, &mut change)?;
+            further(&mut change)?;
+            let id = &parcel.reply.case;
+            let case = self.inner.tables.watch::<Case>(&mut change, Table::Cases, id.as_str())?;
+            // A reply that no case queued has none to tell.
+            if case.is_some() {
+                match self.apply(case, id, std::slice::from_ref(event), &mut change) {
+                    Ok(_) => {}
+                    Err(CommitError::Store(e)) => return Err(e),
+                    Err(e) => return Err(StoreError::corrupt(id.to_string(), &e.to_string())),
+                }
+            }
+            if self.inner.tables.run(&change)? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn take_out(&self, key: &OutboxKey, change: &mut Change) -> Result<Option<Parcel>, StoreError> {
+        let row = keys::due(key.next_try, &key.message_id);
+        let parcel = self.inner.tables.watch(change, Table::Outbox, &row)?;
+        change.remove(Table::Outbox, row);
+        Ok(parcel)
+    }
+
+    fn forget_pace(&self, prefix: &str, now: Timestamp, change: &mut Change) -> Result<(), StoreError> {
+        let Ok(until) = now.checked_sub(PACE_KEPT) else { return Ok(()) };
+        let until = format!("{prefix}{}", keys::time(until));
+        for row in self.inner.tables.scan(Table::Pace, prefix).take(PACE_CLEARED) {
+            let row = row?;
+            if row.key >= until {
+                break;
+            }
+            change.remove(Table::Pace, row.key);
+        }
+        Ok(())
+    }
+}
+
+fn read_key(row: &Row) -> Result<OutboxKey, StoreError> {
+    let key = match row.words().as_slice() {
+        [time, id] => keys::read_time(time).zip(MessageId::new(id).ok()),
+        _ => None,
+    };
+    let (next_try, message_id) = key.ok_or_else(|| row.corrupt("the key is not a time and a Message-ID"))?;
+    Ok(OutboxKey { next_try, message_id })
+}
