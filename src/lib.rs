@@ -10,3 +10,12 @@ pub mod ports;
 
 /// Floor 1: the path of one e-mail, pure functions, one file a step.
 pub mod pipeline;
+
+/// Floor 2: letters in, from an IMAP server.
+pub mod imap;
+
+/// Floor 2: letters in, from a Maildir.
+pub mod maildir;
+
+/// Floor 2: replies out, over SMTP or into a Maildir.
+pub mod smtp;
