@@ -1,0 +1,301 @@
+//! Replies out, over SMTP (RFC 5321) or into a Maildir.
+//!
+//! Promises: a call ends within a bounded time; a connection whose state is in doubt is never used again; a reply is
+//! [`Delivery::Refused`] only if the server refuses this letter or recipient, not if it refuses us.
+//!
+//! lettre's own pool parks a connection even when a send was cancelled half-way, so that the next reply would read
+//! the answers meant for that one. Its connections are used here, its pool is not.
+
+pub mod maildir;
+mod message;
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use lettre::Address;
+use lettre::transport::smtp;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Mail as MailFrom, Rcpt, Rset};
+use lettre::transport::smtp::extension::ClientId;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::timeout;
+
+pub use self::maildir::MaildirMailer;
+pub use self::message::{LOOP_HEADER, Mail, Unmailable, render};
+use crate::domain::letter::Person;
+use crate::domain::reply::Reply;
+use crate::ports::{Delivery, Fault, Mailer, Security, Server};
+
+/// A connection that was not used for this long is not trusted any more; servers allow five minutes and more.
+const PARKED: Duration = Duration::from_secs(30);
+/// After a refused login nobody knocks again for this long, lest the account be locked.
+const LOCKOUT: Duration = Duration::from_secs(60);
+/// The slowest line that counts as alive, in bytes a second: what the time-out of a mail allows for its size.
+const SLOWEST: u64 = 32 * 1024;
+
+/// Which server, and whom the replies come from.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub server: Server,
+    pub from: Person,
+    /// The most connections at a time.
+    pub connections: u32,
+}
+
+/// A [`Mailer`] that hands replies to a submission server (RFC 6409) over a few connections kept open.
+pub struct SmtpMailer {
+    settings: Settings,
+    from: Address,
+    tls: Option<TlsParameters>,
+    hello: ClientId,
+    slots: Semaphore,
+    parked: Mutex<Vec<(AsyncSmtpConnection, Instant)>>,
+    /// The server takes mail from our address, but not from the null sender.
+    needs_sender: AtomicBool,
+    locked_out: Mutex<Option<Instant>>,
+}
+
+impl std::fmt::Debug for SmtpMailer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SmtpMailer").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// Why a transaction failed, by whom it was refused.
+enum Failed {
+    /// The line broke, or the server is busy: another try may do.
+    Later(String),
+    /// The connection was closed before anything was offered.
+    Stale,
+    /// The sender address was refused (MAIL).
+    Sender(String),
+    /// The recipient or the content was refused.
+    Letter(String),
+}
+
+impl SmtpMailer {
+    /// Reads the trust anchors; connects on the first use. A `ca_file` that can't be used is a fault naming it.
+    pub fn new(settings: Settings) -> Result<Self, Fault> {
+        let from = message::mailbox(&settings.from).map_err(|e| Fault::configuration(e.to_string()))?.email;
+        Ok(Self {
+            from,
+            tls: tls(&settings.server)?,
+            hello: ClientId::default(),
+            slots: Semaphore::new(settings.connections.max(1) as usize),
+            parked: Mutex::new(Vec::new()),
+            needs_sender: AtomicBool::new(false),
+            locked_out: Mutex::new(None),
+            settings,
+        })
+    }
+
+    /// Offers the mail with the null sender (RFC 3834 section 3.3), then with our address if that is refused.
+    async fn offer(&self, mail: &Mail) -> Result<(), Failed> {
+        if self.needs_sender.load(Ordering::Relaxed) {
+            return self.transact(Some(&self.from), mail).await;
+        }
+        // Servers refuse a null sender at any step: Postfix at RCPT, Exchange Online only after the data.
+        let first = match self.transact(None, mail).await {
+            Err(Failed::Sender(why)) | Err(Failed::Letter(why)) => why,
+            answer => return answer,
+        };
+        match self.transact(Some(&self.from), mail).await {
+            Ok(()) => {
+                tracing::warn!("the SMTP server refuses the null sender ({first}): replies go out from our address");
+                self.needs_sender.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            failed => failed,
+        }
+    }
+
+    /// One transaction on a parked or new connection, which is parked again if it is sound.
+    async fn transact(&self, sender: Option<&Address>, mail: &Mail) -> Result<(), Failed> {
+        while let Some(mut connection) = self.unpark().await {
+            match self.converse(&mut connection, sender, mail, true).await {
+                Err(Failed::Stale) => {}
+                outcome => return self.conclude(connection, outcome).await,
+            }
+        }
+        let mut connection = self.connect().await.map_err(|fault| Failed::Later(fault.what))?;
+        let outcome = self.converse(&mut connection, sender, mail, false).await;
+        self.conclude(connection, outcome).await
+    }
+
+    /// MAIL, RCPT, DATA. `parked`: the connection was used before and may have been closed since.
+    async fn converse(
+        &self,
+        connection: &mut AsyncSmtpConnection,
+        sender: Option<&Address>,
+        mail: &Mail,
+        parked: bool,
+    ) -> Result<(), Failed> {
+        let step = self.settings.server.timeout;
+        let command = MailFrom::new(sender.cloned(), Vec::new());
+        match timeout(step, connection.command(command)).await {
+            Ok(Err(e)) if parked && (e.status().is_none() || is_closing(&e)) => return Err(Failed::Stale),
+            Err(_) if parked => return Err(Failed::Stale),
+            answer => judged("MAIL", answer, Failed::Sender)?,
+        }
+        let command = Rcpt::new(mail.to.clone(), Vec::new());
+        judged("RCPT", timeout(step, connection.command(command)).await, Failed::Letter)?;
+        judged("DATA", timeout(step, connection.command(Data)).await, Failed::Letter)?;
+        let patience = step + Duration::from_secs(mail.raw.len() as u64 / SLOWEST);
+        let answer = timeout(patience, connection.message(&mail.raw)).await;
+        judged("the mail's end (it may have arrived)", answer, Failed::Letter)
+    }
+
+    /// Parks the connection if both sides know where they are.
+    async fn conclude(&self, mut connection: AsyncSmtpConnection, outcome: Result<(), Failed>) -> Result<(), Failed> {
+        let sound = match &outcome {
+            Ok(()) => true,
+            Err(Failed::Later(_) | Failed::Stale) => false,
+            Err(Failed::Sender(_) | Failed::Letter(_)) => {
+                let reset = timeout(self.settings.server.timeout, connection.command(Rset)).await;
+                matches!(reset, Ok(Ok(_)))
+            }
+        };
+        if sound {
+            self.parked.lock().await.push((connection, Instant::now()));
+        }
+        outcome
+    }
+
+    async fn unpark(&self) -> Option<AsyncSmtpConnection> {
+        let mut parked = self.parked.lock().await;
+        parked.retain(|(_, since)| since.elapsed() < PARKED);
+        parked.pop().map(|(connection, _)| connection)
+    }
+
+    /// Connects, encrypts and logs in.
+    async fn connect(&self) -> Result<AsyncSmtpConnection, Fault> {
+        let mut locked_out = self.locked_out.lock().await;
+        if locked_out.is_some_and(|since| since.elapsed() < LOCKOUT) {
+            return Err(Fault::login(format!("{} refused the login a moment ago", self.settings.server.host)));
+        }
+        let fresh = self.fresh_connection().await;
+        let refused = matches!(&fresh, Err(fault) if fault.kind == crate::ports::FaultKind::Login);
+        *locked_out = refused.then(Instant::now);
+        fresh
+    }
+
+    async fn fresh_connection(&self) -> Result<AsyncSmtpConnection, Fault> {
+        let Server { host, port, security, login, timeout: step, .. } = &self.settings.server;
+        let bare = host.trim_matches(['[', ']']);
+        let late = |what: &str| Fault::temporary(format!("{host}:{port}: no answer to {what} within {step:?}"));
+        let at_once = self.tls.clone().filter(|_| *security == Security::Tls);
+        // lettre bounds the connecting by itself, not the TLS handshake and the greeting.
+        let connecting = AsyncSmtpConnection::connect_tokio1((bare, *port), Some(*step), &self.hello, at_once, None);
+        let mut connection = timeout(*step * 2, connecting)
+            .await
+            .map_err(|_| late("the connection"))?
+            .map_err(|e| Fault::temporary(format!("{host}:{port}: can't connect: {}", text(&e))))?;
+        if let (Security::Starttls, Some(tls)) = (security, &self.tls) {
+            if !connection.can_starttls() {
+                return Err(Fault::configuration(format!("{host}:{port}: the server offers no STARTTLS")));
+            }
+            timeout(*step * 2, connection.starttls(tls.clone(), &self.hello))
+                .await
+                .map_err(|_| late("STARTTLS"))?
+                .map_err(|e| Fault::temporary(format!("{host}:{port}: STARTTLS: {}", text(&e))))?;
+        }
+        if let Some(login) = login {
+            let credentials = Credentials::new(login.user.clone(), login.password.reveal().to_owned());
+            let answer = timeout(*step, connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials)).await;
+            answer.map_err(|_| late("the login"))?.map_err(|e| {
+                let what = format!("{host} refuses the login of {}: {}", login.user, text(&e));
+                match e {
+                    e if e.is_permanent() => Fault::login(what),
+                    e if e.is_client() => Fault::configuration(format!(
+                        "{host}: the server offers no login by PLAIN or LOGIN on this connection"
+                    )),
+                    _ => Fault::temporary(what),
+                }
+            })?;
+        }
+        Ok(connection)
+    }
+}
+
+impl Mailer for SmtpMailer {
+    async fn send(&self, reply: &Reply) -> Delivery {
+        let mail = match message::render(reply, &self.settings.from) {
+            Ok(mail) => mail,
+            Err(unmailable) => return Delivery::Refused(unmailable.to_string()),
+        };
+        let Ok(_slot) = self.slots.acquire().await else {
+            return Delivery::TryLater("the mailer is closed".into());
+        };
+        match self.offer(&mail).await {
+            Ok(()) => Delivery::Sent,
+            Err(Failed::Letter(why)) => Delivery::Refused(why),
+            Err(Failed::Sender(why)) => Delivery::TryLater(format!("our sender address is refused: {why}")),
+            Err(Failed::Later(why)) => Delivery::TryLater(why),
+            Err(Failed::Stale) => Delivery::TryLater("the server closed the connection".into()),
+        }
+    }
+
+    async fn check(&self) -> Result<(), Fault> {
+        let mut connection = self.fresh_connection().await?;
+        if let Ok(Err(e)) = timeout(self.settings.server.timeout, connection.quit()).await {
+            tracing::debug!("QUIT: {}", text(&e));
+        }
+        Ok(())
+    }
+}
+
+/// Sorts the answer to one command; `refused` says whom a lasting refusal concerns.
+fn judged<T, E>(
+    step: &str,
+    answer: Result<Result<T, smtp::Error>, E>,
+    refused: fn(String) -> Failed,
+) -> Result<(), Failed> {
+    let e = match answer {
+        Ok(Ok(_)) => return Ok(()),
+        Ok(Err(e)) => e,
+        Err(_) => return Err(Failed::Later(format!("no answer to {step}"))),
+    };
+    let why = format!("{step}: {}", text(&e));
+    if e.is_permanent() && !concerns_us(&e) { Err(refused(why)) } else { Err(Failed::Later(why)) }
+}
+
+/// Whether a 5xx is about our login or the protocol (RFC 4954 section 6, RFC 3463 class X.5), not about the letter.
+fn concerns_us(e: &smtp::Error) -> bool {
+    let code = e.status().map_or(0, u16::from);
+    let text = text(e);
+    let words = text.split(|c: char| !(c.is_ascii_digit() || c == '.'));
+    matches!(code, 530 | 534 | 535 | 538) || words.into_iter().any(|word| word == "5.7.8" || word.starts_with("5.5."))
+}
+
+fn is_closing(e: &smtp::Error) -> bool {
+    e.status().is_some_and(|code| u16::from(code) == 421)
+}
+
+/// The server's own words, else lettre's.
+fn text(e: &smtp::Error) -> String {
+    let said = std::error::Error::source(e).map(ToString::to_string);
+    match (e.status(), said) {
+        (Some(code), Some(said)) => format!("{code} {said}"),
+        (Some(code), None) => code.to_string(),
+        (None, _) => e.to_string(),
+    }
+}
+
+fn tls(server: &Server) -> Result<Option<TlsParameters>, Fault> {
+    if server.security == Security::None {
+        return Ok(None);
+    }
+    let mut builder = TlsParameters::builder(server.host.trim_matches(['[', ']']).to_owned());
+    if let Some(file) = &server.ca_file {
+        let named = |why: String| Fault::configuration(format!("ca_file {}: {why}", file.display()));
+        let pem = fs::read(file).map_err(|e| named(e.to_string()))?;
+        if !String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----") {
+            return Err(named("holds no certificate in PEM form".into()));
+        }
+        builder = builder.add_root_certificate(Certificate::from_pem(&pem).map_err(|e| named(e.to_string()))?);
+    }
+    let parameters = builder.build_rustls().map_err(|e| Fault::configuration(format!("TLS: {e}")))?;
+    Ok(Some(parameters))
+}
