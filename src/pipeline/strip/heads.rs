@@ -198,7 +198,7 @@ impl Heads {
             let wrote = self.wrote.iter().any(|w| contains_word(&words, w));
             let (dated, addressed) = (is_dated(&words), words.contains('@'));
             let strong = wrote && dated || addressed && dated && words.contains('<');
-            let weak = count == 0 && quoted && (wrote || dated && addressed || line.divider);
+            let weak = count == 0 && quoted && (wrote || dated && (addressed || has_clock(&words)) || line.divider);
             let unmarked = strong && (addressed || line.divider || has_clock(&words));
             let head = if quoted { strong || weak } else { unmarked };
             // A sentence above the attribution is the customer's, and a line that the attribution can do without.

@@ -109,6 +109,7 @@ fn a_wrapped_attribution_takes_no_word_of_the_customer() {
         "Am Di., 3. Nov. 2026 um 19:22 Uhr schrieb KOSPET After-Sales <\nafter-sales@example.com>:",
         "Am 03.11.2026 um 19:22 schrieb KOSPET <after-sales@example.com\n>:",
         "Am 03.11.26 um 19:22 schrieb KOSPET:",
+        "Þann 03.11.2026 kl. 19:22, KOSPET skrifaði:", // a language without lexicon
     ] {
         let words = plain(&format!("It is dead.\nSince Monday\n\n{attribution}\n\n> Which order?\n"));
         assert_eq!(words.text, "It is dead.\nSince Monday", "{attribution}");
