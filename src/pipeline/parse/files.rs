@@ -62,10 +62,11 @@ fn by_bytes(data: &[u8]) -> Option<FileKind> {
             b"M4A " | b"M4B " => return None,
             _ => FileKind::Video,
         }
-    } else if [&b"moov"[..], b"mdat", b"wide", b"free", b"skip"].iter().any(|atom| at(4, atom)) {
-        FileKind::Video // QuickTime from before it had a `ftyp`
-    } else if at(0, b"\x1A\x45\xDF\xA3") || at(0, b"\x00\x00\x01\xBA") || at(0, b"\x30\x26\xB2\x75\x8E\x66\xCF\x11") {
-        FileKind::Video // Matroska and WebM, MPEG-PS, ASF
+    } else if [&b"moov"[..], b"mdat", b"wide", b"free", b"skip"].iter().any(|atom| at(4, atom)) // QuickTime without `ftyp`
+        || at(0, b"\x1A\x45\xDF\xA3") || at(0, b"\x00\x00\x01\xBA") || at(0, b"\x30\x26\xB2\x75\x8E\x66\xCF\x11")
+    {
+        // Matroska and WebM, MPEG-PS, ASF
+        FileKind::Video
     } else if data.get(..1024).unwrap_or(data).windows(5).any(|w| w == b"%PDF-") {
         FileKind::Pdf
     } else if at(0, b"\x78\x9F\x3E\x22") {

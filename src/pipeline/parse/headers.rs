@@ -7,7 +7,7 @@ use jiff::tz::Offset;
 use mail_parser::parsers::MessageStream;
 use mail_parser::{DateTime, Message};
 
-use super::bodies::guess;
+use super::text::guess;
 use crate::domain::ids::{Address, MessageId};
 use crate::domain::letter::{Defect, Header, Moment, Person};
 

@@ -7,6 +7,7 @@
 mod bodies;
 mod files;
 mod headers;
+mod text;
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -165,9 +166,9 @@ fn content(message: &Message, head: &Head) -> LetterId {
 
 fn unreadable(id: LetterId, raw: &[u8]) -> Letter {
     let mut defects = vec![Defect::Unreadable, Defect::NoSender, Defect::NoMessageId, Defect::NoDate];
-    let text = bodies::clean(&bodies::guess(raw));
-    let kept = bodies::within(&text, MAX_TEXT);
-    if kept.len() < text.len() {
+    let whole = text::clean(&text::guess(raw));
+    let kept = text::within(&whole, MAX_TEXT);
+    if kept.len() < whole.len() {
         defects.push(Defect::TextCut);
     }
     Letter {

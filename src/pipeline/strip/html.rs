@@ -4,7 +4,13 @@
 //! are reopened in every paragraph). Here each byte is looked at a bounded number of times. Links whose target is not
 //! their text are written as `text <target>`.
 
+mod entities;
+mod marks;
+mod tags;
+
 use super::lines::{Line, Place};
+use marks::Meaning;
+use tags::{attribute, skip, tag_end};
 
 /// Elements that are remembered to find their end; mail that people write has about 30.
 const MAX_DEPTH: usize = 200;
@@ -289,63 +295,6 @@ impl Gap {
     }
 }
 
-/// What an element of a mail program says about its content.
-#[derive(Clone, Copy, PartialEq)]
-enum Meaning {
-    Nothing,
-    Quote,
-    /// What follows is an earlier mail, in part or whole.
-    Divider,
-    Signature,
-}
-
-impl Meaning {
-    fn of(name: &str, attributes: &str) -> Self {
-        if attributes.is_empty() && name != "blockquote" {
-            return Self::Nothing;
-        }
-        let read = |key| attribute(attributes, key).unwrap_or_default().to_ascii_lowercase();
-        let style: String = read("style").chars().filter(|c| !c.is_whitespace()).collect();
-        let hidden = style.contains("display:none") || style.contains("mso-hide:all");
-        if name == "blockquote" {
-            // Mail programs indent text with a borderless block of a fixed left margin.
-            let indent = style.contains("border:none") && !attributes.to_ascii_lowercase().contains("cite");
-            return if indent { Self::Nothing } else { Self::Quote };
-        }
-        let (class, id) = (read("class"), read("id"));
-        let named =
-            |list: &[&str]| class.split_whitespace().chain([id.as_str()]).any(|n| list.iter().any(|l| n.ends_with(l)));
-        if hidden
-            || read("name") == "quote"
-            || style.contains("border-left:") && style.contains("solid") && name == "div"
-        {
-            Self::Quote
-        } else if named(&["signature", "signature_prefix", "signature_block", "applemailsignature"]) {
-            Self::Signature
-        } else if id.contains("yahoo_quoted")
-            || named(&[
-                "yahoo_quoted",
-                "divrplyfwdmsg",
-                "appendonsend",
-                "gmail_attr",
-                "moz-cite-prefix",
-                "moz-forward-container",
-                "reference-message-container",
-                "reference-message",
-                "olk_src_body_section",
-                "tutanota_quote",
-                "protonmail_quote",
-                "zmail_extra",
-            ])
-            || name == "div" && style.contains("border-top:solid")
-        {
-            Self::Divider
-        } else {
-            Self::Nothing
-        }
-    }
-}
-
 fn is_block(name: &str) -> bool {
     const BLOCKS: [&str; 21] = [
         "div",
@@ -384,57 +333,6 @@ fn paragraph(attributes: &str) -> Gap {
     if tight("class", &["mso"]) || tight("style", &["margin:0", "margin-top:0"]) { Gap::Line } else { Gap::Paragraph }
 }
 
-/// Where the tag closes: a `>` outside of quotes, or if a quote never ends, the first one at all.
-fn tag_end(tag: &str) -> Option<usize> {
-    /// A tag with an inlined picture may be long; it is not looked at twice.
-    const FAR: usize = 64 * 1024;
-    let mut quote = None;
-    for (at, b) in tag.bytes().enumerate().take(FAR) {
-        match (b, quote) {
-            (b'>', None) => return Some(at),
-            (b'"' | b'\'', None) => quote = Some(b),
-            (b, Some(q)) if b == q => quote = None,
-            _ => {}
-        }
-    }
-    tag.find('>')
-}
-
-/// The value of an attribute; `key` in lower case.
-fn attribute<'a>(attributes: &'a str, key: &str) -> Option<&'a str> {
-    let mut rest = attributes;
-    loop {
-        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '/');
-        let end = rest.find(|c: char| c.is_whitespace() || c == '=')?;
-        let (name, after) = rest.split_at_checked(end)?;
-        let Some(value) = after.trim_start().strip_prefix('=') else {
-            rest = after;
-            continue;
-        };
-        let value = value.trim_start();
-        let (value, after) = match value.chars().next() {
-            Some(q @ ('"' | '\'')) => value.get(1..)?.split_once(q)?,
-            _ => value.split_at_checked(value.find(char::is_whitespace).unwrap_or(value.len()))?,
-        };
-        if name.eq_ignore_ascii_case(key) {
-            return Some(value);
-        }
-        rest = after;
-    }
-}
-
-/// What follows the end tag of an element whose content is not text.
-fn skip<'a>(text: &'a str, name: &str) -> &'a str {
-    let mut rest = text;
-    while let Some((_, after)) = rest.split_once("</") {
-        if after.get(..name.len()).is_some_and(|n| n.eq_ignore_ascii_case(name)) {
-            return after.split_once('>').map_or("", |(_, rest)| rest);
-        }
-        rest = after;
-    }
-    ""
-}
-
 fn same_link(target: &str, shown: &str) -> bool {
     let bare = |link: &str| {
         let link = link.trim().trim_end_matches('/').to_lowercase();
@@ -443,5 +341,3 @@ fn same_link(target: &str, shown: &str) -> bool {
     let (target, shown) = (bare(target), bare(shown));
     target == shown || target.split(['?', '#']).next() == Some(shown.as_str())
 }
-
-mod entities;

@@ -38,8 +38,9 @@ impl Line {
 pub(super) fn plain(text: &str, lines: &mut Vec<Line>) {
     for line in text.lines() {
         let rest = line.trim_start();
-        let content = rest.trim_start_matches(|c: char| c == '>' || c == ' ');
-        let quoted = rest.starts_with('>') && line.len() - rest.len() < 4;
+        let content = rest.trim_start_matches(['>', ' ']);
+        // A lone `>:` is the end of an attribution whose address was wrapped.
+        let quoted = rest.starts_with('>') && line.len() - rest.len() < 4 && content.trim() != ":";
         let (text, place) = if quoted { (content, Place::Quoted) } else { (line, Place::Own) };
         lines.push(Line::new(text.trim_end().replace('\u{FEFF}', ""), place));
     }

@@ -3,6 +3,7 @@
 //! Nothing is thrown away: each line of the bodies lands in exactly one field of [`Words`]. Where a quote may be ours,
 //! in doubt it is a quote: our own sample values must never be read as the customer's facts.
 
+mod heads;
 mod html;
 mod lines;
 mod quotes;
@@ -50,9 +51,19 @@ impl Stripper {
             }
             lines.push(Line::blank());
         }
-        self.quotes.mark(&mut lines, letter);
+        if !self.quotes.mark(&mut lines, letter) {
+            all_marked_is_text(&mut lines, letter);
+        }
         self.signatures.mark(&mut lines);
         assemble(&lines)
+    }
+}
+
+/// A new letter that is quoted as a whole, with nothing to say whose words they are, is what the customer sends.
+fn all_marked_is_text(lines: &mut [Line], letter: &Letter) {
+    let new = letter.in_reply_to.is_empty() && letter.references.is_empty();
+    if new && lines.iter().all(|l| l.place != Place::Own || l.is_blank()) {
+        lines.iter_mut().filter(|l| l.place == Place::Quoted).for_each(|l| l.place = Place::Own);
     }
 }
 
