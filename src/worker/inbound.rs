@@ -1,0 +1,480 @@
+//! Letters in: fetch → keep raw → read → look up → answer → commit → flush → tell the mailbox.
+//!
+//! Three stages overlap, joined by bounded channels: the mailbox fetches the next batch while reader threads read this
+//! one and the one writer commits the last. A batch is flushed once; only then is the mailbox told and do its replies
+//! leave. A letter that can't be handled goes to quarantine and never holds up the next.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+
+use super::{Office, Stop, Trouble, pace};
+use crate::domain::case::{Case, CaseEvent, State};
+use crate::domain::catalogue::OrderAnswer;
+use crate::domain::decision::{Class, Outcome};
+use crate::domain::facts::Facts;
+use crate::domain::ids::{CaseId, LetterId, RmaNumber, Sku};
+use crate::pipeline::trace::{self, Link};
+use crate::pipeline::{self, Lookup, Reading, Terms};
+use crate::ports::{Content, FaultKind, Incoming, Mailbox, Position};
+use crate::store::{CaseStep, Commit, CommitError, LetterEntry, Quarantined, RawPlace, Seen, StoreError};
+
+/// What became of a letter.
+#[derive(Debug)]
+pub enum Taken {
+    Answered { reading: Box<Reading>, outcome: Box<Outcome>, case: Option<Box<Case>> },
+    /// Taken in before: nothing is done twice.
+    Again { reading: Box<Reading>, seen: Seen },
+    Quarantined { reading: Option<Box<Reading>>, why: String },
+}
+
+/// What a pass did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    pub letters: usize,
+    pub quarantined: usize,
+}
+
+/// Takes in letters until it is wished to stop: drains the mailbox, waits for news, comes back after every fault.
+pub async fn run(mailbox: &mut impl Mailbox, folder: &str, office: &Arc<Office>, mut stop: Stop) {
+    let mut failures = 0;
+    while !stop.is_wished() {
+        let trouble = match drain(mailbox, folder, office, &stop).await {
+            Ok(progress) => {
+                failures = 0;
+                if progress.letters > 0 {
+                    tracing::info!(letters = progress.letters, quarantined = progress.quarantined, "mailbox drained");
+                }
+                let waited = tokio::select! {
+                    waited = mailbox.wait() => waited,
+                    () = stop.wished() => return,
+                };
+                match waited {
+                    Ok(()) => continue,
+                    Err(fault) => Trouble::from(fault),
+                }
+            }
+            Err(trouble) => trouble,
+        };
+        failures += 1;
+        let wait = match &trouble {
+            Trouble::Mailbox(fault) => pace::reconnect(failures, fault.kind),
+            _ => pace::reconnect(failures, FaultKind::Temporary),
+        };
+        tracing::error!(%trouble, failures, wait_seconds = wait.as_secs(), "taking in letters failed; will try again");
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = stop.wished() => {}
+        }
+    }
+}
+
+/// Takes in everything that waits in the mailbox.
+pub async fn drain(mailbox: &mut impl Mailbox, folder: &str, office: &Arc<Office>, stop: &Stop) -> Result<Progress, Trouble> {
+    let store = office.store.clone();
+    let of = folder.to_owned();
+    let (mut after, unmarked) = blocking(move || Ok((store.cursor(&of)?, store.unmarked(&of)?))).await?;
+    if !unmarked.is_empty() {
+        tell(mailbox, office, unmarked).await?;
+    }
+    let (batches, told) = Stages::start(office);
+    let mut told = told;
+    let fetched = async {
+        while !stop.is_wished() {
+            let batch = mailbox.fetch(after.as_ref()).await?;
+            let Some(last) = batch.last() else { break };
+            after = Some(last.position.clone());
+            // A closed channel: a stage has failed, and says why below.
+            if batches.send(batch).await.is_err() {
+                break;
+            }
+            while let Ok(done) = told.try_recv() {
+                tell(mailbox, office, done?.positions).await?;
+            }
+        }
+        Ok::<(), Trouble>(())
+    }
+    .await;
+    drop(batches);
+    let mut progress = Progress::default();
+    // What is committed is told in any case, also after a fault or a wish to stop.
+    while let Some(done) = told.recv().await {
+        let done = done?;
+        progress.letters += done.positions.len();
+        progress.quarantined += done.quarantined;
+        if fetched.is_ok() {
+            tell(mailbox, office, done.positions).await?;
+        }
+    }
+    fetched.map(|()| progress)
+}
+
+/// Tells the mailbox that letters are handled, then notes that it knows.
+async fn tell(mailbox: &mut impl Mailbox, office: &Arc<Office>, positions: Vec<Position>) -> Result<(), Trouble> {
+    mailbox.done(&positions).await?;
+    let store = office.store.clone();
+    blocking(move || store.marked(&positions)).await
+}
+
+/// A batch that is durable.
+#[derive(Debug)]
+struct Done {
+    positions: Vec<Position>,
+    quarantined: usize,
+}
+
+/// A letter on its way from the readers to the writer.
+struct Read {
+    position: Position,
+    raw: Option<RawPlace>,
+    reading: Result<Box<Reading>, String>,
+    letter: Option<LetterId>,
+}
+
+struct Stages;
+
+impl Stages {
+    /// Starts the reading and the writing stage; they end when the sender is dropped.
+    #[allow(clippy::type_complexity, reason = "two channel ends, named where they are received")]
+    fn start(office: &Arc<Office>) -> (mpsc::Sender<Vec<Incoming>>, mpsc::Receiver<Result<Done, Trouble>>) {
+        let (batches, mut arriving) = mpsc::channel::<Vec<Incoming>>(1);
+        let (read, mut ready) = mpsc::channel::<Result<Vec<Read>, Trouble>>(1);
+        // Small messages; a slow mailbox must not hold up the writer.
+        let (done, told) = mpsc::channel(1024);
+        let reader = Arc::clone(office);
+        tokio::task::spawn_blocking(move || {
+            while let Some(batch) = arriving.blocking_recv() {
+                let result = read_batch(batch, &reader);
+                let failed = result.is_err();
+                if read.blocking_send(result).is_err() || failed {
+                    break;
+                }
+            }
+        });
+        let writer = Arc::clone(office);
+        tokio::task::spawn_blocking(move || {
+            while let Some(batch) = ready.blocking_recv() {
+                let result = batch.and_then(|batch| write_batch(batch, &writer));
+                let failed = result.is_err();
+                if done.blocking_send(result).is_err() || failed {
+                    break;
+                }
+            }
+        });
+        (batches, told)
+    }
+}
+
+/// Keeps the raw mails, then reads them on all cores, in order.
+fn read_batch(batch: Vec<Incoming>, office: &Office) -> Result<Vec<Read>, Trouble> {
+    let kept = batch
+        .into_iter()
+        .map(|incoming| {
+            let (raw, cut_short) = match incoming.content {
+                Content::Whole(raw) => (raw, false),
+                Content::Beginning { raw, .. } => (raw, true),
+                Content::Unreadable { why } => return Ok((incoming.position, Err(why))),
+            };
+            let letter = digest(&raw);
+            let place = office.store.keep_raw(&letter, &raw)?;
+            Ok((incoming.position, Ok((letter, place, raw, cut_short))))
+        })
+        .collect::<Result<Vec<_>, StoreError>>()?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = kept.len().div_ceil(threads).max(1);
+    let mut kept = kept;
+    let mut shares = Vec::new();
+    while !kept.is_empty() {
+        let rest = kept.split_off(share.min(kept.len()));
+        shares.push(std::mem::replace(&mut kept, rest));
+    }
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = shares
+            .into_iter()
+            .map(|share| {
+                scope.spawn(|| {
+                    let read = |(position, content)| match content {
+                        Ok((letter, raw, bytes, cut_short)) => {
+                            let reading = read_one(&bytes, cut_short, &office.terms);
+                            Read { position, raw: Some(raw), reading, letter: Some(letter) }
+                        }
+                        Err(why) => Read { position, raw: None, reading: Err(why), letter: None },
+                    };
+                    share.into_iter().map(read).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        let joined = readers.into_iter().map(|reader| reader.join().map_err(|_| Trouble::Broken("a reader thread broke".into())));
+        Ok(joined.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    })
+}
+
+/// Reads one letter. A step that panics on hostile bytes costs this letter its answer, not the daemon its life.
+pub fn read_one(raw: &[u8], cut_short: bool, terms: &Terms) -> Result<Box<Reading>, String> {
+    let read = AssertUnwindSafe(|| pipeline::read(raw, cut_short, terms, Timestamp::now()));
+    catch_unwind(read).map(Box::new).map_err(|panic| format!("reading it failed: {}", panic_text(panic.as_ref())))
+}
+
+/// Commits a batch, letter by letter, and makes it durable with one flush.
+fn write_batch(batch: Vec<Read>, office: &Office) -> Result<Done, Trouble> {
+    let mut done = Done { positions: Vec::with_capacity(batch.len()), quarantined: 0 };
+    let held = office.durable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    for read in batch {
+        let position = read.position.clone();
+        let taken = match read.reading {
+            Ok(reading) => settle(office, reading, read.raw, Some(read.position))?,
+            Err(why) => quarantine(office, None, read.letter, read.raw, Some(read.position), why)?,
+        };
+        done.quarantined += usize::from(matches!(taken, Taken::Quarantined { .. }));
+        done.positions.push(position);
+    }
+    office.store.flush()?;
+    drop(held);
+    office.replies_written.notify_one();
+    Ok(done)
+}
+
+/// Looks a letter's case up, answers it and commits, all in one transaction. Not durable before the next flush.
+pub fn settle(office: &Office, reading: Box<Reading>, raw: Option<RawPlace>, position: Option<Position>) -> Result<Taken, Trouble> {
+    let letter = &reading.letter;
+    let span = tracing::info_span!("letter", id = letter.id.as_str().get(..12), message_id = letter.message_id.as_ref().map(|m| m.as_str()));
+    let _entered = span.enter();
+    let now = office.now(&reading);
+    // Another commit may come in between (a reply was sent): then look again.
+    for _ in 0..5 {
+        if let Some(seen) = office.store.seen(&letter.id, &letter.content, letter.message_id.as_ref())? {
+            return again(office, reading, seen, raw, position);
+        }
+        let lookup = look_up(office, &reading, now)?;
+        let answer = AssertUnwindSafe(|| pipeline::answer(&reading, &lookup, &office.terms, now));
+        let outcome = match catch_unwind(answer) {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(why)) => return quarantine(office, Some(reading), None, raw, position, why),
+            Err(panic) => {
+                let why = format!("answering it failed: {}", panic_text(panic.as_ref()));
+                return quarantine(office, Some(reading), None, raw, position, why);
+            }
+        };
+        let commit = Commit {
+            letter: Some(entry(&reading, outcome.class, now)),
+            raw: raw.clone(),
+            case: step(&lookup, &outcome),
+            reply: outcome.reply.clone(),
+            position: position.clone(),
+            quarantine: None,
+        };
+        match office.store.commit(&commit) {
+            Ok(case) => {
+                log(&reading, &outcome, case.as_ref());
+                return Ok(Taken::Answered { reading, outcome: Box::new(outcome), case: case.map(Box::new) });
+            }
+            Err(CommitError::Stale { .. } | CommitError::Taken { .. } | CommitError::Seen(_)) => {}
+            Err(CommitError::Illegal(illegal)) => {
+                return quarantine(office, Some(reading), None, raw, position, illegal.to_string());
+            }
+            Err(CommitError::Store(e)) => return Err(e.into()),
+        }
+    }
+    quarantine(office, Some(reading), None, raw, position, "its case changed again and again while it was decided on".to_owned())
+}
+
+fn entry(reading: &Reading, class: Class, now: Timestamp) -> LetterEntry {
+    let letter = &reading.letter;
+    LetterEntry { id: letter.id.clone(), content: letter.content.clone(), message_id: letter.message_id.clone(), class, at: now }
+}
+
+fn step(lookup: &Lookup, outcome: &Outcome) -> Option<CaseStep> {
+    if outcome.events.is_empty() {
+        return None;
+    }
+    let (id, from) = match &lookup.link {
+        Link::Known(case) | Link::Stranger(case) => (case.id.clone(), Some(case.version)),
+        Link::New => (lookup.fresh_case.clone(), None),
+    };
+    Some(CaseStep { id, from, events: outcome.events.clone() })
+}
+
+/// A copy of a letter that was taken in before.
+fn again(office: &Office, reading: Box<Reading>, seen: Seen, raw: Option<RawPlace>, position: Option<Position>) -> Result<Taken, Trouble> {
+    tracing::info!(case = seen.case.as_ref().map(CaseId::as_str), "taken in before: nothing is done twice");
+    office.store.commit(&Commit { raw, position, ..Commit::default() })?;
+    Ok(Taken::Again { reading, seen })
+}
+
+fn quarantine(
+    office: &Office,
+    reading: Option<Box<Reading>>,
+    letter: Option<LetterId>,
+    raw: Option<RawPlace>,
+    position: Option<Position>,
+    why: String,
+) -> Result<Taken, Trouble> {
+    let of = reading.as_ref().map(|r| &r.letter);
+    tracing::error!(why, message_id = of.and_then(|l| l.message_id.as_ref()).map(|m| m.as_str()), "letter quarantined: a person has to look at it");
+    let quarantined = Quarantined {
+        letter: letter.or_else(|| of.map(|l| l.id.clone())),
+        position: position.clone(),
+        why: why.clone(),
+        at: Timestamp::now(),
+        from: of.and_then(|l| l.from.as_ref()).map(|p| p.address.to_string()),
+        subject: of.map(|l| l.subject.clone()),
+        message_id: of.and_then(|l| l.message_id.clone()),
+    };
+    office.store.commit(&Commit { raw, position, quarantine: Some(quarantined), ..Commit::default() })?;
+    Ok(Taken::Quarantined { reading, why })
+}
+
+/// Everything the store and the order feed know about a letter.
+fn look_up(office: &Office, reading: &Reading, now: Timestamp) -> Result<Lookup, Trouble> {
+    let store = &office.store;
+    let by_thread = by_thread(office, reading)?;
+    let sender = reading.customer.as_ref().or(reading.letter.from.as_ref()).map(|p| p.address.clone());
+    let link = match (&sender, by_thread) {
+        (Some(sender), by_thread) => {
+            let by_order = match &reading.keys.order_number {
+                Some(number) => {
+                    let mut cases = Vec::new();
+                    for id in store.cases_of_sender(sender)? {
+                        let case = store.case(&id)?;
+                        cases.extend(case.filter(|c| {
+                            c.state != State::Closed && c.facts.order_number.as_ref().is_some_and(|o| o.value == *number)
+                        }));
+                    }
+                    cases
+                }
+                None => Vec::new(),
+            };
+            trace::choose(sender, &reading.facts, by_thread, by_order)
+        }
+        (None, Some(case)) => Link::Stranger(Box::new(case)),
+        (None, None) => Link::New,
+    };
+    let order_number = pipeline::order_number_of(&link, &reading.facts);
+    let order = match (&office.orders, &order_number) {
+        (Some(orders), Some(number)) => orders.answer(number),
+        _ => OrderAnswer::NotAsked,
+    };
+    let mut rmas_elsewhere = Vec::new();
+    if let Some(number) = &order_number {
+        for sku in possible_skus(office, &link, &reading.facts, &order) {
+            let held = store.rma_of_line(number, &sku)?;
+            let own = matches!(&link, Link::Known(case) if held.as_ref().is_some_and(|(by, _)| *by == case.id));
+            if held.is_some() && !own {
+                rmas_elsewhere.push(sku);
+            }
+        }
+    }
+    let day_ago = now.checked_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
+    let replies_today = match &sender {
+        Some(address) => store.replies_to(address, day_ago)?,
+        None => 0,
+    };
+    let (fresh_case, fresh_rma) = (fresh_case(office, &reading.letter.id)?, fresh_rma(office, reading)?);
+    Ok(Lookup { link, order, rmas_elsewhere, replies_today, fresh_case, fresh_rma })
+}
+
+/// The case that the letter refers to, by reference first, then by a number of ours.
+fn by_thread(office: &Office, reading: &Reading) -> Result<Option<Case>, Trouble> {
+    let store = &office.store;
+    for reference in &reading.keys.references {
+        if let Some(id) = store.case_of_message(reference)?
+            && let Some(case) = store.case(&id)?
+        {
+            return Ok(Some(case));
+        }
+    }
+    for id in &reading.keys.cases {
+        if let Some(case) = store.case(id)? {
+            return Ok(Some(case));
+        }
+    }
+    for number in &reading.keys.rmas {
+        if let Some(id) = store.case_of_rma(number)?
+            && let Some(case) = store.case(&id)?
+        {
+            return Ok(Some(case));
+        }
+    }
+    Ok(None)
+}
+
+/// The products that the case may turn out to be about.
+fn possible_skus(office: &Office, link: &Link, facts: &Facts, order: &OrderAnswer) -> Vec<Sku> {
+    let catalogue = &office.terms.catalogue;
+    let of_case = match link {
+        Link::Known(case) => Some(&case.facts),
+        _ => None,
+    };
+    let mut skus: Vec<Sku> = order.lines().iter().map(|l| l.sku.clone()).collect();
+    for facts in of_case.into_iter().chain([facts]) {
+        skus.extend(facts.sku.iter().chain(&facts.sku_candidates).map(|f| f.value.clone()));
+        skus.extend(facts.item_code.iter().filter_map(|c| catalogue.by_ean(&c.value)).map(|p| p.sku.clone()));
+    }
+    skus.sort();
+    skus.dedup();
+    skus
+}
+
+fn fresh_case(office: &Office, letter: &LetterId) -> Result<CaseId, Trouble> {
+    for attempt in 0..=u8::MAX {
+        let id = CaseId::derive(letter, attempt);
+        if office.store.case(&id)?.is_none() {
+            return Ok(id);
+        }
+    }
+    Err(Trouble::Broken("no free case id was found".to_owned()))
+}
+
+fn fresh_rma(office: &Office, reading: &Reading) -> Result<RmaNumber, Trouble> {
+    let issued = reading.arrived.date();
+    for _ in 0..1000 {
+        let mut random = [0; 5];
+        getrandom::fill(&mut random).map_err(|e| Trouble::Broken(format!("the system gives no random numbers: {e}")))?;
+        if let Some(number) = RmaNumber::make(&office.rma_prefix, issued, random)
+            && office.store.case_of_rma(&number)?.is_none()
+        {
+            return Ok(number);
+        }
+    }
+    Err(Trouble::Broken("no free RMA number was found".to_owned()))
+}
+
+/// One line a letter: what came, what was decided, never an address in full.
+fn log(reading: &Reading, outcome: &Outcome, case: Option<&Case>) {
+    let from = reading.letter.from.as_ref().map(|p| p.address.masked());
+    let reasons: Vec<String> = outcome.decision.reasons.iter().map(|r| r.code()).collect();
+    let handed = outcome.events.iter().any(|e| matches!(e, CaseEvent::HandedToStaff { .. }));
+    tracing::info!(
+        case = case.map(|c| c.id.as_str()),
+        from,
+        class = outcome.class.code(),
+        decision = outcome.decision.action.code(),
+        reasons = reasons.join(","),
+        reply = outcome.reply.as_ref().map(|r| r.kind.folder()),
+        handed_to_staff = handed,
+        "letter taken in"
+    );
+}
+
+fn digest(raw: &[u8]) -> LetterId {
+    LetterId::from_digest(&Sha256::digest(raw).into())
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a step panicked".to_owned())
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, StoreError> + Send + 'static) -> Result<T, Trouble> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result.map_err(Trouble::from),
+        Err(e) => Err(Trouble::Broken(e.to_string())),
+    }
+}
+
+/// How long a pass may take before the watchdog is told that all is well.
+pub const HEARTBEAT: Duration = Duration::from_secs(10);

@@ -1,0 +1,166 @@
+//! Replies out: outbox → mailer → sent, later, or to staff.
+//!
+//! A reply is the same mail on every try. A crash between the server's "250" and our note repeats it with the same
+//! Message-ID, never another one.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Office, Stop, Trouble, pace};
+use crate::ports::{Delivery, Mailer};
+use crate::store::{StoreError, Waiting};
+
+/// Replies offered at the same time.
+const AT_ONCE: usize = 4;
+/// Replies taken from the outbox in one go.
+const BATCH: usize = 200;
+
+/// What a pass over the outbox did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sent {
+    pub sent: usize,
+    pub later: usize,
+    pub refused: usize,
+}
+
+/// Sends replies until it is wished to stop.
+pub async fn run(mailer: &impl Mailer, office: &Arc<Office>, mut stop: Stop) {
+    while !stop.is_wished() {
+        let pause = match send_due(mailer, office, Timestamp::now()).await {
+            Ok(Sent { sent, later, refused }) if sent + later + refused > 0 => {
+                tracing::info!(sent, later, refused, "outbox served");
+                continue;
+            }
+            Ok(_) => until_next(office),
+            Err(trouble) => {
+                tracing::error!(%trouble, "the outbox can't be served; will try again");
+                std::time::Duration::from_secs(30)
+            }
+        };
+        tokio::select! {
+            () = office.replies_written.notified() => {}
+            () = tokio::time::sleep(pause) => {}
+            () = stop.wished() => {}
+        }
+    }
+}
+
+/// Offers every waiting reply once, also those whose next try would be later, while letters still come in; ends when
+/// `letters_done` says that no more are written and each has had its try.
+pub async fn empty(mailer: &impl Mailer, office: &Arc<Office>, letters_done: &mut Stop) -> Result<Sent, Trouble> {
+    let mut total = Sent::default();
+    let mut tried: HashSet<String> = HashSet::new();
+    loop {
+        let done = letters_done.is_wished();
+        let waiting = due(office, Timestamp::MAX, tried.len() + BATCH).await?;
+        let fresh: Vec<Waiting> =
+            waiting.into_iter().filter(|w| !tried.contains(w.reply.message_id.as_str())).take(BATCH).collect();
+        if fresh.is_empty() {
+            if done {
+                return Ok(total);
+            }
+            tokio::select! {
+                () = office.replies_written.notified() => {}
+                () = letters_done.wished() => {}
+            }
+            continue;
+        }
+        tried.extend(fresh.iter().map(|w| w.reply.message_id.as_str().to_owned()));
+        let sent = offer(mailer, office, fresh).await?;
+        total = Sent { sent: total.sent + sent.sent, later: total.later + sent.later, refused: total.refused + sent.refused };
+    }
+}
+
+/// Offers the replies that are due, as many as the cap of the hour allows.
+async fn send_due(mailer: &impl Mailer, office: &Arc<Office>, now: Timestamp) -> Result<Sent, Trouble> {
+    let waiting = due(office, now, BATCH).await?;
+    offer(mailer, office, waiting).await
+}
+
+async fn offer(mailer: &impl Mailer, office: &Arc<Office>, mut waiting: Vec<Waiting>) -> Result<Sent, Trouble> {
+    let hour_ago = Timestamp::now().checked_sub(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MIN);
+    let room = office.replies_per_hour.saturating_sub(office.store.replies_sent_since(hour_ago)?);
+    if room < waiting.len() {
+        tracing::error!(waiting = waiting.len(), cap = office.replies_per_hour, "the cap on replies in an hour is reached; the rest waits in the outbox");
+        waiting.truncate(room);
+    }
+    let mut outcomes = stream::iter(waiting)
+        .map(|waiting| async move {
+            let delivery = mailer.send(&waiting.reply).await;
+            (waiting, delivery)
+        })
+        .buffer_unordered(AT_ONCE);
+    let mut total = Sent::default();
+    let mut sent = Vec::new();
+    while let Some((waiting, delivery)) = outcomes.next().await {
+        let now = Timestamp::now();
+        match delivery {
+            Delivery::Sent => {
+                total.sent += 1;
+                sent.push(waiting.key);
+            }
+            Delivery::TryLater(why) => {
+                total.later += 1;
+                later(office, waiting, &why, now)?;
+            }
+            Delivery::Refused(why) => {
+                total.refused += 1;
+                tracing::error!(case = %waiting.reply.case, why, "reply refused; its case goes to staff");
+                office.store.outbox_refused(&waiting.key, &why, now)?;
+            }
+        }
+        // Noted in small lots: what a crash makes us repeat stays small.
+        if sent.len() >= 32 {
+            office.store.outbox_sent(&std::mem::take(&mut sent), now)?;
+        }
+    }
+    office.store.outbox_sent(&sent, Timestamp::now())?;
+    if total != Sent::default() {
+        flush(office).await?;
+    }
+    Ok(total)
+}
+
+fn later(office: &Office, waiting: Waiting, why: &str, now: Timestamp) -> Result<(), StoreError> {
+    let first = waiting.first_try.unwrap_or(now);
+    if now.duration_since(first) > pace::GIVE_UP {
+        tracing::error!(case = %waiting.reply.case, why, "reply could not be delivered for days; its case goes to staff");
+        return office.store.outbox_refused(&waiting.key, why, now);
+    }
+    let next = now.checked_add(pace::resend(waiting.attempts + 1)).unwrap_or(Timestamp::MAX);
+    tracing::warn!(case = %waiting.reply.case, attempts = waiting.attempts + 1, why, "reply not delivered; will try again");
+    office.store.outbox_later(&waiting.key, now, next, why)
+}
+
+/// The replies due at `now` that are durable.
+async fn due(office: &Arc<Office>, now: Timestamp, limit: usize) -> Result<Vec<Waiting>, Trouble> {
+    let office = Arc::clone(office);
+    let look = move || {
+        let _durable = office.durable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        office.store.outbox_due(now, limit)
+    };
+    match tokio::task::spawn_blocking(look).await {
+        Ok(waiting) => Ok(waiting?),
+        Err(e) => Err(Trouble::Broken(e.to_string())),
+    }
+}
+
+async fn flush(office: &Arc<Office>) -> Result<(), Trouble> {
+    let office = Arc::clone(office);
+    match tokio::task::spawn_blocking(move || office.store.flush()).await {
+        Ok(flushed) => Ok(flushed?),
+        Err(e) => Err(Trouble::Broken(e.to_string())),
+    }
+}
+
+/// How long nothing will be due, a minute at most.
+fn until_next(office: &Office) -> std::time::Duration {
+    let minute = std::time::Duration::from_secs(60);
+    let next = office.store.outbox_next().ok().flatten();
+    let until = next.map(|at| at.duration_since(Timestamp::now()));
+    until.map_or(minute, |d| std::time::Duration::try_from(d).unwrap_or_default().clamp(std::time::Duration::from_secs(1), minute))
+}

@@ -1,0 +1,44 @@
+//! How long to wait before the next try.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use crate::ports::FaultKind;
+
+/// The wait before try number `failures` + 1 of a connection: doubling from two seconds to five minutes, from one
+/// minute to half an hour after a refused login (providers lock accounts), with up to a quarter added at random so
+/// that many daemons don't come back at once.
+pub fn reconnect(failures: u32, kind: FaultKind) -> Duration {
+    let (first, most) = match kind {
+        FaultKind::Temporary => (2, 300),
+        FaultKind::Login | FaultKind::Configuration => (60, 1800),
+    };
+    let seconds = u64::min(first << failures.saturating_sub(1).min(12), most);
+    Duration::from_millis(seconds * 1000 + fastrand::u64(0..seconds * 250))
+}
+
+/// The wait before the next try of a reply that failed `attempts` times: one minute, then longer, four hours at most.
+pub fn resend(attempts: u32) -> SignedDuration {
+    const MINUTES: [i64; 6] = [1, 5, 15, 30, 60, 240];
+    let index = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+    SignedDuration::from_mins(MINUTES.get(index).copied().unwrap_or(240))
+}
+
+/// A reply that found no server for so long goes to a person (RFC 5321 section 4.5.4.1: four to five days).
+pub const GIVE_UP: SignedDuration = SignedDuration::from_hours(4 * 24);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_and_end() {
+        for kind in [FaultKind::Temporary, FaultKind::Login] {
+            assert!(reconnect(1, kind) < reconnect(4, kind));
+            assert!(reconnect(u32::MAX, kind) <= Duration::from_secs(1800 * 5 / 4));
+        }
+        assert!(resend(1) < resend(2));
+        assert_eq!(resend(u32::MAX), SignedDuration::from_hours(4));
+    }
+}
