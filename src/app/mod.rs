@@ -1,0 +1,280 @@
+//! Floor 4: the commands, wired: configuration → terms, store, mailbox, mailer → loops.
+
+pub mod cases;
+
+pub mod check;
+
+pub mod control;
+
+pub mod daemon;
+
+pub mod demo;
+
+pub mod report;
+
+pub mod transfer;
+
+pub mod triage;
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::{self, Config, Source, Target};
+use crate::domain::reply::Reply;
+use crate::feeds::{self, Orders};
+use crate::imap::{self, ImapMailbox};
+use crate::maildir::{self, MaildirMailbox};
+use crate::pipeline::Terms;
+use crate::pipeline::compose::{Frame, Letters};
+use crate::pipeline::screen::Desk;
+use crate::ports::{Delivery, Fault, FaultKind, Incoming, Mailbox, Mailer, Position};
+use crate::smtp::{self, MaildirMailer, SmtpMailer};
+use crate::store::{Store, StoreError};
+use crate::worker::Office;
+
+/// Why a command failed: what to print and which exit code to end with.
+#[derive(Debug)]
+pub enum Failure {
+    /// The configuration, a template, the catalogue or the order feed is wrong: 78, EX_CONFIG.
+    Config(String),
+    /// A server can't be reached or the store is in use: 75, EX_TEMPFAIL. Worth another try.
+    Temporary(String),
+    /// Anything else: 1.
+    Other(String),
+}
+
+impl Failure {
+    /// The exit code (`sysexits.h`).
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) => 78,
+            Self::Temporary(_) => 75,
+            Self::Other(_) => 1,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Config(text) | Self::Temporary(text) | Self::Other(text)) = self;
+        f.write_str(text)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(e: StoreError) -> Self {
+        if e.is_temporary() { Self::Temporary(e.to_string()) } else { Self::Other(e.to_string()) }
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        match fault.kind {
+            FaultKind::Temporary => Self::Temporary(fault.what),
+            FaultKind::Login | FaultKind::Configuration => Self::Config(fault.what),
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(e: std::io::Error) -> Self {
+        Self::Other(e.to_string())
+    }
+}
+
+/// Reads the configuration file; what is odd about it goes to the log.
+pub fn load(path: &Path) -> Result<Config, Failure> {
+    let config = config::load(path).map_err(|e| Failure::Config(e.to_string()))?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(config)
+}
+
+/// What a configuration names, read and checked whole.
+#[derive(Debug)]
+pub struct Setup {
+    pub terms: Terms,
+    pub orders: Option<Orders>,
+}
+
+impl Setup {
+    /// Reads catalogue, order feed and templates.
+    pub fn new(config: &Config) -> Result<Self, Failure> {
+        let wrong = |e: feeds::FeedError| Failure::Config(e.to_string());
+        let catalogue = feeds::catalogue(&config.catalogue).map_err(wrong)?;
+        let orders = config.orders.file.as_deref().map(feeds::orders).transpose().map_err(wrong)?;
+        let letters = match &config.templates {
+            Some(folder) => Letters::from_folder(&read_folder(folder)?),
+            None => Letters::embedded(),
+        };
+        let letters = letters.map_err(|lines| Failure::Config(lines.join("\n")))?;
+        let mut addresses = vec![config.delivery.from.address.clone()];
+        if let Source::Imap { server, .. } = &config.mailbox.source {
+            addresses.extend(server.login.as_ref().and_then(|l| crate::domain::ids::Address::new(&l.user).ok()));
+        }
+        let desk = Desk {
+            addresses,
+            trusted_authserv: config.mailbox.trusted_authserv.clone(),
+            form_senders: config.mailbox.form_senders.clone(),
+        };
+        let frame = Frame {
+            brand: config.brand.clone(),
+            from: config.delivery.from.clone(),
+            return_address: config.rma.return_address.clone().unwrap_or_default(),
+            mail_size: megabytes(config.limits.mail_size),
+        };
+        let patterns: Vec<String> = config.orders.number_patterns.iter().map(|r| r.as_str().to_owned()).collect();
+        let per_sender = config.limits.replies_per_sender as usize;
+        let terms = Terms::new(config.policy.clone(), catalogue, desk, letters, frame, per_sender, &patterns)
+            .map_err(Failure::Config)?;
+        Ok(Self { terms, orders })
+    }
+
+    /// The office that works on `store` under these terms.
+    pub fn office(self, config: &Config, store: Store) -> Office {
+        Office::new(store, self.terms, self.orders, config.rma.prefix.clone(), config.limits.replies_per_hour as usize)
+    }
+}
+
+/// A size as letters print it.
+fn megabytes(bytes: u64) -> String {
+    format!("{} MB", (bytes >> 20).max(1))
+}
+
+/// All templates below a folder: path inside it and text.
+fn read_folder(root: &Path) -> Result<Vec<(String, String)>, Failure> {
+    fn collect(root: &Path, folder: &Path, files: &mut Vec<(String, String)>) -> std::io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                collect(root, &path, files)?;
+            } else if path.extension().is_some_and(|e| e == "txt" || e == "html") {
+                let inside = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+                files.push((inside, fs::read_to_string(&path).map_err(|e| named(&path, &e))?));
+            }
+        }
+        Ok(())
+    }
+    fn named(path: &Path, e: &std::io::Error) -> std::io::Error {
+        std::io::Error::new(e.kind(), format!("{}: {e}", path.display()))
+    }
+    let mut files = Vec::new();
+    collect(root, root, &mut files).map_err(|e| Failure::Config(format!("templates {}: {e}", root.display())))?;
+    Ok(files)
+}
+
+/// The mailbox of a configuration.
+#[derive(Debug)]
+pub enum AnyMailbox {
+    Imap(Box<ImapMailbox>),
+    Maildir(MaildirMailbox),
+}
+
+impl AnyMailbox {
+    /// The mailbox, and the name under which the store keeps its cursor.
+    pub fn new(config: &Config) -> (Self, String) {
+        match &config.mailbox.source {
+            Source::Imap { .. } => {
+                let settings = imap_settings(config);
+                let folder = settings.as_ref().map(|s| s.folder.clone()).unwrap_or_default();
+                match settings {
+                    Some(settings) => (Self::Imap(Box::new(ImapMailbox::new(settings))), folder),
+                    None => (Self::Maildir(MaildirMailbox::new(maildir::Settings::new(""))), folder),
+                }
+            }
+            Source::Maildir(path) => {
+                let settings = maildir::Settings {
+                    poll_interval: config.mailbox.poll_interval,
+                    mail_size: config.limits.mail_size,
+                    ..maildir::Settings::new(path)
+                };
+                (Self::Maildir(MaildirMailbox::new(settings)), path.display().to_string())
+            }
+        }
+    }
+}
+
+/// The IMAP settings of a configuration; `None` if its mailbox is a Maildir.
+pub fn imap_settings(config: &Config) -> Option<imap::Settings> {
+    let Source::Imap { server, folder, idle, handled } = &config.mailbox.source else { return None };
+    let handled = match handled {
+        config::Handled::Seen => imap::Handled::Seen,
+        config::Handled::Keyword(word) => imap::Handled::Keyword(word.clone()),
+        config::Handled::Move(folder) => imap::Handled::Move(folder.clone()),
+    };
+    Some(imap::Settings {
+        idle: *idle,
+        poll_interval: config.mailbox.poll_interval,
+        handled,
+        mail_size: config.limits.mail_size,
+        ..imap::Settings::new(server.clone(), folder.clone())
+    })
+}
+
+impl Mailbox for AnyMailbox {
+    async fn fetch(&mut self, after: Option<&Position>) -> Result<Vec<Incoming>, Fault> {
+        match self {
+            Self::Imap(mailbox) => mailbox.fetch(after).await,
+            Self::Maildir(mailbox) => mailbox.fetch(after).await,
+        }
+    }
+
+    async fn done(&mut self, letters: &[Position]) -> Result<(), Fault> {
+        match self {
+            Self::Imap(mailbox) => mailbox.done(letters).await,
+            Self::Maildir(mailbox) => mailbox.done(letters).await,
+        }
+    }
+
+    async fn wait(&mut self) -> Result<(), Fault> {
+        match self {
+            Self::Imap(mailbox) => mailbox.wait().await,
+            Self::Maildir(mailbox) => mailbox.wait().await,
+        }
+    }
+}
+
+/// The mailer of a configuration.
+#[derive(Debug)]
+pub enum AnyMailer {
+    Smtp(Box<SmtpMailer>),
+    Maildir(MaildirMailer),
+}
+
+impl AnyMailer {
+    pub fn new(config: &Config) -> Result<Self, Failure> {
+        let from = config.delivery.from.clone();
+        Ok(match &config.delivery.target {
+            Target::Smtp(server) => {
+                Self::Smtp(Box::new(SmtpMailer::new(smtp::Settings { server: server.clone(), from, connections: 4 })?))
+            }
+            Target::Maildir(path) => Self::Maildir(MaildirMailer::new(path, from)),
+        })
+    }
+}
+
+impl Mailer for AnyMailer {
+    async fn send(&self, reply: &Reply) -> Delivery {
+        match self {
+            Self::Smtp(mailer) => mailer.send(reply).await,
+            Self::Maildir(mailer) => mailer.send(reply).await,
+        }
+    }
+
+    async fn check(&self) -> Result<(), Fault> {
+        match self {
+            Self::Smtp(mailer) => mailer.check().await,
+            Self::Maildir(mailer) => mailer.check().await,
+        }
+    }
+}
+
+/// Opens the store and reads what the configuration names.
+pub fn open_office(config: &Config) -> Result<Arc<Office>, Failure> {
+    let setup = Setup::new(config)?;
+    let store = Store::open(&config.store)?;
+    Ok(Arc::new(setup.office(config, store)))
+}

@@ -6,7 +6,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
@@ -135,6 +134,9 @@ struct Read {
     letter: Option<LetterId>,
 }
 
+/// A letter whose raw mail is kept: its id, its place, its bytes and whether they are only its beginning.
+type Kept = (Position, Result<(LetterId, RawPlace, Vec<u8>, bool), String>);
+
 struct Stages;
 
 impl Stages {
@@ -171,7 +173,7 @@ impl Stages {
 
 /// Keeps the raw mails, then reads them on all cores, in order.
 fn read_batch(batch: Vec<Incoming>, office: &Office) -> Result<Vec<Read>, Trouble> {
-    let kept = batch
+    let mut kept = batch
         .into_iter()
         .map(|incoming| {
             let (raw, cut_short) = match incoming.content {
@@ -183,10 +185,9 @@ fn read_batch(batch: Vec<Incoming>, office: &Office) -> Result<Vec<Read>, Troubl
             let place = office.store.keep_raw(&letter, &raw)?;
             Ok((incoming.position, Ok((letter, place, raw, cut_short))))
         })
-        .collect::<Result<Vec<_>, StoreError>>()?;
+        .collect::<Result<Vec<Kept>, StoreError>>()?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let share = kept.len().div_ceil(threads).max(1);
-    let mut kept = kept;
     let mut shares = Vec::new();
     while !kept.is_empty() {
         let rest = kept.split_off(share.min(kept.len()));
@@ -197,7 +198,7 @@ fn read_batch(batch: Vec<Incoming>, office: &Office) -> Result<Vec<Read>, Troubl
             .into_iter()
             .map(|share| {
                 scope.spawn(|| {
-                    let read = |(position, content)| match content {
+                    let read = |(position, content): Kept| match content {
                         Ok((letter, raw, bytes, cut_short)) => {
                             let reading = read_one(&bytes, cut_short, &office.terms);
                             Read { position, raw: Some(raw), reading, letter: Some(letter) }
@@ -475,6 +476,3 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, StoreError
         Err(e) => Err(Trouble::Broken(e.to_string())),
     }
 }
-
-/// How long a pass may take before the watchdog is told that all is well.
-pub const HEARTBEAT: Duration = Duration::from_secs(10);

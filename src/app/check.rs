@@ -1,0 +1,49 @@
+//! `check`: is everything there and right, before the daemon runs.
+
+use std::io::Write;
+use std::path::Path;
+
+use super::{AnyMailer, Failure, Setup, daemon, imap_settings, load};
+use crate::config::{Source, Target};
+use crate::imap;
+use crate::ports::Mailer;
+
+/// Validates configuration, templates, catalogue and order feed, then, unless `offline`, logs in to both servers.
+pub fn check(path: &Path, offline: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    let config = load(path)?;
+    let setup = Setup::new(&config)?;
+    let terms = &setup.terms;
+    let languages: Vec<&str> = terms.letters.languages().collect();
+    writeln!(out, "configuration  {}", path.display())?;
+    writeln!(out, "templates      {} (version {})", languages.join(" "), terms.letters.version())?;
+    writeln!(out, "catalogue      {} products", terms.catalogue.products.len())?;
+    match &setup.orders {
+        Some(orders) => writeln!(out, "order feed     {} lines", orders.len())?,
+        None => writeln!(out, "order feed     none")?,
+    }
+    if config.rma.return_address.is_none() && matches!(config.delivery.target, Target::Smtp(_)) {
+        writeln!(out, "note           [rma] return_address is not set: RMA letters say that it follows from staff")?;
+    }
+    if let Source::Maildir(folder) = &config.mailbox.source
+        && !folder.join("new").is_dir()
+    {
+        return Err(Failure::Config(format!("[mailbox] path: {} is no Maildir (it has no folder new)", folder.display())));
+    }
+    if offline {
+        return Ok(());
+    }
+    let mailer = AnyMailer::new(&config)?;
+    daemon::runtime()?.block_on(async {
+        if let Some(settings) = imap_settings(&config) {
+            let report = imap::check(&settings).await?;
+            let idle = if report.idle { "IDLE" } else { "polled" };
+            writeln!(out, "mailbox        {} with {} letters, {idle}", report.folder, report.letters)?;
+            for remark in report.remarks {
+                writeln!(out, "note           {remark}")?;
+            }
+        }
+        mailer.check().await?;
+        writeln!(out, "delivery       ready")?;
+        Ok(())
+    })
+}
