@@ -88,41 +88,59 @@ impl Store {
     /// Commits all of it or nothing, and gives the case as it stands then. Durable after the next [`Store::flush`].
     pub fn commit(&self, commit: &Commit) -> Result<Option<Case>, CommitError> {
         loop {
-            let mut change = Change::default();
-            let case = self.propose(commit, &mut change)?;
-            let lowest = commit.raw.as_ref().and_then(|place| self.inner.archive.lowest_without(place));
-            if let Some(lowest) = lowest {
-                change.put(Table::Meta, keys::RAW_FROM.to_owned(), &lowest)?;
-            }
+            let proposal = self.propose(commit)?;
             // Not run: something moved under us. The next round says what, or goes through.
-            if self.inner.tables.run(&change)? {
-                if let Some(place) = &commit.raw {
-                    self.inner.archive.committed(place, lowest);
-                }
-                return Ok(case);
+            if self.inner.tables.run(&proposal.change)? {
+                return Ok(self.done(commit, proposal));
             }
         }
     }
 
-    fn propose(&self, commit: &Commit, change: &mut Change) -> Result<Option<Case>, CommitError> {
+    /// Commits each of these by itself, as [`Store::commit`] does, for a fraction of the cost. Two that touch the same
+    /// case can't both go on the version they were decided on: the later one is [`CommitError::Stale`].
+    pub fn commit_all(&self, commits: &[Commit]) -> Result<Vec<Result<Option<Case>, CommitError>>, StoreError> {
+        let proposals: Vec<_> = commits.iter().map(|commit| self.propose(commit)).collect();
+        let changes: Vec<&Change> = proposals.iter().flatten().map(|proposal| &proposal.change).collect();
+        let mut ran = self.inner.tables.run_all(&changes)?.into_iter();
+        let outcome = |(commit, proposal)| match proposal {
+            Ok(proposal) if ran.next() == Some(true) => Ok(self.done(commit, proposal)),
+            // Alone it goes through now, or says what is wrong.
+            _ => self.commit(commit),
+        };
+        Ok(commits.iter().zip(proposals).map(outcome).collect())
+    }
+
+    fn done(&self, commit: &Commit, proposal: Proposal) -> Option<Case> {
+        if let Some(place) = &commit.raw {
+            self.inner.archive.committed(place, proposal.lowest);
+        }
+        proposal.case
+    }
+
+    fn propose(&self, commit: &Commit) -> Result<Proposal, CommitError> {
+        let mut change = Change::default();
         if let Some(entry) = &commit.letter {
-            self.take_in(entry, commit.case.as_ref().map(|step| &step.id), change)?;
+            self.take_in(entry, commit.case.as_ref().map(|step| &step.id), &mut change)?;
         }
         let case = match &commit.case {
-            Some(step) => Some(self.step(step, change)?),
+            Some(step) => Some(self.step(step, &mut change)?),
             None => None,
         };
         if let Some(reply) = &commit.reply {
-            queue(reply, change)?;
+            queue(reply, &mut change)?;
         }
         if let Some(place) = &commit.raw {
             change.put(Table::Raw, place.letter().to_string(), place)?;
         }
         if let Some(position) = &commit.position {
-            self.arrive(position, commit.raw.as_ref(), change)?;
+            arrive(position, commit.raw.as_ref(), &mut change)?;
         }
-        self.quarantine(commit, change)?;
-        Ok(case)
+        self.quarantine(commit, &mut change)?;
+        let lowest = commit.raw.as_ref().and_then(|place| self.inner.archive.lowest_without(place));
+        if let Some(lowest) = lowest {
+            change.put(Table::Meta, keys::RAW_FROM.to_owned(), &lowest)?;
+        }
+        Ok(Proposal { change, lowest, case })
     }
 
     fn take_in(&self, entry: &LetterEntry, case: Option<&CaseId>, change: &mut Change) -> Result<(), CommitError> {
@@ -200,21 +218,6 @@ impl Store {
         Ok(())
     }
 
-    fn arrive(&self, position: &Position, raw: Option<&RawPlace>, change: &mut Change) -> Result<(), StoreError> {
-        // A Maildir gives new numbers at every listing: there is no mark to move, only names to tell.
-        let listed = position.validity == 0 && !position.name.is_empty();
-        if !listed {
-            let key = keys::cursor(&position.folder);
-            let cursor = self.inner.tables.watch::<Position>(change, Table::Mailbox, &key)?;
-            let ahead = cursor.is_none_or(|at| at.validity != position.validity || at.uid < position.uid);
-            if ahead {
-                change.put(Table::Mailbox, key, position)?;
-            }
-        }
-        let letter = raw.map(|place| place.letter().clone());
-        change.put(Table::Mailbox, keys::unmarked(position), &Unmarked { position: position.clone(), letter })
-    }
-
     fn quarantine(&self, commit: &Commit, change: &mut Change) -> Result<(), StoreError> {
         if let Some(entry) = &commit.quarantine {
             let key = keys::quarantine(entry);
@@ -241,6 +244,24 @@ impl Store {
         }
         Ok(there)
     }
+}
+
+/// A commit worked out, on what it rests and what it will have done.
+struct Proposal {
+    change: Change,
+    /// What the index is told about the archive.
+    lowest: Option<u32>,
+    case: Option<Case>,
+}
+
+fn arrive(position: &Position, raw: Option<&RawPlace>, change: &mut Change) -> Result<(), StoreError> {
+    // A Maildir gives new numbers at every listing: there is no mark to move, only names to tell.
+    let listed = position.validity == 0 && !position.name.is_empty();
+    if !listed {
+        change.advance(position);
+    }
+    let letter = raw.map(|place| place.letter().clone());
+    change.put(Table::Mailbox, keys::unmarked(position), &Unmarked { position: position.clone(), letter })
 }
 
 fn queue(reply: &Reply, change: &mut Change) -> Result<(), StoreError> {

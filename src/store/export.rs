@@ -13,6 +13,9 @@ use super::tables::{Change, Row};
 use super::{FORMAT, RawPlace, Store, StoreError, record};
 use crate::domain::ids::LetterId;
 
+/// Records that an import writes as one transaction.
+const AT_ONCE: usize = 500;
+
 /// What an export holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exported {
@@ -78,7 +81,7 @@ impl Store {
     }
 
     fn import_lines(&self, from: &mut dyn BufRead) -> Result<(), StoreError> {
-        let (mut text, mut number, mut records) = (Vec::new(), 0, 0);
+        let (mut text, mut number, mut records, mut changes) = (Vec::new(), 0, 0, Vec::new());
         loop {
             text.clear();
             number += 1;
@@ -93,20 +96,30 @@ impl Store {
                 }
             } else if let Ok(End { records: told }) = serde_json::from_slice(&text) {
                 return match told == records {
-                    true => Ok(()),
+                    true => self.write(&mut changes),
                     false => Err(fault(format!("the export had {told} records, {records} came before this line"))),
                 };
             } else {
-                self.import_line(&text).map_err(|e| match e {
+                let change = self.import_line(&text).map_err(|e| match e {
                     StoreError::Corrupt { what, .. } => fault(what),
                     other => other,
                 })?;
+                changes.push(change);
                 records += 1;
+                if changes.len() >= AT_ONCE {
+                    self.write(&mut changes)?;
+                }
             }
         }
     }
 
-    fn import_line(&self, text: &[u8]) -> Result<(), StoreError> {
+    fn write(&self, changes: &mut Vec<Change>) -> Result<(), StoreError> {
+        self.inner.tables.run_all(&changes.iter().collect::<Vec<_>>())?;
+        changes.clear();
+        Ok(())
+    }
+
+    fn import_line(&self, text: &[u8]) -> Result<Change, StoreError> {
         let corrupt = |what: &str| StoreError::corrupt("line".to_owned(), what);
         let line: Line = serde_json::from_slice(text).map_err(|e| corrupt(&e.to_string()))?;
         let table = Table::ALL.into_iter().find(|table| table.name() == line.table);
@@ -115,7 +128,7 @@ impl Store {
         if table == Table::Raw {
             let letter = LetterId::new(&line.key).map_err(|e| corrupt(&e.to_string()))?;
             let Some(mail) = line.mail else {
-                return line.lost.map(|_| ()).ok_or_else(|| corrupt("neither a mail nor why it was lost"));
+                return line.lost.map(|_| change).ok_or_else(|| corrupt("neither a mail nor why it was lost"));
             };
             let raw: Result<Vec<u8>, _> = mail.chars().map(u8::try_from).collect();
             let raw = raw.map_err(|_| corrupt("a mail has a character above U+00FF"))?;
@@ -129,7 +142,7 @@ impl Store {
             let bytes = record::canonical(table, &line.key, text)?;
             change.put_encoded(table, line.key, bytes);
         }
-        self.inner.tables.run(&change).map(|_| ())
+        Ok(change)
     }
 }
 

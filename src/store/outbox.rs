@@ -71,12 +71,12 @@ impl Store {
 
     /// These were taken over by the next mail server. A key that names nothing any more is passed over.
     pub fn outbox_sent(&self, keys: &[OutboxKey], at: Timestamp) -> Result<(), StoreError> {
-        for key in keys {
-            let event = CaseEvent::ReplySent { message_id: key.message_id.clone(), at };
-            self.finish(key, &event, |change| {
-                change.put(Table::Pace, keys::sent(at, &key.message_id), &())?;
-                self.forget_pace(&keys::prefix(&["sent"]), at, change)
-            })?;
+        let proposals: Vec<_> = keys.iter().map(|key| self.propose_sent(key, at)).collect::<Result<_, _>>()?;
+        let changes: Vec<&Change> = proposals.iter().collect();
+        let ran = self.inner.tables.run_all(&changes)?;
+        // What another change came before, two replies of one case above all, is worked out anew.
+        for (key, _) in keys.iter().zip(ran).filter(|(_, ran)| !ran) {
+            while !self.inner.tables.run(&self.propose_sent(key, at)?)? {}
         }
         Ok(())
     }
@@ -84,7 +84,8 @@ impl Store {
     /// It will never be taken: the case goes to staff.
     pub fn outbox_refused(&self, key: &OutboxKey, why: &str, at: Timestamp) -> Result<(), StoreError> {
         let event = CaseEvent::ReplyRefused { message_id: key.message_id.clone(), why: why.to_owned(), at };
-        self.finish(key, &event, |_| Ok(()))
+        while !self.inner.tables.run(&self.finish(key, &event)?.unwrap_or_default())? {}
+        Ok(())
     }
 
     /// The try at `tried` failed; the next one is at `next_try`. Nothing happens if `key` names nothing any more.
@@ -123,34 +124,32 @@ impl Store {
         rows.map(|row| row.map(|_| 1)).sum()
     }
 
-    /// Takes a reply out of the outbox and tells its case.
-    fn finish(
-        &self,
-        key: &OutboxKey,
-        event: &CaseEvent,
-        further: impl Fn(&mut Change) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        loop {
-            let mut change = Change::default();
-            let Some(parcel) = self.take_out(key, &mut change)? else { return Ok(()) };
-            change.count(Count::ReplyGone);
-            let to = keys::prefix(&["to", parcel.reply.to.address.as_str()]);
-            self.forget_pace(&to, parcel.reply.written, &mut change)?;
-            further(&mut change)?;
-            let id = &parcel.reply.case;
-            let case = self.inner.tables.watch::<Case>(&mut change, Table::Cases, id.as_str())?;
-            // A reply that no case queued has none to tell.
-            if case.is_some() {
-                match self.apply(case, id, std::slice::from_ref(event), &mut change) {
-                    Ok(_) => {}
-                    Err(CommitError::Store(e)) => return Err(e),
-                    Err(e) => return Err(StoreError::corrupt(id.to_string(), &e.to_string())),
-                }
-            }
-            if self.inner.tables.run(&change)? {
-                return Ok(());
+    fn propose_sent(&self, key: &OutboxKey, at: Timestamp) -> Result<Change, StoreError> {
+        let event = CaseEvent::ReplySent { message_id: key.message_id.clone(), at };
+        let Some(mut change) = self.finish(key, &event)? else { return Ok(Change::default()) };
+        change.put(Table::Pace, keys::sent(at, &key.message_id), &())?;
+        self.forget_pace(&keys::prefix(&["sent"]), at, &mut change)?;
+        Ok(change)
+    }
+
+    /// Takes a reply out of the outbox and tells its case; `None` if the key names nothing any more.
+    fn finish(&self, key: &OutboxKey, event: &CaseEvent) -> Result<Option<Change>, StoreError> {
+        let mut change = Change::default();
+        let Some(parcel) = self.take_out(key, &mut change)? else { return Ok(None) };
+        change.count(Count::ReplyGone);
+        let to = keys::prefix(&["to", parcel.reply.to.address.as_str()]);
+        self.forget_pace(&to, parcel.reply.written, &mut change)?;
+        let id = &parcel.reply.case;
+        let case = self.inner.tables.watch::<Case>(&mut change, Table::Cases, id.as_str())?;
+        // A reply that no case queued has none to tell.
+        if case.is_some() {
+            match self.apply(case, id, std::slice::from_ref(event), &mut change) {
+                Ok(_) => {}
+                Err(CommitError::Store(e)) => return Err(e),
+                Err(e) => return Err(StoreError::corrupt(id.to_string(), &e.to_string())),
             }
         }
+        Ok(Some(change))
     }
 
     fn take_out(&self, key: &OutboxKey, change: &mut Change) -> Result<Option<Parcel>, StoreError> {

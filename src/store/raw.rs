@@ -93,6 +93,9 @@ impl Archive {
     /// Appends a mail; it is durable after the next [`Archive::sync`].
     pub fn append(&self, letter: &LetterId, raw: &[u8]) -> Result<RawPlace, StoreError> {
         let mut tail = self.tail();
+        if let Some(place) = tail.pending.get(letter) {
+            return Ok(place.clone());
+        }
         let header = format!("{KEPT}{letter} {}\n", raw.len());
         let size = (header.len() + raw.len() + 1) as u64;
         if tail.len > 0 && tail.len + size > self.segment_size {
