@@ -1,1 +1,171 @@
-fn main() {}
+//! The door: arguments, logging, exit code. See the library's map for the rest.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use aftersalesd::app::cases::Query;
+use aftersalesd::app::{self, Failure};
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// Reads an after-sales mailbox: understands warranty claims, asks for just what is missing, issues RMAs.
+///
+/// Exit codes: 0 all is done; 1 it failed; 2 wrong arguments; 75 a server can't be reached or the store is in use, try
+/// again; 78 the configuration (or a template, the catalogue, the order feed, a login, a folder) is wrong.
+///
+/// The log goes to standard error; AFTERSALESD_LOG sets its level (error, warn, info, debug, or by module:
+/// "info,aftersalesd::imap=debug").
+#[derive(Debug, Parser)]
+#[command(name = "aftersalesd", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the whole job on sample mail; needs no server and no configuration
+    Demo {
+        /// The folder for mail, replies and store [default: a new one below the temporary folder]
+        #[arg(long)]
+        dir: Option<PathBuf>,
+        /// The port of the staff console; this version has none, the option is accepted for later
+        #[arg(long, hide = true)]
+        port: Option<u16>,
+        /// Stop when all sample mail is handled (always so while there is no console)
+        #[arg(long)]
+        exit: bool,
+    },
+    /// Take in letters and send replies until SIGTERM or SIGINT
+    Run(Configured),
+    /// Take in all mail that waits, empty the outbox, then end
+    Once(Configured),
+    /// Validate configuration, templates, catalogue and order feed, then log in to both servers
+    Check {
+        #[command(flatten)]
+        config: Configured,
+        /// Do not connect to any server
+        #[arg(long)]
+        offline: bool,
+    },
+    /// Dry run: show what would be understood, decided and replied; writes and sends nothing
+    Triage {
+        /// The configuration to judge by [default: the demo's]
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// One JSON object a line for each letter
+        #[arg(long)]
+        json: bool,
+        /// .eml files, mboxes, Maildirs or folders of .eml files, taken in order as one mailbox
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
+    /// Look at cases; works whether or not the daemon is running
+    Cases {
+        #[command(subcommand)]
+        query: Cases,
+    },
+    /// Write the whole store as JSON lines to standard output; the daemon must not run
+    Export(Configured),
+    /// Read an export into an empty store; the daemon must not run
+    Import {
+        #[command(flatten)]
+        config: Configured,
+        /// The export, or - for standard input
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Configured {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Cases {
+    /// All cases, one a line
+    List(Asked),
+    /// One case: what is known and from which words, what is missing, what happened
+    Show {
+        /// A case id, an RMA number or an order number, in any spelling
+        id: String,
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Cases with all these words in id, order, SKU, RMA, item code, customer or subject
+    Search {
+        #[arg(required = true)]
+        words: Vec<String>,
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Mail that could not be handled, with the reason
+    Quarantine(Asked),
+}
+
+#[derive(Debug, Args)]
+struct Asked {
+    #[command(flatten)]
+    config: Configured,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log(&cli.command);
+    match command(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Nothing better can be done if standard error is closed.
+            let _ = writeln!(io::stderr(), "aftersalesd: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn command(command: Command) -> Result<(), Failure> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let done = match command {
+        Command::Demo { dir, port, exit: _ } => {
+            if port.is_some() {
+                tracing::warn!("--port: this version has no staff console");
+            }
+            app::demo::run(dir, &mut out)
+        }
+        Command::Run(configured) => app::daemon::run(&configured.config),
+        Command::Once(configured) => app::daemon::once(&configured.config),
+        Command::Check { config, offline } => app::check::check(&config.config, offline, &mut out),
+        Command::Triage { config, json, paths } => app::triage::run(config.as_deref(), json, &paths, &mut out),
+        Command::Cases { query } => {
+            let (query, asked) = match query {
+                Cases::List(asked) => (Query::List, asked),
+                Cases::Show { id, asked } => (Query::Show(id), asked),
+                Cases::Search { words, asked } => (Query::Search(words.join(" ")), asked),
+                Cases::Quarantine(asked) => (Query::Quarantine, asked),
+            };
+            app::cases::run(&asked.config.config, &query, asked.json, &mut out)
+        }
+        Command::Export(configured) => app::transfer::export(&configured.config, &mut out),
+        Command::Import { config, file } => app::transfer::import(&config.config, &file),
+    };
+    let flushed = out.flush().map_err(Failure::from);
+    match done.and(flushed) {
+        // `| head` has read enough.
+        Err(Failure::Other(text)) if text.contains("Broken pipe") => Ok(()),
+        done => done,
+    }
+}
+
+fn start_log(command: &Command) {
+    let level = match command {
+        Command::Run(_) | Command::Once(_) => "info",
+        _ => "warn",
+    };
+    let filter = EnvFilter::try_from_env("AFTERSALESD_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).init();
+}

@@ -27,7 +27,10 @@ pub fn check(path: &Path, offline: bool, out: &mut dyn Write) -> Result<(), Fail
     if let Source::Maildir(folder) = &config.mailbox.source
         && !folder.join("new").is_dir()
     {
-        return Err(Failure::Config(format!("[mailbox] path: {} is no Maildir (it has no folder new)", folder.display())));
+        return Err(Failure::Config(format!(
+            "[mailbox] path: {} is no Maildir (it has no folder new)",
+            folder.display()
+        )));
     }
     if offline {
         return Ok(());

@@ -71,7 +71,9 @@ pub fn once(path: &Path) -> Result<(), Failure> {
     tracing::info!(sent = sent.sent, later = sent.later, refused = sent.refused, "outbox served");
     match office.store.counts()?.waiting {
         0 => Ok(()),
-        waiting => Err(Failure::Temporary(format!("{waiting} replies remain in the outbox: the mail server did not take them"))),
+        waiting => Err(Failure::Temporary(format!(
+            "{waiting} replies remain in the outbox: the mail server did not take them"
+        ))),
     }
 }
 

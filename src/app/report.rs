@@ -140,8 +140,7 @@ pub fn whole(case: &Case, events: &[CaseEvent]) -> Value {
         Value::Object(object) => object,
         _ => Map::new(),
     };
-    let missing: Vec<String> =
-        case.decision.iter().flat_map(|d| d.checklist.missing()).map(|i| i.code()).collect();
+    let missing: Vec<String> = case.decision.iter().flat_map(|d| d.checklist.missing()).map(|i| i.code()).collect();
     object.insert("customer_name".to_owned(), json!(case.customer.name));
     object.insert("facts".to_owned(), facts_json(&case.facts, &case.facts));
     object.insert("evidence".to_owned(), json!(case.facts));

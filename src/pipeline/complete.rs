@@ -36,7 +36,8 @@ pub fn complete(facts: &Facts, catalogue: &Catalogue, order: &OrderAnswer) -> Co
 
 fn product(done: &mut Completed, lines: &[OrderLine], coded: Option<Sku>) {
     let facts = &mut done.facts;
-    let said = facts.sku.as_ref().filter(|f| f.evidence.source != Source::OrderFeed && f.evidence.source != Source::Catalogue);
+    let said =
+        facts.sku.as_ref().filter(|f| f.evidence.source != Source::OrderFeed && f.evidence.source != Source::Catalogue);
     match (said.map(|f| f.value.clone()), &coded) {
         (Some(said), Some(coded)) => done.code_contradicts_product = said != *coded,
         (Some(_), None) => {}
@@ -56,7 +57,8 @@ fn product(done: &mut Completed, lines: &[OrderLine], coded: Option<Sku>) {
                 }
                 _ => None,
             };
-            facts.sku = found.map(|(sku, source, rule)| Fact { evidence: derived(source, sku.as_str(), rule), value: sku });
+            facts.sku =
+                found.map(|(sku, source, rule)| Fact { evidence: derived(source, sku.as_str(), rule), value: sku });
         }
     }
 }

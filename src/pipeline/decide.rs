@@ -86,7 +86,8 @@ impl Situation<'_> {
         }
         // Rule 4: the same unknown number, given a second time.
         let said = self.letter.order_number.as_ref().filter(|f| f.evidence.source.is_fresh());
-        let again = self.before.and_then(|b| b.order_not_found.as_ref()).zip(said).is_some_and(|(old, new)| *old == new.value);
+        let again =
+            self.before.and_then(|b| b.order_not_found.as_ref()).zip(said).is_some_and(|(old, new)| *old == new.value);
         if *self.order == OrderAnswer::Unknown && again {
             reasons.push(Reason::OrderUnknown);
         }
@@ -109,9 +110,10 @@ impl Situation<'_> {
             Request::Defect => {
                 let months = |own: Option<u32>| own.unwrap_or(self.policy.warranty_months);
                 let longest = || self.catalogue.products.iter().map(|p| months(p.warranty_months)).max();
-                let of_product = facts.sku.as_ref().map(|sku| {
-                    months(self.catalogue.by_sku(&sku.value).and_then(|p| p.warranty_months))
-                });
+                let of_product = facts
+                    .sku
+                    .as_ref()
+                    .map(|sku| months(self.catalogue.by_sku(&sku.value).and_then(|p| p.warranty_months)));
                 let term = of_product.or_else(longest).unwrap_or(self.policy.warranty_months);
                 if self.case.opened_on > warranty::warranty_ends(received.value, term) {
                     reasons.push(Reason::OutOfWarranty);

@@ -152,10 +152,21 @@ pub fn read(raw: &[u8], cut_short: bool, terms: &Terms, fetched_at: Timestamp) -
         _ => (None, Facts::default()),
     };
     let keys = terms.tracer.keys(&letter, &words, &facts);
-    for attachment in letter.attachments.iter_mut().chain(letter.forwarded.iter_mut().flat_map(|f| &mut f.attachments)) {
+    for attachment in letter.attachments.iter_mut().chain(letter.forwarded.iter_mut().flat_map(|f| &mut f.attachments))
+    {
         attachment.data = Vec::new();
     }
-    Reading { letter, class: screening.class, why: screening.why, customer: screening.customer, arrived, words, language, facts, keys }
+    Reading {
+        letter,
+        class: screening.class,
+        why: screening.why,
+        customer: screening.customer,
+        arrived,
+        words,
+        language,
+        facts,
+        keys,
+    }
 }
 
 /// What the shell looked up for a letter.
@@ -376,7 +387,14 @@ impl Course {
     }
 
     /// Writes the reply and enters it.
-    fn reply(&mut self, kind: Kind, decision: &Decision, reading: &Reading, terms: &Terms, now: Timestamp) -> Result<Reply, String> {
+    fn reply(
+        &mut self,
+        kind: Kind,
+        decision: &Decision,
+        reading: &Reading,
+        terms: &Terms,
+        now: Timestamp,
+    ) -> Result<Reply, String> {
         let occasion =
             Occasion { kind, case: &self.case, decision, letter: Some((&reading.letter, &reading.facts)), at: now };
         let reply = terms

@@ -93,7 +93,9 @@ fn is_another_claim(case: &Case, facts: &Facts) -> bool {
     let fresh = |sku: &crate::domain::facts::Fact<Sku>| sku.evidence.source.is_fresh();
     let order = match (&case.facts.order_number, &facts.order_number) {
         (Some(known), Some(said)) => {
-            said.evidence.source.is_fresh() && known.value != said.value && case.order_not_found.as_ref() != Some(&known.value)
+            said.evidence.source.is_fresh()
+                && known.value != said.value
+                && case.order_not_found.as_ref() != Some(&known.value)
         }
         _ => false,
     };

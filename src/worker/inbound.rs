@@ -25,10 +25,20 @@ use crate::store::{CaseStep, Commit, CommitError, LetterEntry, Quarantined, RawP
 /// What became of a letter.
 #[derive(Debug)]
 pub enum Taken {
-    Answered { reading: Box<Reading>, outcome: Box<Outcome>, case: Option<Box<Case>> },
+    Answered {
+        reading: Box<Reading>,
+        outcome: Box<Outcome>,
+        case: Option<Box<Case>>,
+    },
     /// Taken in before: nothing is done twice.
-    Again { reading: Box<Reading>, seen: Seen },
-    Quarantined { reading: Option<Box<Reading>>, why: String },
+    Again {
+        reading: Box<Reading>,
+        seen: Seen,
+    },
+    Quarantined {
+        reading: Option<Box<Reading>>,
+        why: String,
+    },
 }
 
 /// What a pass did.
@@ -73,7 +83,12 @@ pub async fn run(mailbox: &mut impl Mailbox, folder: &str, office: &Arc<Office>,
 }
 
 /// Takes in everything that waits in the mailbox.
-pub async fn drain(mailbox: &mut impl Mailbox, folder: &str, office: &Arc<Office>, stop: &Stop) -> Result<Progress, Trouble> {
+pub async fn drain(
+    mailbox: &mut impl Mailbox,
+    folder: &str,
+    office: &Arc<Office>,
+    stop: &Stop,
+) -> Result<Progress, Trouble> {
     let store = office.store.clone();
     let of = folder.to_owned();
     let (mut after, unmarked) = blocking(move || Ok((store.cursor(&of)?, store.unmarked(&of)?))).await?;
@@ -209,7 +224,9 @@ fn read_batch(batch: Vec<Incoming>, office: &Office) -> Result<Vec<Read>, Troubl
                 })
             })
             .collect();
-        let joined = readers.into_iter().map(|reader| reader.join().map_err(|_| Trouble::Broken("a reader thread broke".into())));
+        let joined = readers
+            .into_iter()
+            .map(|reader| reader.join().map_err(|_| Trouble::Broken("a reader thread broke".into())));
         Ok(joined.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     })
 }
@@ -240,9 +257,18 @@ fn write_batch(batch: Vec<Read>, office: &Office) -> Result<Done, Trouble> {
 }
 
 /// Looks a letter's case up, answers it and commits, all in one transaction. Not durable before the next flush.
-pub fn settle(office: &Office, reading: Box<Reading>, raw: Option<RawPlace>, position: Option<Position>) -> Result<Taken, Trouble> {
+pub fn settle(
+    office: &Office,
+    reading: Box<Reading>,
+    raw: Option<RawPlace>,
+    position: Option<Position>,
+) -> Result<Taken, Trouble> {
     let letter = &reading.letter;
-    let span = tracing::info_span!("letter", id = letter.id.as_str().get(..12), message_id = letter.message_id.as_ref().map(|m| m.as_str()));
+    let span = tracing::info_span!(
+        "letter",
+        id = letter.id.as_str().get(..12),
+        message_id = letter.message_id.as_ref().map(|m| m.as_str())
+    );
     let _entered = span.enter();
     let now = office.now(&reading);
     // Another commit may come in between (a reply was sent): then look again.
@@ -280,12 +306,25 @@ pub fn settle(office: &Office, reading: Box<Reading>, raw: Option<RawPlace>, pos
             Err(CommitError::Store(e)) => return Err(e.into()),
         }
     }
-    quarantine(office, Some(reading), None, raw, position, "its case changed again and again while it was decided on".to_owned())
+    quarantine(
+        office,
+        Some(reading),
+        None,
+        raw,
+        position,
+        "its case changed again and again while it was decided on".to_owned(),
+    )
 }
 
 fn entry(reading: &Reading, class: Class, now: Timestamp) -> LetterEntry {
     let letter = &reading.letter;
-    LetterEntry { id: letter.id.clone(), content: letter.content.clone(), message_id: letter.message_id.clone(), class, at: now }
+    LetterEntry {
+        id: letter.id.clone(),
+        content: letter.content.clone(),
+        message_id: letter.message_id.clone(),
+        class,
+        at: now,
+    }
 }
 
 fn step(lookup: &Lookup, outcome: &Outcome) -> Option<CaseStep> {
@@ -300,7 +339,13 @@ fn step(lookup: &Lookup, outcome: &Outcome) -> Option<CaseStep> {
 }
 
 /// A copy of a letter that was taken in before.
-fn again(office: &Office, reading: Box<Reading>, seen: Seen, raw: Option<RawPlace>, position: Option<Position>) -> Result<Taken, Trouble> {
+fn again(
+    office: &Office,
+    reading: Box<Reading>,
+    seen: Seen,
+    raw: Option<RawPlace>,
+    position: Option<Position>,
+) -> Result<Taken, Trouble> {
     tracing::info!(case = seen.case.as_ref().map(CaseId::as_str), "taken in before: nothing is done twice");
     office.store.commit(&Commit { raw, position, ..Commit::default() })?;
     Ok(Taken::Again { reading, seen })
@@ -315,7 +360,11 @@ fn quarantine(
     why: String,
 ) -> Result<Taken, Trouble> {
     let of = reading.as_ref().map(|r| &r.letter);
-    tracing::error!(why, message_id = of.and_then(|l| l.message_id.as_ref()).map(|m| m.as_str()), "letter quarantined: a person has to look at it");
+    tracing::error!(
+        why,
+        message_id = of.and_then(|l| l.message_id.as_ref()).map(|m| m.as_str()),
+        "letter quarantined: a person has to look at it"
+    );
     let quarantined = Quarantined {
         letter: letter.or_else(|| of.map(|l| l.id.clone())),
         position: position.clone(),
@@ -342,7 +391,8 @@ fn look_up(office: &Office, reading: &Reading, now: Timestamp) -> Result<Lookup,
                     for id in store.cases_of_sender(sender)? {
                         let case = store.case(&id)?;
                         cases.extend(case.filter(|c| {
-                            c.state != State::Closed && c.facts.order_number.as_ref().is_some_and(|o| o.value == *number)
+                            c.state != State::Closed
+                                && c.facts.order_number.as_ref().is_some_and(|o| o.value == *number)
                         }));
                     }
                     cases
@@ -434,7 +484,8 @@ fn fresh_rma(office: &Office, reading: &Reading) -> Result<RmaNumber, Trouble> {
     let issued = reading.arrived.date();
     for _ in 0..1000 {
         let mut random = [0; 5];
-        getrandom::fill(&mut random).map_err(|e| Trouble::Broken(format!("the system gives no random numbers: {e}")))?;
+        getrandom::fill(&mut random)
+            .map_err(|e| Trouble::Broken(format!("the system gives no random numbers: {e}")))?;
         if let Some(number) = RmaNumber::make(&office.rma_prefix, issued, random)
             && office.store.case_of_rma(&number)?.is_none()
         {
@@ -470,7 +521,9 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a step panicked".to_owned())
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, StoreError> + Send + 'static) -> Result<T, Trouble> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, Trouble> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result.map_err(Trouble::from),
         Err(e) => Err(Trouble::Broken(e.to_string())),

@@ -45,7 +45,13 @@ pub enum Clock {
 }
 
 impl Office {
-    pub fn new(store: Store, terms: Terms, orders: Option<Orders>, rma_prefix: String, replies_per_hour: usize) -> Self {
+    pub fn new(
+        store: Store,
+        terms: Terms,
+        orders: Option<Orders>,
+        rma_prefix: String,
+        replies_per_hour: usize,
+    ) -> Self {
         Self {
             store,
             terms,

@@ -71,7 +71,11 @@ pub async fn empty(mailer: &impl Mailer, office: &Arc<Office>, letters_done: &mu
         }
         tried.extend(fresh.iter().map(|w| w.reply.message_id.as_str().to_owned()));
         let sent = offer(mailer, office, fresh).await?;
-        total = Sent { sent: total.sent + sent.sent, later: total.later + sent.later, refused: total.refused + sent.refused };
+        total = Sent {
+            sent: total.sent + sent.sent,
+            later: total.later + sent.later,
+            refused: total.refused + sent.refused,
+        };
     }
 }
 
@@ -85,7 +89,11 @@ async fn offer(mailer: &impl Mailer, office: &Arc<Office>, mut waiting: Vec<Wait
     let hour_ago = Timestamp::now().checked_sub(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MIN);
     let room = office.replies_per_hour.saturating_sub(office.store.replies_sent_since(hour_ago)?);
     if room < waiting.len() {
-        tracing::error!(waiting = waiting.len(), cap = office.replies_per_hour, "the cap on replies in an hour is reached; the rest waits in the outbox");
+        tracing::error!(
+            waiting = waiting.len(),
+            cap = office.replies_per_hour,
+            "the cap on replies in an hour is reached; the rest waits in the outbox"
+        );
         waiting.truncate(room);
     }
     let mut outcomes = stream::iter(waiting)
@@ -162,5 +170,7 @@ fn until_next(office: &Office) -> std::time::Duration {
     let minute = std::time::Duration::from_secs(60);
     let next = office.store.outbox_next().ok().flatten();
     let until = next.map(|at| at.duration_since(Timestamp::now()));
-    until.map_or(minute, |d| std::time::Duration::try_from(d).unwrap_or_default().clamp(std::time::Duration::from_secs(1), minute))
+    until.map_or(minute, |d| {
+        std::time::Duration::try_from(d).unwrap_or_default().clamp(std::time::Duration::from_secs(1), minute)
+    })
 }

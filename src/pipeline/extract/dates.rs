@@ -65,11 +65,8 @@ impl Dates {
         let ordinals = alternatives(folded(&words.ordinals).iter());
         let year = r"(?: ?,? (?P<y>20\d\d)\b)?";
         let day = format!(r"(?P<d>\d{{1,2}})(?:{ordinals})?");
-        let span = format!(
-            "(?P<n>\\d{{1,3}}|{}) (?P<u>{})",
-            alternatives(number_of.keys()),
-            alternatives(unit_of.keys())
-        );
+        let span =
+            format!("(?P<n>\\d{{1,3}}|{}) (?P<u>{})", alternatives(number_of.keys()), alternatives(unit_of.keys()));
         let ago = words.ago.iter().map(|form| fold::phrase(&form.replace("{}", "xspanx")));
         let ago: Vec<String> = ago.enumerate().map(|(n, form)| form.replace("xspanx", &numbered(&span, n))).collect();
         Ok(Self {
@@ -162,14 +159,16 @@ impl Dates {
 
 /// The folded forms of a word: as it stands, and with the language's other spellings.
 fn spellings(lexicon: &Lexicon, word: &str) -> Vec<String> {
-    let other = lexicon.writing.spellings.iter().fold(word.to_owned(), |w, (letter, other)| w.replace(letter.as_str(), other));
+    let other =
+        lexicon.writing.spellings.iter().fold(word.to_owned(), |w, (letter, other)| w.replace(letter.as_str(), other));
     let mut all = vec![fold::phrase(word), fold::phrase(&other)];
     all.dedup();
     all
 }
 
 fn units(words: &DateWords, folded: &dyn Fn(&[String]) -> Vec<String>) -> BTreeMap<String, Unit> {
-    let lists = [(Unit::Day, &words.day), (Unit::Week, &words.week), (Unit::Month, &words.month), (Unit::Year, &words.year)];
+    let lists =
+        [(Unit::Day, &words.day), (Unit::Week, &words.week), (Unit::Month, &words.month), (Unit::Year, &words.year)];
     lists.into_iter().flat_map(|(unit, list)| folded(list).into_iter().map(move |w| (w, unit))).collect()
 }
 

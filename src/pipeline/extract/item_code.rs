@@ -34,7 +34,10 @@ impl ItemCodes {
                 return Some(Fact { value: code, evidence: zone.evidence_at(span, "item_code.catalogue") });
             }
             let label = zone.label_of(zone.folded_place(span));
-            if valid.is_none() && is_ean(code.as_str()) && !matches!(label, Some(Group::LabelOrderNumber | Group::LabelOther)) {
+            if valid.is_none()
+                && is_ean(code.as_str())
+                && !matches!(label, Some(Group::LabelOrderNumber | Group::LabelOther))
+            {
                 valid = Some(Fact { value: code, evidence: zone.evidence_at(span, "item_code.ean") });
             }
         }

@@ -11,18 +11,14 @@ use crate::pipeline::lexicon::Lexicons;
 /// letter statistics decide the rest, and tell languages that have no lexicon. Codes and names are left out of account.
 pub fn detect(text: &str, lexicons: &Lexicons) -> Option<String> {
     let folded = Folded::new(text, &[]);
-    let words: Vec<&str> = folded
-        .text
-        .split(' ')
-        .filter(|w| w.chars().all(char::is_alphabetic) && !w.is_empty())
-        .collect();
+    let words: Vec<&str> =
+        folded.text.split(' ').filter(|w| w.chars().all(char::is_alphabetic) && !w.is_empty()).collect();
     let letters: usize = words.iter().map(|w| w.chars().count()).sum();
     let share = |language: &str| {
         let common = lexicons.common(language);
         words.iter().filter(|w| common.is_some_and(|c| c.contains(**w))).count() as f64 / words.len().max(1) as f64
     };
-    let mut shares: Vec<(f64, &str)> =
-        lexicons.all.iter().map(|l| (share(&l.language), l.language.as_str())).collect();
+    let mut shares: Vec<(f64, &str)> = lexicons.all.iter().map(|l| (share(&l.language), l.language.as_str())).collect();
     shares.sort_by(|a, b| b.0.total_cmp(&a.0));
     let best = shares.first().copied().unwrap_or((0.0, ""));
     let next = shares.get(1).map_or(0.0, |s| s.0);
@@ -44,16 +40,75 @@ pub fn detect(text: &str, lexicons: &Lexicons) -> Option<String> {
 /// The ISO 639-1 code of a language.
 fn code(lang: Lang) -> Option<&'static str> {
     const CODES: &[(&str, &str)] = &[
-        ("afr", "af"), ("aka", "ak"), ("amh", "am"), ("ara", "ar"), ("aze", "az"), ("bel", "be"), ("ben", "bn"),
-        ("bul", "bg"), ("cat", "ca"), ("ces", "cs"), ("cmn", "zh"), ("dan", "da"), ("deu", "de"), ("ell", "el"),
-        ("eng", "en"), ("epo", "eo"), ("est", "et"), ("fin", "fi"), ("fra", "fr"), ("guj", "gu"), ("heb", "he"),
-        ("hin", "hi"), ("hrv", "hr"), ("hun", "hu"), ("hye", "hy"), ("ind", "id"), ("ita", "it"), ("jav", "jv"),
-        ("jpn", "ja"), ("kan", "kn"), ("kat", "ka"), ("khm", "km"), ("kor", "ko"), ("lat", "la"), ("lav", "lv"),
-        ("lit", "lt"), ("mal", "ml"), ("mar", "mr"), ("mkd", "mk"), ("mya", "my"), ("nep", "ne"), ("nld", "nl"),
-        ("nob", "no"), ("ori", "or"), ("pan", "pa"), ("pes", "fa"), ("pol", "pl"), ("por", "pt"), ("ron", "ro"),
-        ("rus", "ru"), ("sin", "si"), ("slk", "sk"), ("slv", "sl"), ("sna", "sn"), ("spa", "es"), ("srp", "sr"),
-        ("swe", "sv"), ("tam", "ta"), ("tel", "te"), ("tgl", "tl"), ("tha", "th"), ("tuk", "tk"), ("tur", "tr"),
-        ("ukr", "uk"), ("urd", "ur"), ("uzb", "uz"), ("vie", "vi"), ("yid", "yi"), ("zul", "zu"),
+        ("afr", "af"),
+        ("aka", "ak"),
+        ("amh", "am"),
+        ("ara", "ar"),
+        ("aze", "az"),
+        ("bel", "be"),
+        ("ben", "bn"),
+        ("bul", "bg"),
+        ("cat", "ca"),
+        ("ces", "cs"),
+        ("cmn", "zh"),
+        ("dan", "da"),
+        ("deu", "de"),
+        ("ell", "el"),
+        ("eng", "en"),
+        ("epo", "eo"),
+        ("est", "et"),
+        ("fin", "fi"),
+        ("fra", "fr"),
+        ("guj", "gu"),
+        ("heb", "he"),
+        ("hin", "hi"),
+        ("hrv", "hr"),
+        ("hun", "hu"),
+        ("hye", "hy"),
+        ("ind", "id"),
+        ("ita", "it"),
+        ("jav", "jv"),
+        ("jpn", "ja"),
+        ("kan", "kn"),
+        ("kat", "ka"),
+        ("khm", "km"),
+        ("kor", "ko"),
+        ("lat", "la"),
+        ("lav", "lv"),
+        ("lit", "lt"),
+        ("mal", "ml"),
+        ("mar", "mr"),
+        ("mkd", "mk"),
+        ("mya", "my"),
+        ("nep", "ne"),
+        ("nld", "nl"),
+        ("nob", "no"),
+        ("ori", "or"),
+        ("pan", "pa"),
+        ("pes", "fa"),
+        ("pol", "pl"),
+        ("por", "pt"),
+        ("ron", "ro"),
+        ("rus", "ru"),
+        ("sin", "si"),
+        ("slk", "sk"),
+        ("slv", "sl"),
+        ("sna", "sn"),
+        ("spa", "es"),
+        ("srp", "sr"),
+        ("swe", "sv"),
+        ("tam", "ta"),
+        ("tel", "te"),
+        ("tgl", "tl"),
+        ("tha", "th"),
+        ("tuk", "tk"),
+        ("tur", "tr"),
+        ("ukr", "uk"),
+        ("urd", "ur"),
+        ("uzb", "uz"),
+        ("vie", "vi"),
+        ("yid", "yi"),
+        ("zul", "zu"),
     ];
     CODES.iter().find(|(three, _)| *three == lang.code()).map(|(_, two)| *two)
 }
@@ -68,8 +123,14 @@ mod tests {
         let of = |text: &str| detect(text, &lexicons);
         assert_eq!(of("Hi my watch is broken pls help. thx").as_deref(), Some("en"));
         assert_eq!(of("uhr geht nimmer an, was nun").as_deref(), Some("de"));
-        assert_eq!(of("Bonjour, ma montre ne s'allume plus depuis hier et je ne sais pas quoi faire.").as_deref(), Some("fr"));
-        assert_eq!(of("Tisztelt Ügyfélszolgálat! Az órám tegnap óta nem töltődik, kérem segítsenek.").as_deref(), Some("hu"));
+        assert_eq!(
+            of("Bonjour, ma montre ne s'allume plus depuis hier et je ne sais pas quoi faire.").as_deref(),
+            Some("fr")
+        );
+        assert_eq!(
+            of("Tisztelt Ügyfélszolgálat! Az órám tegnap óta nem töltődik, kérem segítsenek.").as_deref(),
+            Some("hu")
+        );
         assert_eq!(of("6973014177010"), None);
         assert_eq!(of(""), None);
     }

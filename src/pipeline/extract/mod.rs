@@ -66,7 +66,11 @@ impl Extractor {
         let dates = lexicons
             .all
             .iter()
-            .map(|l| Dates::new(l).map(|d| (l.language.clone(), d)).map_err(|e| format!("dates of lexicon {}: {e}", l.language)))
+            .map(|l| {
+                Dates::new(l)
+                    .map(|d| (l.language.clone(), d))
+                    .map_err(|e| format!("dates of lexicon {}: {e}", l.language))
+            })
             .collect::<Result<_, _>>()?;
         Ok(Self {
             order_numbers: OrderNumbers::new(patterns).map_err(|e| format!("order number pattern: {e}"))?,
@@ -115,7 +119,8 @@ impl Extractor {
         for (index, attachment) in all_attachments(letter).enumerate() {
             match attachment.kind {
                 FileKind::Picture | FileKind::HeicPicture => {
-                    let in_signature = attachment.content_id.as_ref().is_some_and(|id| words.signature.contains(id.as_str()));
+                    let in_signature =
+                        attachment.content_id.as_ref().is_some_and(|id| words.signature.contains(id.as_str()));
                     let hints = Hints { inline: attachment.inline, in_signature };
                     let (judgement, codes) = match attachment.kind {
                         FileKind::HeicPicture => (crate::domain::facts::Judgement::NotChecked, Vec::new()),
@@ -206,12 +211,17 @@ fn received_on(zone: &Zone<'_>, dates: &[&Dates], today: Date) -> Option<Fact<Da
         found.into_iter().find_map(|day| {
             let distance = |group| {
                 let far = |h: crate::pipeline::phrases::Hit| {
-                    if h.span.end <= day.span.start { day.span.start - h.span.end } else { h.span.start.saturating_sub(day.span.end) }
+                    if h.span.end <= day.span.start {
+                        day.span.start - h.span.end
+                    } else {
+                        h.span.start.saturating_sub(day.span.end)
+                    }
                 };
                 zone.within(*sentence, group).map(far).min().unwrap_or(usize::MAX)
             };
             let received = distance(Group::Received).min(distance(Group::LabelReceivedOn));
-            let other = [Group::Bought, Group::Symptom, Group::Broken].map(distance).into_iter().min().unwrap_or(usize::MAX);
+            let other =
+                [Group::Bought, Group::Symptom, Group::Broken].map(distance).into_iter().min().unwrap_or(usize::MAX);
             let near = received <= 60 && received <= other;
             near.then(|| zone.fact(day.date, day.span, &format!("received_on.{}", day.rule)))
         })

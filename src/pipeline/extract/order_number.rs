@@ -34,9 +34,9 @@ impl OrderNumbers {
     /// The best candidate of a zone.
     pub fn find(&self, zone: &Zone<'_>, catalogue: &Catalogue) -> Option<Fact<OrderNumber>> {
         let own = self.own.iter().flat_map(|r| candidates(r, zone));
-        let best_own = own.filter_map(|c| c.fact(zone, "order_number.own")).min_by_key(|(label, place, _)| {
-            (*label != Some(Group::LabelOrderNumber), *place)
-        });
+        let best_own = own
+            .filter_map(|c| c.fact(zone, "order_number.own"))
+            .min_by_key(|(label, place, _)| (*label != Some(Group::LabelOrderNumber), *place));
         if let Some((_, _, fact)) = best_own {
             return Some(fact);
         }
@@ -88,7 +88,8 @@ fn candidates<'a>(regex: &'a Regex, zone: &'a Zone<'_>) -> impl Iterator<Item = 
 /// Four characters or more with a digit, that are neither a date, a price, a clock time nor a bare small number.
 fn is_code(text: &str) -> bool {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    let date = text.split(['-', '/']).count() == 3 && text.split(['-', '/']).all(|p| p.len() <= 4 && p.bytes().all(|b| b.is_ascii_digit()));
+    let date = text.split(['-', '/']).count() == 3
+        && text.split(['-', '/']).all(|p| p.len() <= 4 && p.bytes().all(|b| b.is_ascii_digit()));
     text.len() >= 5 && text.len() <= 32 && digits >= 3 && !date
 }
 

@@ -29,7 +29,10 @@ pub fn account(zone: &Zone<'_>, dates: &[&Dates], today: Date) -> Account {
         let symptom = clauses.iter().find_map(|c| symptom(zone, *sentence, *c));
         let told = symptom.is_some();
         fill(&mut account.what, symptom.map(|span| zone.evidence(wide(zone, *sentence, span), "problem.what")));
-        let broken = clauses.iter().filter(|c| !zone.has(**c, Group::Elsewhere)).find_map(|c| zone.within(*c, Group::Broken).next());
+        let broken = clauses
+            .iter()
+            .filter(|c| !zone.has(**c, Group::Elsewhere))
+            .find_map(|c| zone.within(*c, Group::Broken).next());
         fill(&mut account.broken, broken.map(|h| zone.evidence(h.span, "problem.broken")));
         let asks_before_buying = zone.has(*sentence, Group::BeforeBuying);
         for clause in &clauses {
@@ -39,7 +42,10 @@ pub fn account(zone: &Zone<'_>, dates: &[&Dates], today: Date) -> Account {
             if asks_before_buying || tries || (logistics && !tells) || zone.has(*clause, Group::Elsewhere) {
                 continue;
             }
-            fill(&mut account.when, moment(zone, *sentence, *clause, dates, today).map(|s| zone.evidence(s, "problem.when")));
+            fill(
+                &mut account.when,
+                moment(zone, *sentence, *clause, dates, today).map(|s| zone.evidence(s, "problem.when")),
+            );
             // A circumstance belongs to a symptom told in this sentence or the one before.
             if told || told_before || tells {
                 let how = zone.within(*clause, Group::How).next();
@@ -54,11 +60,14 @@ pub fn account(zone: &Zone<'_>, dates: &[&Dates], today: Date) -> Account {
 
 /// A symptom in the clause: named by itself, or a part together with a word that it fails.
 fn symptom(zone: &Zone<'_>, sentence: Span, clause: Span) -> Option<Span> {
-    if zone.has(clause, Group::Elsewhere) || zone.has(clause, Group::Hypothetical) && zone.folded.is_question(sentence) {
+    if zone.has(clause, Group::Elsewhere) || zone.has(clause, Group::Hypothetical) && zone.folded.is_question(sentence)
+    {
         return None;
     }
     let tried = |span: Span| zone.within(sentence, Group::Step).any(|h| h.span.contains(span));
-    let named = zone.within(sentence, Group::Symptom).find(|h| clause.start <= h.span.start && h.span.start < clause.end && !tried(h.span));
+    let named = zone
+        .within(sentence, Group::Symptom)
+        .find(|h| clause.start <= h.span.start && h.span.start < clause.end && !tried(h.span));
     let failing = || {
         let fault = zone.within(clause, Group::Fault).find(|h| !tried(h.span))?;
         zone.within(clause, Group::Part).find(|h| !tried(h.span)).map(|_| fault)

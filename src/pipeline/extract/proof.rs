@@ -14,13 +14,59 @@ use crate::pipeline::phrases::Group;
 
 /// Where people put pictures, videos and folders to share. Hosts, not words of a language.
 const SHARES: &[&str] = &[
-    "drive.google.com", "photos.google.com", "photos.app.goo.gl", "docs.google.com", "dropbox.com", "db.tt",
-    "onedrive.live.com", "1drv.ms", "sharepoint.com", "icloud.com", "share.icloud.com", "wetransfer.com", "we.tl",
-    "youtube.com", "youtu.be", "vimeo.com", "mega.nz", "mega.io", "box.com", "imgur.com", "flickr.com", "flic.kr",
-    "pcloud.link", "pcloud.com", "mediafire.com", "smash.gg", "fromsmash.com", "swisstransfer.com", "transfernow.net",
-    "magentacloud.de", "ionos.com", "1und1.de", "gmx.net", "web.de", "nextcloud.com", "amazon.de/photos", "amazon.com/photos",
-    "ibb.co", "postimg.cc", "streamable.com", "gofile.io", "sendgb.com", "filemail.com", "terabox.com", "disk.yandex.com",
-    "tiktok.com", "instagram.com", "facebook.com/share", "fb.watch", "photos.fp.com", "img.gg", "jumpshare.com", "loom.com",
+    "drive.google.com",
+    "photos.google.com",
+    "photos.app.goo.gl",
+    "docs.google.com",
+    "dropbox.com",
+    "db.tt",
+    "onedrive.live.com",
+    "1drv.ms",
+    "sharepoint.com",
+    "icloud.com",
+    "share.icloud.com",
+    "wetransfer.com",
+    "we.tl",
+    "youtube.com",
+    "youtu.be",
+    "vimeo.com",
+    "mega.nz",
+    "mega.io",
+    "box.com",
+    "imgur.com",
+    "flickr.com",
+    "flic.kr",
+    "pcloud.link",
+    "pcloud.com",
+    "mediafire.com",
+    "smash.gg",
+    "fromsmash.com",
+    "swisstransfer.com",
+    "transfernow.net",
+    "magentacloud.de",
+    "ionos.com",
+    "1und1.de",
+    "gmx.net",
+    "web.de",
+    "nextcloud.com",
+    "amazon.de/photos",
+    "amazon.com/photos",
+    "ibb.co",
+    "postimg.cc",
+    "streamable.com",
+    "gofile.io",
+    "sendgb.com",
+    "filemail.com",
+    "terabox.com",
+    "disk.yandex.com",
+    "tiktok.com",
+    "instagram.com",
+    "facebook.com/share",
+    "fb.watch",
+    "photos.fp.com",
+    "img.gg",
+    "jumpshare.com",
+    "loom.com",
 ];
 
 const MEDIA: &[&str] = &[".jpg", ".jpeg", ".png", ".heic", ".webp", ".gif", ".mp4", ".mov", ".avi", ".webm", ".mkv"];
@@ -94,7 +140,9 @@ pub fn packaging(
         zone.folded.sentences.iter().find_map(|sentence| {
             let shown = zone.within(*sentence, Group::PackagingWord).find(|h| {
                 let clause = zone.clause_of(*sentence, h.span);
-                let label = zone.within(*sentence, Group::LabelItemCode).any(|l| l.span.start <= h.span.end && h.span.start <= l.span.end && l.span != h.span);
+                let label = zone
+                    .within(*sentence, Group::LabelItemCode)
+                    .any(|l| l.span.start <= h.span.end && h.span.start <= l.span.end && l.span != h.span);
                 !label && !zone.has(clause, Group::Negation) && !zone.has(clause, Group::Gone)
             })?;
             let pictured = zone.has(*sentence, Group::PhotoWord) || zone.has(*sentence, Group::Attached);

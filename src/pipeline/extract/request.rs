@@ -93,8 +93,18 @@ fn solved(zones: &[Zone<'_>]) -> Option<Fact<Request>> {
     let (_, thanks) = hits(text, Group::Thanks).next()?;
     let words = text.folded.text.split(' ').filter(|w| w.chars().any(char::is_alphabetic)).count();
     let plain = [
-        Group::Symptom, Group::Broken, Group::Attached, Group::PhotoWord, Group::StatusQuestion, Group::WantsReturn,
-        Group::LabelOrderNumber, Group::LabelItemCode, Group::LabelSku, Group::OrderIssue, Group::SpareParts, Group::HowTo,
+        Group::Symptom,
+        Group::Broken,
+        Group::Attached,
+        Group::PhotoWord,
+        Group::StatusQuestion,
+        Group::WantsReturn,
+        Group::LabelOrderNumber,
+        Group::LabelItemCode,
+        Group::LabelSku,
+        Group::OrderIssue,
+        Group::SpareParts,
+        Group::HowTo,
     ]
     .iter()
     .all(|g| hits(text, *g).next().is_none());

@@ -34,7 +34,10 @@ fn happened(zone: &Zone<'_>, group: Group) -> Option<(Span, Hit)> {
     zone.folded.sentences.iter().find_map(|sentence| {
         let hit = zone.within(*sentence, group).find(|h| {
             let clause = zone.clause_of(*sentence, h.span);
-            let harmless = zone.hits.iter().any(|o| o.group == Group::Harmless && o.span.start < h.span.end && h.span.start < o.span.end);
+            let harmless = zone
+                .hits
+                .iter()
+                .any(|o| o.group == Group::Harmless && o.span.start < h.span.end && h.span.start < o.span.end);
             !harmless
                 && !zone.has(clause, Group::Elsewhere)
                 && !is_denied(zone, *sentence, clause)
@@ -56,5 +59,6 @@ fn is_denied(zone: &Zone<'_>, sentence: Span, clause: Span) -> bool {
 }
 
 fn is_hypothetical(zone: &Zone<'_>, sentence: Span, clause: Span) -> bool {
-    zone.has(clause, Group::Hypothetical) || (zone.folded.is_question(sentence) && zone.has(sentence, Group::Hypothetical))
+    zone.has(clause, Group::Hypothetical)
+        || (zone.folded.is_question(sentence) && zone.has(sentence, Group::Hypothetical))
 }

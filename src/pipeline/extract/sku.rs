@@ -74,10 +74,8 @@ impl Skus {
             let before = zone.text.get(..start)?.char_indices().next_back().map(|(at, _)| at);
             let whole = alone(before) && alone(Some(end));
             let near = end - start <= sku.as_str().len() + 6;
-            (whole && near).then(|| Fact {
-                value: sku.clone(),
-                evidence: zone.evidence_at(Span { start, end }, "sku.code"),
-            })
+            (whole && near)
+                .then(|| Fact { value: sku.clone(), evidence: zone.evidence_at(Span { start, end }, "sku.code") })
         })
     }
 
@@ -117,7 +115,9 @@ impl Skus {
         let mut named = Named { is_accessory: is_accessory(zone, span), ..Named::default() };
         match fitting.as_slice() {
             [sku] => named.sku = Some(zone.fact((*sku).clone(), span, "sku.name")),
-            [] => named.candidates = model.variants.iter().map(|(s, _)| zone.fact(s.clone(), span, "sku.name")).collect(),
+            [] => {
+                named.candidates = model.variants.iter().map(|(s, _)| zone.fact(s.clone(), span, "sku.name")).collect()
+            }
             several => named.candidates = several.iter().map(|s| zone.fact((*s).clone(), span, "sku.name")).collect(),
         }
         Some(named)
@@ -127,9 +127,10 @@ impl Skus {
     fn colour_beside(&self, zone: &Zone<'_>, text: &str, span: Span) -> Option<String> {
         let colour_at = |word: &str, at: usize| {
             let place = Span { start: at, end: at + word.len() };
-            let is_symptom = zone.hits.iter().any(|h| {
-                matches!(h.group, Group::Symptom | Group::Part) && h.span.contains(place) && h.span != place
-            });
+            let is_symptom = zone
+                .hits
+                .iter()
+                .any(|h| matches!(h.group, Group::Symptom | Group::Part) && h.span.contains(place) && h.span != place);
             self.colours.get(word).filter(|_| !is_symptom).cloned()
         };
         let behind = words_from(text, span.end).take(4).scan(true, |go_on, (at, word)| {
@@ -170,38 +171,40 @@ fn models(catalogue: &Catalogue, colours: &BTreeMap<String, String>) -> Vec<Mode
 }
 
 fn is_accessory(zone: &Zone<'_>, span: Span) -> bool {
-    words_from(&zone.folded.text, span.start.saturating_sub(1)).take_while(|(at, _)| *at < span.end).all(|(at, word)| {
-        let place = Span { start: at, end: at + word.len() };
-        zone.hits.iter().any(|h| h.group == Group::Accessory && h.span.contains(place))
-    })
+    words_from(&zone.folded.text, span.start.saturating_sub(1)).take_while(|(at, _)| *at < span.end).all(
+        |(at, word)| {
+            let place = Span { start: at, end: at + word.len() };
+            zone.hits.iter().any(|h| h.group == Group::Accessory && h.span.contains(place))
+        },
+    )
 }
 
 fn words_from(text: &str, at: usize) -> impl Iterator<Item = (usize, &str)> {
     let rest = text.get(at..).unwrap_or_default();
-    rest.split(' ').scan(at, |start, word| {
-        let here = *start;
-        *start += word.len() + 1;
-        Some((here, word))
-    })
-    .filter(|(_, word)| !word.is_empty())
+    rest.split(' ')
+        .scan(at, |start, word| {
+            let here = *start;
+            *start += word.len() + 1;
+            Some((here, word))
+        })
+        .filter(|(_, word)| !word.is_empty())
 }
 
 fn words_before(text: &str, at: usize) -> impl Iterator<Item = (usize, &str)> {
     let before = text.get(..at).unwrap_or_default();
-    before.rsplit(' ').scan(at, |end, word| {
-        let start = *end - word.len().min(*end);
-        *end = start.saturating_sub(1);
-        Some((start, word))
-    })
-    .filter(|(_, word)| !word.is_empty())
+    before
+        .rsplit(' ')
+        .scan(at, |end, word| {
+            let start = *end - word.len().min(*end);
+            *end = start.saturating_sub(1);
+            Some((start, word))
+        })
+        .filter(|(_, word)| !word.is_empty())
 }
 
 /// The letters and digits of a text, lower case, and where each stood.
 fn squeeze(text: &str) -> (String, Vec<usize>) {
-    text.char_indices()
-        .filter(|(_, c)| c.is_ascii_alphanumeric())
-        .map(|(at, c)| (c.to_ascii_lowercase(), at))
-        .unzip()
+    text.char_indices().filter(|(_, c)| c.is_ascii_alphanumeric()).map(|(at, c)| (c.to_ascii_lowercase(), at)).unzip()
 }
 
 fn starts_alphanumeric(text: &str) -> bool {

@@ -28,7 +28,8 @@ pub enum Kind {
 impl<'a> Zone<'a> {
     /// Folds and searches `text` with the lexicons of the letter.
     pub fn new(letter: &'a LetterId, kind: Kind, text: &'a str, lexicons: &[&Lexicon]) -> Self {
-        let abbreviations: Vec<String> = lexicons.iter().flat_map(|l| l.writing.abbreviations.iter().cloned()).collect();
+        let abbreviations: Vec<String> =
+            lexicons.iter().flat_map(|l| l.writing.abbreviations.iter().cloned()).collect();
         let folded = Folded::new(text, &abbreviations);
         let mut hits: Vec<Hit> =
             lexicons.iter().filter_map(|l| l.search()).flat_map(|phrases| phrases.find(&folded)).collect();
@@ -63,7 +64,11 @@ impl<'a> Zone<'a> {
 
     /// The clause of `sentence` that holds `span`.
     pub fn clause_of(&self, sentence: Span, span: Span) -> Span {
-        self.folded.clauses(sentence).into_iter().find(|c| c.start <= span.start && span.start < c.end).unwrap_or(sentence)
+        self.folded
+            .clauses(sentence)
+            .into_iter()
+            .find(|c| c.start <= span.start && span.start < c.end)
+            .unwrap_or(sentence)
     }
 
     /// Evidence for what stands at the folded `span`.

@@ -1,0 +1,136 @@
+//! The control socket: a Unix socket in the store's folder by which commands ask the running daemon, for the store is
+//! open in one process only. The folder and the socket are their owner's alone.
+//!
+//! The client sends one JSON line, the daemon answers with JSON lines, the last of them `{"end": …}`.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream as StdStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::Failure;
+use super::cases::{self, Query};
+use crate::worker::{Office, Stop};
+
+const NAME: &str = "control.sock";
+/// A question fits into this many bytes.
+const LONGEST: u64 = 64 << 10;
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct End {
+    /// Why the answer is not whole.
+    end: Option<String>,
+}
+
+/// The daemon's side; ends when told.
+#[derive(Debug)]
+pub struct Control {
+    path: PathBuf,
+    task: JoinHandle<()>,
+}
+
+impl Control {
+    /// Stops answering and takes the socket away.
+    pub async fn end(self) {
+        self.task.abort();
+        // Aborted on purpose.
+        let _ = self.task.await;
+        if let Err(e) = std::fs::remove_file(&self.path) {
+            tracing::debug!(error = %e, "the control socket is gone already");
+        }
+    }
+}
+
+/// Serves the socket in `folder` until it is wished to stop. The store's lock says that no other daemon does.
+pub fn serve(folder: &Path, office: &Arc<Office>, mut stop: Stop) -> Result<Control, Failure> {
+    let path = folder.join(NAME);
+    match std::fs::remove_file(&path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(place(&path, &e)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path).map_err(|e| place(&path, &e))?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(|e| place(&path, &e))?;
+    let office = Arc::clone(office);
+    let task = tokio::spawn(async move {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = stop.wished() => return,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    let office = Arc::clone(&office);
+                    tokio::spawn(async move {
+                        if let Err(e) = respond(stream, office).await {
+                            tracing::debug!(error = %e, "a command left before its answer was whole");
+                        }
+                    });
+                }
+                Err(e) => {
+                    tracing::warn!(error = %e, "the control socket can't accept; will try again");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    });
+    Ok(Control { path, task })
+}
+
+fn place(path: &Path, e: &io::Error) -> Failure {
+    Failure::Other(format!("control socket {}: {e}", path.display()))
+}
+
+async fn respond(stream: UnixStream, office: Arc<Office>) -> io::Result<()> {
+    let (reader, mut writer) = stream.into_split();
+    let mut line = String::new();
+    let mut reader = tokio::io::BufReader::new(reader.take(LONGEST));
+    tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+    let (lines, mut answered) = mpsc::channel::<String>(64);
+    let answering = tokio::task::spawn_blocking(move || {
+        let query: Query = serde_json::from_str(&line).map_err(|e| format!("not a question this daemon knows: {e}"))?;
+        let mut tell =
+            |object: Value| lines.blocking_send(object.to_string()).map_err(|_| io::ErrorKind::BrokenPipe.into());
+        cases::answer(&office.store, &query, &mut tell).map_err(|failure| failure.to_string())
+    });
+    while let Some(line) = answered.recv().await {
+        writer.write_all(line.as_bytes()).await?;
+        writer.write_all(b"\n").await?;
+    }
+    let end = match answering.await {
+        Ok(result) => result.err(),
+        Err(e) => Some(e.to_string()),
+    };
+    writer.write_all(format!("{}\n", serde_json::to_string(&End { end })?).as_bytes()).await
+}
+
+/// The command's side: asks the daemon of the store in `folder`. `false`: there is none.
+pub fn ask(folder: &Path, query: &Query, tell: &mut dyn FnMut(Value) -> io::Result<()>) -> Result<bool, Failure> {
+    let path = folder.join(NAME);
+    let mut stream = match StdStream::connect(&path) {
+        Ok(stream) => stream,
+        // No socket, or one that a killed daemon left behind.
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => return Ok(false),
+        Err(e) => return Err(place(&path, &e)),
+    };
+    stream.set_read_timeout(Some(PATIENCE))?;
+    writeln!(stream, "{}", serde_json::to_string(query).map_err(io::Error::from)?)?;
+    for line in BufReader::new(stream).lines() {
+        let object: Value = serde_json::from_str(&line?).map_err(io::Error::from)?;
+        match object.get("end") {
+            Some(Value::String(why)) => return Err(Failure::Other(why.clone())),
+            Some(_) => return Ok(true),
+            None => tell(object)?,
+        }
+    }
+    Err(Failure::Temporary("the daemon ended before its answer was whole".to_owned()))
+}

@@ -1,0 +1,63 @@
+//! `triage`: a dry run. Takes mail from files into a throw-away store and shows what the daemon would extract, decide
+//! and reply; writes and sends nothing.
+
+mod page;
+
+mod sources;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::{Failure, Setup, demo, load, report};
+use crate::domain::ids::LetterId;
+use crate::store::Store;
+use crate::worker::inbound::{self, Taken};
+use crate::worker::{Clock, Office};
+
+/// Takes `paths` in, in order, as one mailbox; prints one JSON line or one readable page a letter.
+pub fn run(config: Option<&Path>, as_json: bool, paths: &[PathBuf], out: &mut dyn Write) -> Result<(), Failure> {
+    let (setup, config) = match config {
+        Some(path) => {
+            let config = load(path)?;
+            (Setup::new(&config)?, config)
+        }
+        None => demo::setup()?,
+    };
+    let mut office = setup.office(&config, Store::temporary()?);
+    office.clock = Clock::Arrival;
+    for path in paths {
+        for letter in sources::letters(path)? {
+            let (name, raw) = letter?;
+            let (raw, cut_short) = beginning(raw, config.limits.mail_size);
+            let taken = take(&office, &raw, cut_short)?;
+            match as_json {
+                true => writeln!(out, "{}", report::triage(&name, &taken))?,
+                false => page::write(&name, &taken, out)?,
+            }
+            out.flush()?;
+        }
+    }
+    Ok(())
+}
+
+/// A letter as the mailbox would hand it over: of one above the size limit only the beginning.
+fn beginning(mut raw: Vec<u8>, limit: u64) -> (Vec<u8>, bool) {
+    const KEPT: usize = 256 << 10;
+    let cut_short = raw.len() as u64 > limit;
+    if cut_short {
+        raw.truncate(KEPT);
+    }
+    (raw, cut_short)
+}
+
+/// Takes one letter in, without any durability.
+pub fn take(office: &Office, raw: &[u8], cut_short: bool) -> Result<Taken, Failure> {
+    let reading = match inbound::read_one(raw, cut_short, &office.terms) {
+        Ok(reading) => reading,
+        Err(why) => return Ok(Taken::Quarantined { reading: None, why }),
+    };
+    let place = office.store.keep_raw(&LetterId::from_digest(&Sha256::digest(raw).into()), raw)?;
+    inbound::settle(office, reading, Some(place), None).map_err(|trouble| Failure::Other(trouble.to_string()))
+}
