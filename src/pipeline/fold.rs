@@ -63,6 +63,11 @@ impl Folded {
                     folded.push(char, at);
                     word.push(char);
                 }
+                // A day and a month without a year: 3.9.
+                '.' if is_day_and_month(&word) && !folded.ends_word() => {
+                    folded.push('.', at);
+                    folded.blank(at);
+                }
                 '.' if next.is_some_and(char::is_alphanumeric) && word.len() <= 2 => folded.blank(at), // z.B., e.g.
                 '.' if word.chars().count() == 1 || is_ordinal(&word) || abbreviations.contains(&word) => {
                     folded.blank(at)
@@ -186,6 +191,10 @@ fn fold_char(char: char) -> impl Iterator<Item = char> {
 /// A number of one or two digits before a full stop: "3. November" is one sentence.
 fn is_ordinal(word: &str) -> bool {
     (1..=2).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn is_day_and_month(word: &str) -> bool {
+    word.split_once('.').is_some_and(|(day, month)| is_ordinal(day) && is_ordinal(month))
 }
 
 /// Whether a line break ends a sentence: not where a mail program wrapped a long line in mid-sentence.
