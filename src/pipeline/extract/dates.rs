@@ -109,7 +109,9 @@ impl Dates {
         add(&self.numeric, "date.numeric", &|c| {
             // 1.2.3 is a version.
             let end = c.get(0)?.end();
-            let goes_on = text.get(end..).is_some_and(|rest| rest.starts_with(['.', '-', '/']));
+            let goes_on = text
+                .get(end..)
+                .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '/')));
             self.numbers(c, today).filter(|_| !goes_on)
         });
         // Idioms first: "acht Tage" are seven days.

@@ -106,6 +106,7 @@ fn code(lang: Lang) -> Option<&'static str> {
         ("ukr", "uk"),
         ("urd", "ur"),
         ("uzb", "uz"),
+        ("cym", "cy"),
         ("vie", "vi"),
         ("yid", "yi"),
         ("zul", "zu"),
