@@ -9,6 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod floors;
 mod imap;
 mod smtp;
 mod support;
