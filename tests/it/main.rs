@@ -9,6 +9,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod bad_input;
+mod conversation;
 mod floors;
 mod imap;
 mod smtp;
