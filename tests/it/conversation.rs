@@ -1,8 +1,6 @@
 //! A claim from the first letter to the RMA, over a real IMAP and a real SMTP server: each letter of the customer
 //! answers the reply that was really delivered.
 
-use std::time::Duration;
-
 use aftersalesd::domain::ids::RmaNumber;
 use aftersalesd::ports::Security;
 use serde_json::{Value, json};
@@ -31,9 +29,8 @@ struct Step<'a> {
     photos: &'a [(&'a str, &'a str)],
     /// What is still missing after it.
     missing: &'a [&'a str],
-    /// Words that the reply has, and words that it must not have.
-    has: &'a [&'a str],
-    has_not: &'a [&'a str],
+    /// The headings of what the reply asks for, just that.
+    asked: &'a [&'a str],
 }
 
 #[test]
@@ -55,8 +52,7 @@ fn an_english_claim_for_a_repair() {
                        off.\n\nWhat do you need from me to get it repaired?\n\n-- \nPriya Raman\n",
                 photos: &[],
                 missing: &["item_code", "steps_taken", "photo"],
-                has: &["KS50001", "photo", "code"],
-                has_not: &["KR-"],
+                asked: &["Item code", "What you have tried", "Photo or video of the defect"],
             },
             Step {
                 body: "Thanks for coming back to me so quickly.\n\nThe code printed on the box is 2000400001032. As for what I \
@@ -64,15 +60,13 @@ fn an_english_claim_for_a_repair() {
                        I'll take a picture at the weekend.\n\nPriya\n",
                 photos: &[],
                 missing: &["photo"],
-                has: &["KS50001", "photo"],
-                has_not: &["KR-", "item code"],
+                asked: &["Photo or video of the defect"],
             },
             Step {
                 body: "Here is the photo I promised.\n\nPriya\n",
                 photos: &[("watch-black-display.jpg", "t3-flat-again.jpg")],
                 missing: &[],
-                has: &["KS50001", "12 Example Street"],
-                has_not: &[],
+                asked: &[],
             },
         ],
     });
@@ -94,26 +88,28 @@ fn a_german_claim_for_a_watch_that_was_dead_on_arrival() {
             Step {
                 body: "Guten Tag,\n\nmeine neue Magic 5 (Bestellnummer KS50002) lädt seit gestern nicht mehr. Sobald ich sie auf \
                        die Ladeschale lege, erscheint kurz das Akkusymbol und dann wird der Bildschirm wieder schwarz.\n\n\
-                       Was kann ich tun?\n\nMit freundlichen Grüßen\nSabine Krüger\n",
+                       Wie geht es weiter?\n\nMit freundlichen Grüßen\nSabine Krüger\n",
                 photos: &[],
                 missing: &["item_code", "steps_taken", "photo", "packaging_photo"],
-                has: &["KS50002", "Foto"],
-                has_not: &["KR-"],
+                asked: &[
+                    "Artikelcode",
+                    "Was Sie schon versucht haben",
+                    "Foto oder Video vom Defekt",
+                    "Foto der Verpackung",
+                ],
             },
             Step {
                 body: "Hallo,\n\nder Artikelcode auf der Verpackung lautet 2000400001070. Ich habe die Kontakte gereinigt und ein \
                        anderes Netzteil ausprobiert, ohne Erfolg. Anbei ein Foto der Uhr.\n\nViele Grüße\nSabine Krüger\n",
                 photos: &[("watch-black-display.jpg", "uhr.jpg")],
                 missing: &["packaging_photo"],
-                has: &["KS50002", "Foto", "Verpackung"],
-                has_not: &["KR-", "Artikelcode"],
+                asked: &["Foto der Verpackung"],
             },
             Step {
                 body: "Hier ist das Foto der Verpackung.\n\nSabine Krüger\n",
                 photos: &[("watch-striped-display.jpg", "verpackung.jpg")],
                 missing: &[],
-                has: &["KS50002", "12 Example Street"],
-                has_not: &[],
+                asked: &[],
             },
         ],
     });
@@ -151,14 +147,10 @@ fn play(story: &Story<'_>) {
         let case = one_case(&here);
         assert_eq!(case["missing"], json!(step.missing), "{case:#}");
         is_in_the_thread(&reply, story, &case, &id, &ids);
-        for word in step.has {
-            assert!(reply.text.contains(word), "{word:?} is missing in\n{}", reply.text);
-            assert!(reply.html.contains(word), "{word:?} is missing in\n{}", reply.html);
-        }
-        for word in step.has_not {
-            assert!(!reply.text.contains(word), "{word:?} has no place in\n{}", reply.text);
-            assert!(!reply.html.contains(word), "{word:?} has no place in\n{}", reply.html);
-        }
+        let asked = if step.asked.is_empty() { Vec::new() } else { headings(&reply.text) };
+        assert_eq!(asked, step.asked, "{}", reply.text);
+        assert!(step.asked.iter().all(|heading| reply.html.contains(heading)), "{}", reply.html);
+        assert!(reply.text.contains(story.order) && reply.html.contains(story.order), "{}", reply.text);
         assert!(replies.iter().all(|earlier| earlier.message_id != reply.message_id));
         let state = if number == 2 { "rma_issued" } else { "awaiting_info" };
         assert_eq!(
@@ -187,9 +179,16 @@ fn play(story: &Story<'_>) {
     let told = smtpd.kept();
     assert_eq!(told.len(), 4, "it is acknowledged");
     assert!(Reply::read(&told[3].raw).text.contains(story.order));
-    std::thread::sleep(Duration::from_millis(1));
-    assert_eq!(here.ok(&["once"]).code, Some(0));
+    here.ok(&["once"]);
     assert_eq!(smtpd.kept().len(), 4);
+}
+
+/// The numbered lines of a letter.
+fn headings(text: &str) -> Vec<&str> {
+    text.lines()
+        .filter_map(|line| line.split_once(". ").filter(|(n, _)| n.parse::<u8>().is_ok()))
+        .map(|(_, h)| h)
+        .collect()
 }
 
 /// The only case, as `list` and `show` tell it.
@@ -220,8 +219,9 @@ fn is_in_the_thread(reply: &Reply, story: &Story<'_>, case: &Value, answered: &s
     assert!(reply.subject.contains(story.subject), "{:?}", reply.subject);
     assert!(reply.message_id.starts_with(&number.to_lowercase()) && reply.message_id.ends_with("@example.com"));
     assert_eq!(case["language"], story.language);
-    let greeting = if story.language == "de" { "Guten Tag" } else { "Dear" };
-    assert!(reply.text.contains(greeting), "{}", reply.text);
+    let greeting = if story.language == "de" { "Guten Tag" } else { "Hello" };
+    let name = story.customer.split(" <").next().unwrap();
+    assert!(reply.text.starts_with(&format!("{greeting} {name},")), "{}", reply.text);
     assert_eq!(case["customer"], story.address);
 }
 
@@ -230,6 +230,7 @@ fn is_authorised(here: &Installation, story: &Story<'_>, reply: &Reply) {
     let number = case["rma"].as_str().unwrap();
     assert_eq!(RmaNumber::new(number).unwrap().as_str(), number);
     assert!(regex::Regex::new(r"^KR-\d{4}-[0-9A-Z]{6}$").unwrap().is_match(number), "{number}");
+    assert!(reply.text.contains("12 Example Street") && reply.html.contains("12 Example Street"));
     assert!(reply.text.contains(number) && reply.html.contains(number), "{}", reply.text);
     assert_eq!(case["decision"], "issue_rma");
     assert_eq!(
