@@ -13,5 +13,6 @@ mod bad_input;
 mod conversation;
 mod floors;
 mod imap;
+mod passes;
 mod smtp;
 mod support;
