@@ -9,6 +9,10 @@
     reason = "a test fails by panicking"
 )]
 
+mod bad_input;
+mod conversation;
+mod floors;
 mod imap;
+mod passes;
 mod smtp;
 mod support;
