@@ -30,6 +30,9 @@ pub fn request(zones: &[Zone<'_>], account: &Account) -> Option<Fact<Request>> {
             return Some(zone.fact(request, hit.span, rule));
         }
     }
+    if let Some(fact) = unopened(zones).filter(|f| f.value && !told && account.broken.is_none()) {
+        return Some(Fact { value: Request::ReturnUnused, evidence: fact.evidence });
+    }
     let asks = [
         (Group::OrderIssue, Request::OrderIssue, "request.order_issue"),
         (Group::SpareParts, Request::SpareParts, "request.spare_parts"),
