@@ -20,6 +20,9 @@ pub struct Account {
     pub broken: Option<Evidence>,
 }
 
+/// The rule of a symptom that is named, rather than inferred from how the product is told of.
+pub const NAMED: &str = "problem.what";
+
 /// Reads the account of a zone. `product` is where it names the product, `dates` are those of the letter's languages,
 /// `today` the day it arrived.
 pub fn account(zone: &Zone<'_>, product: Option<Span>, dates: &[&Dates], today: Date) -> Account {
@@ -29,9 +32,11 @@ pub fn account(zone: &Zone<'_>, product: Option<Span>, dates: &[&Dates], today: 
     for sentence in &zone.folded.sentences {
         let clauses = zone.folded.clauses(*sentence);
         let told = || if names_symptom { None } else { part_told(zone, *sentence, product, dates, today) };
-        let symptom = named(zone, *sentence).or_else(told);
+        let symptom =
+            named(zone, *sentence).map(|span| (span, NAMED)).or_else(|| told().map(|span| (span, "problem.told")));
         let told = symptom.is_some();
-        fill(&mut account.what, symptom.map(|span| zone.evidence(wide(zone, *sentence, span), "problem.what")));
+        let what = symptom.map(|(span, rule)| zone.evidence(wide(zone, *sentence, span), rule));
+        fill(&mut account.what, what);
         let broken = clauses
             .iter()
             .filter(|c| !zone.has(**c, Group::Elsewhere))
@@ -69,7 +74,7 @@ fn named(zone: &Zone<'_>, sentence: Span) -> Option<Span> {
 /// What a part does, told with a moment or a circumstance ("the time jumps as soon as I change the watch face"): no word
 /// list holds all that a part can do, but nobody tells when and how about a part that is well.
 fn part_told(zone: &Zone<'_>, sentence: Span, product: Option<Span>, dates: &[&Dates], today: Date) -> Option<Span> {
-    const OTHER: [Group; 8] = [
+    const OTHER: [Group; 10] = [
         Group::Received,
         Group::Bought,
         Group::WantsReturn,
@@ -78,6 +83,8 @@ fn part_told(zone: &Zone<'_>, sentence: Span, product: Option<Span>, dates: &[&D
         Group::OrderIssue,
         Group::SpareParts,
         Group::Solved,
+        Group::StatusQuestion,
+        Group::ShippingReimbursement,
     ];
     if zone.folded.is_question(sentence) || OTHER.iter().any(|g| zone.has(sentence, *g)) {
         return None;
