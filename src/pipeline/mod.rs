@@ -463,3 +463,6 @@ fn evidence_of_any(facts: &Facts) -> Option<crate::domain::facts::Evidence> {
     let sku = facts.sku.as_ref().map(|f| f.evidence.clone());
     order.or(code).or(sku).or_else(|| facts.packaging_shown.clone())
 }
+
+#[cfg(test)]
+mod tests;
