@@ -11,6 +11,8 @@
 
 mod bad_input;
 mod conversation;
+mod corpora;
+mod daemon;
 mod floors;
 mod imap;
 mod passes;
