@@ -88,8 +88,8 @@ fn moment(zone: &Zone<'_>, sentence: Span, clause: Span, dates: &[&Dates], today
 fn steps(zone: &Zone<'_>, sentence: Span) -> Option<Span> {
     let tried = zone.within(sentence, Group::Step).find(|h| {
         let clause = zone.clause_of(sentence, h.span);
-        !zone.has(clause, Group::Elsewhere)
-            && !(zone.folded.is_question(sentence) && zone.has(sentence, Group::Hypothetical))
+        let asked_only = zone.folded.is_question(sentence) && zone.has(sentence, Group::Hypothetical);
+        !zone.has(clause, Group::Elsewhere) && !asked_only
     });
     tried.or_else(|| zone.within(sentence, Group::NothingTried).next()).map(|h| h.span)
 }

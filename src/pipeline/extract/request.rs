@@ -72,7 +72,7 @@ pub fn unopened(zones: &[Zone<'_>]) -> Option<Fact<bool>> {
 }
 
 fn denied(zone: &Zone<'_>, sentence: Span, hit: &Hit) -> bool {
-    zone.has(zone.clause_of(sentence, hit.span), Group::Negation)
+    zone.is_denied(zone.clause_of(sentence, hit.span), hit.span, 4)
 }
 
 /// Closing: says that it is solved, and tells no trouble beside it; or only says thanks.

@@ -26,7 +26,7 @@ impl Installation {
     pub fn new(mailbox: &str, delivery: &str, further: &str) -> Self {
         let here = Self { dir: tempfile::tempdir().unwrap() };
         here.write("products.csv", PRODUCTS);
-        here.write("orders.csv", &orders());
+        here.write("orders.csv", orders());
         here.configure(mailbox, delivery, further);
         here
     }
