@@ -14,6 +14,7 @@ mod conversation;
 mod corpora;
 mod daemon;
 mod floors;
+mod hostile;
 mod imap;
 mod passes;
 mod smtp;
