@@ -87,7 +87,9 @@ pub fn choose(sender: &Address, facts: &Facts, by_thread: Option<Case>, by_order
 /// Whether a letter tells of a second order, or of a second item of the order, rather than correcting the first: it
 /// names another one and tells a problem of its own.
 fn is_another_claim(case: &Case, facts: &Facts) -> bool {
-    if facts.problem_what.is_none() && facts.unopened.is_none() {
+    // The subject of an answer still tells the first problem.
+    let told = facts.problem_what.as_ref().is_some_and(|e| e.source.is_fresh());
+    if !told && facts.unopened.is_none() {
         return false;
     }
     let fresh = |sku: &crate::domain::facts::Fact<Sku>| sku.evidence.source.is_fresh();
