@@ -60,7 +60,10 @@ pub fn account(zone: &Zone<'_>, product: Option<Span>, dates: &[&Dates], today: 
                 fill(&mut account.how, how.map(|_| zone.evidence(*clause, "problem.how")));
             }
         }
-        fill(&mut account.steps, steps(zone, *sentence).map(|span| zone.evidence(span, "steps_taken")));
+        fill(
+            &mut account.steps,
+            steps(zone, *sentence).map(|s| zone.evidence(wide(zone, *sentence, s), "steps_taken")),
+        );
         told_before = told;
     }
     account
