@@ -24,9 +24,11 @@ pub struct Account {
 pub fn account(zone: &Zone<'_>, dates: &[&Dates], today: Date) -> Account {
     let mut account = Account::default();
     let mut told_before = false;
+    let names_symptom = zone.folded.sentences.iter().any(|s| named(zone, *s).is_some());
     for sentence in &zone.folded.sentences {
         let clauses = zone.folded.clauses(*sentence);
-        let symptom = clauses.iter().find_map(|c| symptom(zone, *sentence, *c));
+        let told = || if names_symptom { None } else { part_told(zone, *sentence, dates, today) };
+        let symptom = named(zone, *sentence).or_else(told);
         let told = symptom.is_some();
         fill(&mut account.what, symptom.map(|span| zone.evidence(wide(zone, *sentence, span), "problem.what")));
         let broken = clauses
@@ -56,6 +58,37 @@ pub fn account(zone: &Zone<'_>, dates: &[&Dates], today: Date) -> Account {
         told_before = told;
     }
     account
+}
+
+/// A symptom that the sentence names.
+fn named(zone: &Zone<'_>, sentence: Span) -> Option<Span> {
+    zone.folded.clauses(sentence).into_iter().find_map(|c| symptom(zone, sentence, c))
+}
+
+/// What a part does, told with a moment or a circumstance ("the time jumps as soon as I change the watch face"): no word
+/// list holds all that a part can do, but nobody tells when and how about a part that is well.
+fn part_told(zone: &Zone<'_>, sentence: Span, dates: &[&Dates], today: Date) -> Option<Span> {
+    const OTHER: [Group; 8] = [
+        Group::Received,
+        Group::Bought,
+        Group::WantsReturn,
+        Group::BeforeBuying,
+        Group::HowTo,
+        Group::OrderIssue,
+        Group::SpareParts,
+        Group::Solved,
+    ];
+    if zone.folded.is_question(sentence) || OTHER.iter().any(|g| zone.has(sentence, *g)) {
+        return None;
+    }
+    let clauses = zone.folded.clauses(sentence);
+    let part = clauses.iter().find_map(|clause| {
+        let part = zone.within(*clause, Group::Part).next()?;
+        let other = [Group::Step, Group::Elsewhere, Group::Hypothetical].iter().any(|g| zone.has(*clause, *g));
+        (!other).then_some(part.span)
+    })?;
+    let moment = clauses.iter().any(|c| moment(zone, sentence, *c, dates, today).is_some());
+    (moment || zone.has(sentence, Group::How)).then_some(part)
 }
 
 /// A symptom in the clause: named by itself, or a part together with a word that it fails.
