@@ -14,5 +14,6 @@ mod conversation;
 mod floors;
 mod imap;
 mod passes;
+mod readme;
 mod smtp;
 mod support;
