@@ -62,6 +62,7 @@ fn line(
     })
 }
 
+/// The line of a letter that no case took: what it alone says.
 fn bare(
     file: &str,
     reading: Option<&Reading>,
@@ -70,14 +71,16 @@ fn bare(
     decision: &str,
     reason: &str,
 ) -> Value {
+    let own = reading.map(|r| r.facts.clone()).unwrap_or_default();
+    let request = own.request.as_ref().map_or(Request::Other, |f| f.value);
     json!({
         "file": file,
         "message_id": reading.and_then(|r| r.letter.message_id.as_ref()).map(|m| m.as_str()),
         "class": class.code(),
         "language": reading.and_then(|r| r.language.clone()),
         "case": case,
-        "request": null,
-        "facts": facts_json(&Facts::default(), &reading.map(|r| r.facts.clone()).unwrap_or_default()),
+        "request": (class == Class::Customer).then(|| request.code()),
+        "facts": facts_json(&own, &own),
         "missing": [],
         "decision": decision,
         "track": null,

@@ -82,6 +82,9 @@ impl Folded {
                 '%' => folded.mark('%', at),
                 _ => folded.blank(at),
             }
+            if folded.is_long(sentence) {
+                sentence = folded.close(sentence);
+            }
         }
         folded.blank(original.len());
         folded.close(sentence);
@@ -147,15 +150,23 @@ impl Folded {
         self.text.ends_with(' ')
     }
 
-    /// Ends the sentence that began at `start`; the next one begins at the returned place.
+    /// Whether the sentence that began at `start` may end here although nothing says so: the steps compare the words
+    /// of a sentence with each other, and a text without full stops must not make that take for ever.
+    fn is_long(&self, start: usize) -> bool {
+        const AT_A_COMMA: usize = 600;
+        const AT_A_BLANK: usize = 900;
+        let length = self.text.len() - start;
+        length > AT_A_COMMA && self.text.ends_with(" , ") || length > AT_A_BLANK && self.ends_word()
+    }
+
+    /// Ends the sentence that began at `start`, if there are words in it; the next one begins at the returned place.
     fn close(&mut self, start: usize) -> usize {
         let end = self.text.len();
         if self.text.get(start..end).is_some_and(|s| s.chars().any(char::is_alphanumeric)) {
             self.sentences.push(Span { start, end });
-            // The blank between two sentences belongs to both.
-            return end.saturating_sub(1);
         }
-        start
+        // The blank between two sentences belongs to both.
+        end.saturating_sub(1)
     }
 }
 

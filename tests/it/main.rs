@@ -11,7 +11,10 @@
 
 mod bad_input;
 mod conversation;
+mod corpora;
+mod daemon;
 mod floors;
+mod hostile;
 mod imap;
 mod passes;
 mod readme;

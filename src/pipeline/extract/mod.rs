@@ -167,8 +167,9 @@ impl Extractor {
 
     fn account(&self, zones: &[Zone<'_>], dates: &[&Dates], today: Date, facts: &mut Facts) {
         let [text, subject, signature, passed_on] = zones else { return };
-        let mut account = problem::account(text, dates, today);
-        let in_subject = problem::account(subject, dates, today);
+        let product = self.skus.mention(text);
+        let mut account = problem::account(text, product, dates, today);
+        let in_subject = problem::account(subject, None, dates, today);
         account.what = account.what.or(in_subject.what);
         account.broken = account.broken.or(in_subject.broken);
         facts.request = request::request(zones.get(..2).unwrap_or_default(), &account);

@@ -17,6 +17,9 @@ pub fn request(zones: &[Zone<'_>], account: &Account) -> Option<Fact<Request>> {
     if let Some((zone, hit)) = first(Group::ShippingReimbursement).filter(|_| !told) {
         return Some(zone.fact(Request::ShippingReimbursement, hit.span, "request.shipping_reimbursement"));
     }
+    if let Some((zone, hit)) = first(Group::SpareParts).filter(|_| !told) {
+        return Some(zone.fact(Request::SpareParts, hit.span, "request.spare_parts"));
+    }
     if let Some((zone, hit)) = first(Group::BeforeBuying).filter(|_| !told) {
         return Some(zone.fact(Request::Question, hit.span, "request.before_buying"));
     }
@@ -35,7 +38,6 @@ pub fn request(zones: &[Zone<'_>], account: &Account) -> Option<Fact<Request>> {
     }
     let asks = [
         (Group::OrderIssue, Request::OrderIssue, "request.order_issue"),
-        (Group::SpareParts, Request::SpareParts, "request.spare_parts"),
         (Group::StatusQuestion, Request::Status, "request.status"),
     ];
     for (group, request, rule) in asks {

@@ -44,7 +44,14 @@ impl<'a> Zone<'a> {
 
     /// The hits of a group inside `span`.
     pub fn within(&self, span: Span, group: Group) -> impl Iterator<Item = Hit> {
-        self.hits.iter().copied().filter(move |h| h.group == group && span.contains(h.span))
+        self.beginning_in(span).iter().copied().filter(move |h| h.group == group && span.contains(h.span))
+    }
+
+    /// The hits that begin inside `span`: a long text has too many to look at all of them for each sentence.
+    fn beginning_in(&self, span: Span) -> &[Hit] {
+        let first = self.hits.partition_point(|h| h.span.start < span.start);
+        let end = self.hits.partition_point(|h| h.span.start <= span.end);
+        self.hits.get(first..end).unwrap_or_default()
     }
 
     /// Whether a group has a hit inside `span`.
@@ -54,7 +61,9 @@ impl<'a> Zone<'a> {
 
     /// The sentence that holds the folded place `at`.
     pub fn sentence_at(&self, at: usize) -> Option<Span> {
-        self.folded.sentences.iter().copied().find(|s| s.start <= at && at < s.end)
+        let sentences = &self.folded.sentences;
+        let first = sentences.partition_point(|s| s.end <= at);
+        sentences.get(first).copied().filter(|s| s.start <= at)
     }
 
     /// Whether a sentence holds a code: a word with four digits or more.
@@ -99,7 +108,7 @@ impl<'a> Zone<'a> {
         const BEHIND: usize = 24;
         let behind = || {
             let sentence = self.sentence_at(place.start)?;
-            let labels = self.hits.iter().filter(|h| is_label(h.group) && sentence.contains(h.span));
+            let labels = self.beginning_in(sentence).iter().filter(|h| is_label(h.group) && sentence.contains(h.span));
             labels
                 .filter(|h| h.span.start >= place.end && h.span.start - place.end <= BEHIND)
                 .min_by_key(|h| (h.span.start, std::cmp::Reverse(h.span.end)))
@@ -112,7 +121,7 @@ impl<'a> Zone<'a> {
     pub fn label_before(&self, place: Span) -> Option<Group> {
         const BEFORE: usize = 48;
         let sentence = self.sentence_at(place.start)?;
-        let labels = self.hits.iter().filter(|h| is_label(h.group) && sentence.contains(h.span));
+        let labels = self.beginning_in(sentence).iter().filter(|h| is_label(h.group) && sentence.contains(h.span));
         labels
             .filter(|h| h.span.end <= place.start && place.start - h.span.end <= BEFORE)
             .max_by_key(|h| (h.span.end, h.span.end - h.span.start))
