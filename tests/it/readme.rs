@@ -6,12 +6,12 @@
 //! from the unit file of the README.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use aftersalesd::ports::Security;
@@ -20,7 +20,7 @@ use regex::{Captures, Regex};
 use serde_json::Value;
 
 use crate::support::dovecot::{self, Dovecot};
-use crate::support::program::{await_that, program, run_within};
+use crate::support::program::{program, run_within};
 use crate::support::smtpd::Smtpd;
 
 const README: &str = include_str!("../../README.md");
@@ -49,11 +49,12 @@ fn every_block_does_what_the_readme_says() {
 
 #[test]
 fn every_path_and_link_is_there() {
+    let links = Regex::new(r"\]\(([^)#:]+)\)").unwrap();
     for file in ["README.md", "tests/README.md"] {
         let text = fs::read_to_string(root().join(file)).unwrap();
         all_paths_exist(&text);
         let folder = root().join(file).parent().unwrap().to_owned();
-        for link in Regex::new(r"\]\(([^)#:]+)\)").unwrap().captures_iter(&text) {
+        for link in links.captures_iter(&text) {
             assert!(folder.join(&link[1]).exists(), "{file} links to {}", &link[1]);
         }
     }
@@ -124,7 +125,8 @@ struct Machine {
     dir: tempfile::TempDir,
     dovecot: Dovecot,
     smtpd: Smtpd,
-    systemd: UnixDatagram,
+    /// What the daemon tells systemd.
+    notices: Receiver<String>,
     /// What the last commands printed.
     printed: String,
 }
@@ -146,12 +148,11 @@ impl Machine {
             fs::write(&file, format!("#!/bin/sh\nset -eu\n{script}")).unwrap();
             fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
         }
-        let systemd = UnixDatagram::bind(at("notify")).unwrap();
-        systemd.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let notices = receive(UnixDatagram::bind(at("notify")).unwrap());
         let dovecot = Dovecot::start();
         dovecot.deliver(&letter());
         let smtpd = Smtpd::start(Security::Tls, &["--login", "after-sales@example.com:smtp secret"]);
-        Self { dir, dovecot, smtpd, systemd, printed: String::new() }
+        Self { dir, dovecot, smtpd, notices, printed: String::new() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -298,14 +299,27 @@ impl Machine {
     }
 
     fn has_told_systemd(&self) {
-        let mut told = String::new();
-        await_that(Duration::from_secs(10), "READY=1, WATCHDOG=1 and STOPPING=1", || {
-            let mut message = [0; 1024];
-            let length = self.systemd.recv(&mut message).unwrap_or_else(|e| panic!("{e} after {told}"));
-            write!(told, "{}|", String::from_utf8_lossy(&message[..length])).unwrap();
-            ["READY=1", "WATCHDOG=1", "STOPPING=1"].iter().all(|word| told.contains(word))
-        });
+        let told: BTreeSet<String> = self.notices.try_iter().collect();
+        for notice in ["READY=1", "WATCHDOG=1", "STOPPING=1"] {
+            assert!(told.contains(notice), "{notice} is not in {told:?}");
+        }
     }
+}
+
+/// Reads on as systemd does: few unread notices fit into a socket, and then their sender waits.
+fn receive(socket: UnixDatagram) -> Receiver<String> {
+    let (sender, notices) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut notice = [0; 1024];
+        while let Ok(length) = socket.recv(&mut notice) {
+            let text = String::from_utf8_lossy(&notice[..length]).trim().to_owned();
+            // The test has ended.
+            if sender.send(text).is_err() {
+                break;
+            }
+        }
+    });
+    notices
 }
 
 impl Drop for Machine {
@@ -364,16 +378,22 @@ const STAND_INS: &[(&str, &str)] = &[
         case "$1" in
         start|enable)
             test "$1" = start || test "$2" = --now
-            $(sed -n 's/^ExecStart=//p' "$unit") >/dev/null 2>"$ROOT/daemon.log" &
+            : >"$ROOT/daemon.log"
+            $(sed -n 's/^ExecStart=//p' "$unit") >/dev/null 2>>"$ROOT/daemon.log" &
             echo $! >"$ROOT/daemon.pid"
-            for try in $(seq 100); do grep -q "aftersalesd runs" "$ROOT/daemon.log" && exit; sleep 0.1; done
-            cat "$ROOT/daemon.log" >&2; exit 1 ;;
+            for try in $(seq 200); do grep -q "aftersalesd runs" "$ROOT/daemon.log" && exit; sleep 0.1; done ;;
         stop)
-            kill "$(cat "$ROOT/daemon.pid")"; rm "$ROOT/daemon.pid"
-            for try in $(seq 100); do grep -q "aftersalesd ends" "$ROOT/daemon.log" && sleep 0.1 && exit; sleep 0.1; done
-            cat "$ROOT/daemon.log" >&2; exit 1 ;;
-        *) exit 1 ;;
+            pid=$(cat "$ROOT/daemon.pid")
+            kill "$pid"
+            rm "$ROOT/daemon.pid"
+            for try in $(seq 200); do
+                grep -qs "^State:.[^Z]" "/proc/$pid/status" || break
+                sleep 0.1
+            done
+            grep -q "aftersalesd ends" "$ROOT/daemon.log" && exit ;;
         esac
+        cat "$ROOT/daemon.log" >&2
+        exit 1
         "#,
     ),
 ];
