@@ -47,6 +47,19 @@ pub struct Progress {
     pub quarantined: usize,
 }
 
+impl Progress {
+    /// Long work says how far it is.
+    fn add(&mut self, done: &Done) {
+        const EVERY: usize = 1000;
+        let before = self.letters / EVERY;
+        self.letters += done.positions.len();
+        self.quarantined += done.quarantined;
+        if self.letters / EVERY > before {
+            tracing::info!(letters = self.letters, "taking in letters");
+        }
+    }
+}
+
 /// Takes in letters until it is wished to stop: drains the mailbox, waits for news, comes back after every fault.
 pub async fn run(mailbox: &mut impl Mailbox, folder: &str, office: &Arc<Office>, mut stop: Stop) {
     let mut failures = 0;
@@ -94,8 +107,8 @@ pub async fn drain(
     if !unmarked.is_empty() {
         tell(mailbox, office, unmarked).await?;
     }
-    let (batches, told) = Stages::start(office);
-    let mut told = told;
+    let (batches, mut told) = Stages::start(office);
+    let mut progress = Progress::default();
     let fetched = async {
         while !stop.is_wished() {
             let batch = mailbox.fetch(after.as_ref()).await?;
@@ -106,19 +119,19 @@ pub async fn drain(
                 break;
             }
             while let Ok(done) = told.try_recv() {
-                tell(mailbox, office, done?.positions).await?;
+                let done = done?;
+                progress.add(&done);
+                tell(mailbox, office, done.positions).await?;
             }
         }
         Ok::<(), Trouble>(())
     }
     .await;
     drop(batches);
-    let mut progress = Progress::default();
     // What is committed is told in any case, also after a fault or a wish to stop.
     while let Some(done) = told.recv().await {
         let done = done?;
-        progress.letters += done.positions.len();
-        progress.quarantined += done.quarantined;
+        progress.add(&done);
         if fetched.is_ok() {
             tell(mailbox, office, done.positions).await?;
         }

@@ -40,6 +40,9 @@ fn new_mail_is_answered_at_once_and_a_wish_to_stop_loses_nothing() {
     assert_eq!(post.cases().len(), 150);
 }
 
+/// Whether it is time to kill: by the log and the number of mails that were sent.
+type Moment = &'static dyn Fn(&str, usize) -> bool;
+
 #[test]
 fn a_killed_daemon_goes_on_where_it_was() {
     const LETTERS: usize = 300;
@@ -48,7 +51,7 @@ fn a_killed_daemon_goes_on_where_it_was() {
     post.dovecot.deliver_all(mails.iter().map(String::as_str));
     let mut halfway = 0;
     // Before anything is durable, in the midst of the intake, and in the midst of the replies.
-    let moments: [&dyn Fn(&str, usize) -> bool; 6] = [
+    let moments: [Moment; 6] = [
         &|log, _| log.contains("letter taken in"),
         &|log, _| log.matches("letter taken in").count() > 60,
         &|_, sent| sent > 0,

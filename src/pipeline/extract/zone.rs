@@ -87,7 +87,13 @@ impl<'a> Zone<'a> {
 
     /// Evidence for what stands at `span` of the original text.
     pub fn evidence_at(&self, span: Span, rule: &str) -> Evidence {
-        let quote = self.text.get(span.start..span.end).unwrap_or_default();
+        let whole = self.text.get(span.start..span.end).unwrap_or_default();
+        // A clause begins and ends at its words, not at the marks around them.
+        let outer = |c: char| c.is_whitespace() || matches!(c, ',' | '.' | ';' | ':' | '!' | '?' | '-' | '–' | '—');
+        let behind = whole.trim_start_matches(outer);
+        let quote = behind.trim_end_matches(outer);
+        let start = span.start + (whole.len() - behind.len());
+        let span = Span { start, end: start + quote.len() };
         let source = match self.kind {
             Kind::Text => Source::Text { start: span.start, end: span.end },
             Kind::Subject => Source::Subject,
