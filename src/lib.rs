@@ -4,35 +4,35 @@
 //! In the order in which an e-mail meets them: [`imap`] or [`maildir`] → [`worker::inbound`] → [`pipeline`] (parse,
 //! screen, trace, strip, extract, check, decide, compose) → [`store`] → [`worker::outbound`] → [`smtp`].
 
-/// Floor 0: the words of the business. Ids, letter, facts, warranty, decision, case, reply.
+// Floor 0: the words of the business. Ids, letter, facts, warranty, decision, case, reply.
 pub mod domain;
 
-/// Floor 1: two small traits, where letters come from and where replies go.
+// Floor 1: two small traits, where letters come from and where replies go.
 pub mod ports;
 
-/// Floor 1: the path of one e-mail, pure functions, one file a step.
+// Floor 1: the path of one e-mail, pure functions, one file a step.
 pub mod pipeline;
 
-/// Floor 2: letters in, over IMAP.
+// Floor 2: letters in, over IMAP.
 pub mod imap;
 
-/// Floor 2: letters in, from a Maildir.
+// Floor 2: letters in, from a Maildir.
 pub mod maildir;
 
-/// Floor 2: replies out, over SMTP or into a Maildir.
+// Floor 2: replies out, over SMTP or into a Maildir.
 pub mod smtp;
 
-/// Floor 2: cases, outbox and raw mail on disk; the only place that knows sled.
+// Floor 2: cases, outbox and raw mail on disk; the only place that knows sled.
 pub mod store;
 
-/// Floor 2: the product catalogue and the order feed, two CSV files.
+// Floor 2: the product catalogue and the order feed, two CSV files.
 pub mod feeds;
 
-/// Floor 3: the only place where the order of side effects is written.
+// Floor 3: the only place where the order of side effects is written.
 pub mod worker;
 
-/// Floor 4: the commands, wired.
+// Floor 4: the commands, wired.
 pub mod app;
 
-/// Floor 4: the configuration file, read once at start-up and checked as a whole.
+// Floor 4: the configuration file, read once at start-up and checked as a whole.
 pub mod config;

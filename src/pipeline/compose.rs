@@ -3,7 +3,7 @@
 //! The letters are templates, one text and one HTML file a kind and language; a new language is new files only. Loading
 //! renders every letter in every language with samples of all it can have to say, so that a mistake in a template shows
 //! when the program starts and not when a customer waits. What a customer wrote is a value, never a template: cut,
-//! cleaned ([`plain`]) and, in HTML, escaped.
+//! cleaned (`plain`) and, in HTML, escaped.
 
 mod files;
 

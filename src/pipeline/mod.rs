@@ -4,43 +4,43 @@
 //! The two functions to read first are [`read`] and [`answer`]. Between them the shell looks the case and the order
 //! up, the only input in the middle. [`Outcome`]s are proposals: the shell commits them, whole or not at all.
 
-/// Step 1: raw bytes become a letter; never fails.
+// Step 1: raw bytes become a letter; never fails.
 pub mod parse;
 
-/// Step 2: a person's letter, or why it gets no answer.
+// Step 2: a person's letter, or why it gets no answer.
 pub mod screen;
 
-/// Step 3: which case it belongs to.
+// Step 3: which case it belongs to.
 pub mod trace;
 
-/// Step 4: the words written now.
+// Step 4: the words written now.
 pub mod strip;
 
-/// Step 5: words and attachments become facts with evidence.
+// Step 5: words and attachments become facts with evidence.
 pub mod extract;
 
-/// What catalogue and order feed add to the facts.
+// What catalogue and order feed add to the facts.
 pub mod complete;
 
-/// Step 6: facts against the four steps of the warranty process.
+// Step 6: facts against the four steps of the warranty process.
 pub mod check;
 
-/// Step 7: what is to be done, and why.
+// Step 7: what is to be done, and why.
 pub mod decide;
 
-/// The events that a letter and its decision propose.
+// The events that a letter and its decision propose.
 mod course;
 
-/// Step 8: the reply.
+// Step 8: the reply.
 pub mod compose;
 
-/// The words of each language, as data.
+// The words of each language, as data.
 pub mod lexicon;
 
-/// Finds a lexicon's phrases in a text.
+// Finds a lexicon's phrases in a text.
 pub mod phrases;
 
-/// A text as the lexicons see it.
+// A text as the lexicons see it.
 pub mod fold;
 
 use jiff::Timestamp;

@@ -17,5 +17,6 @@ mod floors;
 mod hostile;
 mod imap;
 mod passes;
+mod readme;
 mod smtp;
 mod support;
