@@ -31,9 +31,9 @@ pub fn run(path: &Path) -> Result<(), Failure> {
                 _ = term.recv() => tracing::info!("SIGTERM: finishing what is in flight"),
                 _ = interrupt.recv() => tracing::info!("SIGINT: finishing what is in flight"),
             }
-            tell_systemd(&[sd_notify::NotifyState::Stopping]);
             // Nobody listens any more only when all loops have ended already.
             let _ = switch.send(true);
+            tell_systemd(&[sd_notify::NotifyState::Stopping]);
         };
         let letters = inbound::run(&mut mailbox, &folder, &office, stop.clone());
         let replies = outbound::run(&mailer, &office, stop);
