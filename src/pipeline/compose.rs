@@ -59,7 +59,8 @@ pub struct Frame {
     pub brand: String,
     /// The desk: its address is the sender, its name signs; without a name the brand does.
     pub from: Person,
-    /// The lines of the address that returns go to. Printed in RMA letters only.
+    /// The lines of the address that returns go to. Printed in RMA letters only; if there are none, these say that the
+    /// address follows from staff.
     pub return_address: Vec<String>,
     /// The largest mail that is taken in, for people: `35 MB`.
     pub mail_size: String,

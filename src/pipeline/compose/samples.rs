@@ -161,6 +161,8 @@ fn returns(language: &str, all: &mut Vec<Matter>) {
         let rma = base.rma.clone().map(|rma| Return { track, ..rma });
         all.push(Matter { rma, ..base.clone() });
     }
+    let elsewhere = |rma: Return| Return { address: Vec::new(), ..rma };
+    all.push(Matter { rma: base.rma.clone().map(elsewhere), ..base.clone() });
     let unnamed = |rma: Return| Return { product: Product { name: String::new(), ..rma.product }, ..rma };
     all.push(Matter { name: None, topic: String::new(), rma: base.rma.clone().map(unnamed), ..base });
 }
