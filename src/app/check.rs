@@ -13,6 +13,7 @@ pub fn check(path: &Path, offline: bool, out: &mut dyn Write) -> Result<(), Fail
     let config = load(path)?;
     let setup = Setup::new(&config)?;
     let terms = &setup.terms;
+    terms.lexicons.verify().map_err(Failure::Other)?;
     let languages: Vec<&str> = terms.letters.languages().collect();
     writeln!(out, "configuration  {}", path.display())?;
     writeln!(out, "templates      {} (version {})", languages.join(" "), terms.letters.version())?;

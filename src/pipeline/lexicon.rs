@@ -1,6 +1,7 @@
 //! The words of each language, as data: one `extract/lexicon/<language>.toml` a language, built into the binary.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::OnceLock;
 
 use serde::Deserialize;
 
@@ -30,15 +31,20 @@ pub struct Lexicon {
     /// The phrases of each group, all groups present.
     pub phrases: BTreeMap<Group, Vec<String>>,
     #[serde(skip)]
-    compiled: Option<Phrases>,
+    compiled: OnceLock<Option<Phrases>>,
     #[serde(skip)]
     common: HashSet<String>,
 }
 
 impl Lexicon {
-    /// The phrases, ready to search.
+    /// The phrases, ready to search. They are compiled when a letter of the language first comes: most mailboxes see
+    /// few languages. `None` only for a lexicon that [`Lexicons::verify`] objects to.
     pub fn search(&self) -> Option<&Phrases> {
-        self.compiled.as_ref()
+        self.compiled.get_or_init(|| self.compile().ok()).as_ref()
+    }
+
+    fn compile(&self) -> Result<Phrases, String> {
+        Phrases::new(&self.phrases, &self.writing.spellings)
     }
 
     fn prepare(&mut self, language: &str) -> Result<(), String> {
@@ -51,7 +57,6 @@ impl Lexicon {
         self.writing.abbreviations = self.writing.abbreviations.iter().map(|a| fold::phrase(a)).collect();
         let words = self.writing.common.iter().map(|w| fold::phrase(w));
         self.common = words.flat_map(|w| w.split(' ').map(str::to_owned).collect::<Vec<_>>()).collect();
-        self.compiled = Some(Phrases::new(&self.phrases, &self.writing.spellings)?);
         Ok(())
     }
 }
@@ -149,6 +154,14 @@ impl Lexicons {
         Ok(Self { all })
     }
 
+    /// Tries every phrase of every language; an error names the file.
+    pub fn verify(&self) -> Result<(), String> {
+        for lexicon in &self.all {
+            lexicon.compile().map_err(|e| format!("lexicon {}.toml: {e}", lexicon.language))?;
+        }
+        Ok(())
+    }
+
     /// The folded frequent words of a language.
     pub fn common(&self, language: &str) -> Option<&HashSet<String>> {
         self.of(language).map(|l| &l.common)
@@ -166,6 +179,6 @@ mod tests {
 
     #[test]
     fn every_lexicon_is_whole() {
-        Lexicons::embedded().unwrap();
+        Lexicons::embedded().unwrap().verify().unwrap();
     }
 }
