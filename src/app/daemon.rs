@@ -7,7 +7,10 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{AnyMailbox, AnyMailer, Failure, control, load, open_office};
-use crate::worker::{Office, Stop, Trouble, inbound, outbound};
+use crate::config::Config;
+use crate::worker::inbound::{self, Progress};
+use crate::worker::outbound::{self, Sent};
+use crate::worker::{Office, Stop, Trouble};
 
 /// `run`: takes in letters and sends replies until SIGTERM or SIGINT; then finishes what is in flight.
 pub fn run(path: &Path) -> Result<(), Failure> {
@@ -52,28 +55,33 @@ pub fn once(path: &Path) -> Result<(), Failure> {
     let config = load(path)?;
     let office = open_office(&config)?;
     let mailer = AnyMailer::new(&config)?;
-    let (mut mailbox, folder) = AnyMailbox::new(&config);
-    let sent = runtime()?.block_on(async {
-        let (_go_on, stop) = Stop::new();
-        let (all_in, mut letters_done) = Stop::new();
-        let letters = async {
-            let drained = inbound::drain(&mut mailbox, &folder, &office, &stop).await;
-            // The receiver lives as long as this block.
-            let _ = all_in.send(true);
-            drained
-        };
-        let (drained, sent) = tokio::join!(letters, outbound::empty(&mailer, &office, &mut letters_done));
-        let progress = drained.map_err(failure)?;
-        tracing::info!(letters = progress.letters, quarantined = progress.quarantined, "mailbox drained");
-        sent.map_err(failure)
-    })?;
-    office.store.flush()?;
+    let (progress, sent) = pass(&config, &office, &mailer)?;
+    tracing::info!(letters = progress.letters, quarantined = progress.quarantined, "mailbox drained");
     tracing::info!(sent = sent.sent, later = sent.later, refused = sent.refused, "outbox served");
     match office.store.counts()?.waiting {
         0 => Ok(()),
         1 => Err(Failure::Temporary("1 reply waits in the outbox; the log says why".to_owned())),
         waiting => Err(Failure::Temporary(format!("{waiting} replies wait in the outbox; the log says why"))),
     }
+}
+
+/// One pass: all mail that waits is taken in while replies go out, until each reply had its try.
+pub fn pass(config: &Config, office: &Arc<Office>, mailer: &AnyMailer) -> Result<(Progress, Sent), Failure> {
+    let (mut mailbox, folder) = AnyMailbox::new(config);
+    let done = runtime()?.block_on(async {
+        let (_go_on, stop) = Stop::new();
+        let (all_in, mut letters_done) = Stop::new();
+        let letters = async {
+            let drained = inbound::drain(&mut mailbox, &folder, office, &stop).await;
+            // The receiver lives as long as this block.
+            let _ = all_in.send(true);
+            drained
+        };
+        let (drained, sent) = tokio::join!(letters, outbound::empty(mailer, office, &mut letters_done));
+        Ok::<_, Failure>((drained.map_err(failure)?, sent.map_err(failure)?))
+    });
+    office.store.flush()?;
+    done
 }
 
 fn failure(trouble: Trouble) -> Failure {

@@ -8,7 +8,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::{AnyMailbox, AnyMailer, Failure, Setup, daemon, load, open_office};
+use super::{AnyMailer, Failure, Setup, daemon, load, open_office};
 use crate::config::Config;
 use crate::domain::case::CaseEvent;
 use crate::domain::decision::{Action, Class, Decision};
@@ -16,7 +16,6 @@ use crate::domain::facts::Facts;
 use crate::domain::reply::Kind;
 use crate::pipeline::parse;
 use crate::store::Store;
-use crate::worker::{Stop, inbound, outbound};
 
 static MAIL: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/demo_mail.rs"));
 static PHOTOS: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/demo_photos.rs"));
@@ -62,19 +61,7 @@ pub fn run(dir: Option<PathBuf>, out: &mut dyn Write) -> Result<(), Failure> {
     let config = load(&dir.join("config.toml"))?;
     let office = open_office(&config)?;
     let mailer = AnyMailer::new(&config)?;
-    let (mut mailbox, folder) = AnyMailbox::new(&config);
-    daemon::runtime()?.block_on(async {
-        let (_go_on, stop) = Stop::new();
-        let (all_in, mut letters_done) = Stop::new();
-        let letters = async {
-            let drained = inbound::drain(&mut mailbox, &folder, &office, &stop).await;
-            let _ = all_in.send(true);
-            drained
-        };
-        let (drained, sent) = tokio::join!(letters, outbound::empty(&mailer, &office, &mut letters_done));
-        drained.and(sent).map_err(|trouble| Failure::Other(trouble.to_string()))
-    })?;
-    office.store.flush()?;
+    daemon::pass(&config, &office, &mailer)?;
     for (name, raw) in &mails {
         tell(name, raw, &office.store, out)?;
     }
