@@ -96,7 +96,10 @@ fn solved(zones: &[Zone<'_>]) -> Option<Fact<Request>> {
         return Some(text.fact(Request::Closing, hit.span, "request.solved"));
     }
     let (_, thanks) = hits(text, Group::Thanks).next()?;
-    let words = text.folded.text.split(' ').filter(|w| w.chars().any(char::is_alphabetic)).count();
+    // Only thanks: nothing else is said, or it may be the answer to a question of ours.
+    let beside = text.folded.sentences.iter().filter(|s| !text.has(**s, Group::Thanks));
+    let words: usize =
+        beside.map(|s| text.folded.slice(*s).split(' ').filter(|w| w.chars().any(char::is_alphabetic)).count()).sum();
     let plain = [
         Group::Symptom,
         Group::Broken,
@@ -115,7 +118,7 @@ fn solved(zones: &[Zone<'_>]) -> Option<Fact<Request>> {
     .all(|g| hits(text, *g).next().is_none());
     let question = text.folded.sentences.iter().any(|s| text.folded.is_question(*s));
     let digits = text.text.bytes().filter(u8::is_ascii_digit).count() >= 5;
-    (words <= 30 && plain && !question && !digits).then(|| text.fact(Request::Closing, thanks.span, "request.thanks"))
+    (words <= 2 && plain && !question && !digits).then(|| text.fact(Request::Closing, thanks.span, "request.thanks"))
 }
 
 fn first<'z, 'a>(zones: &'z [Zone<'a>], group: Group) -> Option<(&'z Zone<'a>, Hit)> {
