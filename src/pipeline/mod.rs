@@ -268,7 +268,8 @@ fn ignored(reading: &Reading, lookup: &Lookup, terms: &Terms, now: Timestamp) ->
 
 /// Somebody else wrote into a case: staff see it, its writer is told nothing, no fact changes.
 fn strangers(reading: &Reading, case: &Case, terms: &Terms, now: Timestamp) -> Outcome {
-    let decision = bare(Action::Staff, vec![Reason::SenderMismatch], terms);
+    let mut decision = bare(Action::Staff, vec![Reason::SenderMismatch], terms);
+    decision.checklist = case.decision.as_ref().map(|d| d.checklist.clone()).unwrap_or_default();
     let mut events = vec![
         noted(reading, now),
         CaseEvent::Decided { letter: reading.letter.id.clone(), decision: decision.clone(), at: now },
@@ -462,3 +463,6 @@ fn evidence_of_any(facts: &Facts) -> Option<crate::domain::facts::Evidence> {
     let sku = facts.sku.as_ref().map(|f| f.evidence.clone());
     order.or(code).or(sku).or_else(|| facts.packaging_shown.clone())
 }
+
+#[cfg(test)]
+mod tests;
