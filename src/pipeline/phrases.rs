@@ -191,6 +191,9 @@ impl Phrases {
         for (group, phrases) in groups {
             for phrase in phrases.iter().flat_map(|p| spelled(p, spellings)) {
                 let (pieces, rest) = parse(&phrase);
+                if let Some(word) = unfoldable(&phrase) {
+                    return Err(format!("{phrase:?}: {word:?} has no letter or digit, so it would fit anywhere"));
+                }
                 if !rest.is_empty() || pieces.is_empty() {
                     return Err(format!("{phrase:?}: a parenthesis too many, or nothing to look for"));
                 }
@@ -322,6 +325,12 @@ fn parse(mut text: &str) -> (Vec<Piece>, &str) {
             }
         }
     }
+}
+
+/// The first word of an entry of which folding leaves nothing.
+fn unfoldable(phrase: &str) -> Option<&str> {
+    let words = phrase.split([' ', '(', ')', '|']).filter(|w| !w.is_empty() && *w != "..");
+    words.into_iter().find(|w| fold::phrase(w.trim_matches('*')).is_empty())
 }
 
 fn word_pieces(word: &str) -> Vec<Piece> {

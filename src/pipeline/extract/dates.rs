@@ -34,6 +34,8 @@ pub struct Dates {
     number_of: BTreeMap<String, i64>,
     unit_of: BTreeMap<String, Unit>,
     month_first: bool,
+    /// How many forms `ago` has; each has groups of its own.
+    ago_forms: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +85,7 @@ impl Dates {
             number_of,
             unit_of,
             month_first: words.month_first,
+            ago_forms: ago.len(),
         })
     }
 
@@ -152,7 +155,8 @@ impl Dates {
     }
 
     fn span_ago(&self, captures: &Captures<'_>, today: Date) -> Option<Date> {
-        let group = |prefix: &str| (0..8).find_map(|n| captures.name(&format!("{prefix}{n}"))).map(|m| m.as_str());
+        let group =
+            |prefix: &str| (0..self.ago_forms).find_map(|n| captures.name(&format!("{prefix}{n}"))).map(|m| m.as_str());
         let count = group("n")?;
         let count = count.parse().ok().or_else(|| self.number_of.get(count).copied())?;
         match self.unit_of.get(group("u")?)? {
