@@ -121,8 +121,10 @@ fn main() -> ExitCode {
     match command(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // Nothing better can be done if standard error is closed.
-            let _ = writeln!(io::stderr(), "aftersalesd: {failure}");
+            for line in failure.to_string().lines() {
+                // Nothing better can be done if standard error is closed.
+                let _ = writeln!(io::stderr(), "aftersalesd: {line}");
+            }
             ExitCode::from(failure.exit_code())
         }
     }

@@ -122,10 +122,12 @@ pub fn ask(folder: &Path, query: &Query, tell: &mut dyn FnMut(Value) -> io::Resu
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => return Ok(false),
         Err(e) => return Err(place(&path, &e)),
     };
-    stream.set_read_timeout(Some(PATIENCE))?;
-    writeln!(stream, "{}", serde_json::to_string(query).map_err(io::Error::from)?)?;
+    let broke_off = |e: io::Error| Failure::Temporary(format!("the daemon broke off its answer: {e}"));
+    stream.set_read_timeout(Some(PATIENCE)).map_err(broke_off)?;
+    let question = serde_json::to_string(query).map_err(io::Error::from)?;
+    writeln!(stream, "{question}").map_err(broke_off)?;
     for line in BufReader::new(stream).lines() {
-        let object: Value = serde_json::from_str(&line?).map_err(io::Error::from)?;
+        let object: Value = serde_json::from_str(&line.map_err(broke_off)?).map_err(io::Error::from)?;
         match object.get("end") {
             Some(Value::String(why)) => return Err(Failure::Other(why.clone())),
             Some(_) => return Ok(true),

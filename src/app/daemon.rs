@@ -71,9 +71,8 @@ pub fn once(path: &Path) -> Result<(), Failure> {
     tracing::info!(sent = sent.sent, later = sent.later, refused = sent.refused, "outbox served");
     match office.store.counts()?.waiting {
         0 => Ok(()),
-        waiting => Err(Failure::Temporary(format!(
-            "{waiting} replies remain in the outbox: the mail server did not take them"
-        ))),
+        1 => Err(Failure::Temporary("1 reply waits in the outbox; the log says why".to_owned())),
+        waiting => Err(Failure::Temporary(format!("{waiting} replies wait in the outbox; the log says why"))),
     }
 }
 

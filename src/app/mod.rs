@@ -107,7 +107,11 @@ impl Setup {
         let catalogue = feeds::catalogue(&config.catalogue).map_err(wrong)?;
         let orders = config.orders.file.as_deref().map(feeds::orders).transpose().map_err(wrong)?;
         let letters = match &config.templates {
-            Some(folder) => Letters::from_folder(&read_folder(folder)?),
+            Some(folder) => {
+                let named = |line: &String| format!("templates {}: {line}", folder.display());
+                let letters = Letters::from_folder(&read_folder(folder)?);
+                letters.map_err(|lines| lines.iter().map(named).collect::<Vec<_>>())
+            }
             None => Letters::embedded(),
         };
         let letters = letters.map_err(|lines| Failure::Config(lines.join("\n")))?;

@@ -21,13 +21,12 @@ pub fn triage(file: &str, taken: &Taken) -> Value {
             line(file, reading, outcome.class, case, request, &facts, decision, outcome.reply.as_ref())
         }
         Taken::Again { reading, seen } => {
-            let mut line = bare(file, Some(reading), seen.class, "ignore", "duplicate_letter");
-            line["case"] = json!(seen.case.as_ref().map(|c| c.as_str()));
-            line
+            let case = seen.case.as_ref().map(|c| c.as_str());
+            bare(file, Some(reading), seen.class, case, "ignore", "duplicate_letter")
         }
         Taken::Quarantined { reading, .. } => {
             let class = reading.as_deref().map_or(Class::Customer, |r| r.class);
-            bare(file, reading.as_deref(), class, "staff", "quarantine")
+            bare(file, reading.as_deref(), class, None, "staff", "quarantine")
         }
     }
 }
@@ -63,15 +62,25 @@ fn line(
     })
 }
 
-fn bare(file: &str, reading: Option<&Reading>, class: Class, decision: &str, reason: &str) -> Value {
+/// The line of a letter that no case took: what it alone says.
+fn bare(
+    file: &str,
+    reading: Option<&Reading>,
+    class: Class,
+    case: Option<&str>,
+    decision: &str,
+    reason: &str,
+) -> Value {
+    let own = reading.map(|r| r.facts.clone()).unwrap_or_default();
+    let request = own.request.as_ref().map_or(Request::Other, |f| f.value);
     json!({
         "file": file,
         "message_id": reading.and_then(|r| r.letter.message_id.as_ref()).map(|m| m.as_str()),
         "class": class.code(),
         "language": reading.and_then(|r| r.language.clone()),
-        "case": null,
-        "request": null,
-        "facts": facts_json(&Facts::default(), &reading.map(|r| r.facts.clone()).unwrap_or_default()),
+        "case": case,
+        "request": (class == Class::Customer).then(|| request.code()),
+        "facts": facts_json(&own, &own),
         "missing": [],
         "decision": decision,
         "track": null,

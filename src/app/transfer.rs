@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 
 use super::{Failure, load};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// Writes the store to `out`.
 pub fn export(config: &Path, out: &mut dyn Write) -> Result<(), Failure> {
@@ -25,6 +25,8 @@ pub fn import(config: &Path, file: &Path) -> Result<(), Failure> {
         let opened = File::open(file).map_err(|e| Failure::Other(format!("{}: {e}", file.display())))?;
         Box::new(BufReader::new(opened))
     };
-    store.import(&mut from)?;
-    Ok(())
+    store.import(&mut from).map_err(|e| match e {
+        StoreError::Import { .. } => Failure::Other(format!("{}: {e}", file.display())),
+        other => other.into(),
+    })
 }

@@ -45,7 +45,7 @@ pub struct Config {
     pub rma: Rma,
     /// The brand as letters name it.
     pub brand: String,
-    /// A folder of templates that go before the embedded ones.
+    /// A folder of templates instead of the embedded ones.
     pub templates: Option<PathBuf>,
     pub limits: Limits,
     /// Where the staff console is served; port 0 is any free port.

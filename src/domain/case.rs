@@ -331,3 +331,110 @@ impl CaseEvent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::decision::Action;
+    use crate::domain::ids::Address;
+    use crate::domain::warranty::Checklist;
+    use jiff::civil::date;
+    use proptest::prelude::*;
+
+    fn letter() -> LetterId {
+        LetterId::from_digest(&[1; 32])
+    }
+
+    fn opened() -> CaseEvent {
+        CaseEvent::Opened {
+            case: CaseId::derive(&letter(), 0),
+            customer: Person { name: None, address: Address::new("jo@example.net").unwrap() },
+            at: Timestamp::UNIX_EPOCH,
+            opened_on: date(2026, 11, 20),
+        }
+    }
+
+    fn rma() -> CaseEvent {
+        let number = (0..=255).find_map(|n| RmaNumber::make("KR", date(2026, 11, 20), [n, 1, 2, 3, 4])).unwrap();
+        let rma = Rma {
+            number,
+            track: Track::Repair,
+            order_number: OrderNumber::new("KS20001").unwrap(),
+            sku: Sku::new("RX-1").unwrap(),
+            issued_on: date(2026, 11, 20),
+            valid_until: date(2026, 12, 5),
+        };
+        CaseEvent::RmaIssued { rma, at: Timestamp::UNIX_EPOCH }
+    }
+
+    fn events() -> impl Strategy<Value = CaseEvent> {
+        let at = Timestamp::UNIX_EPOCH;
+        let decision = Decision {
+            action: Action::Ask,
+            track: None,
+            reasons: Vec::new(),
+            checklist: Checklist::default(),
+            ask: Vec::new(),
+            terms: String::new(),
+        };
+        let id = |n: u32| MessageId::new(&format!("{n}@example.com")).unwrap();
+        prop_oneof![
+            Just(opened()),
+            Just(rma()),
+            Just(CaseEvent::Asked { items: vec![Item::Photo], at }),
+            Just(CaseEvent::HandedToStaff { at }),
+            Just(CaseEvent::Closed { at }),
+            Just(CaseEvent::Reopened { at }),
+            Just(CaseEvent::Decided { letter: letter(), decision, at }),
+            (1u32..40).prop_map(move |number| CaseEvent::ReplyQueued {
+                number,
+                kind: Kind::Ask,
+                message_id: id(number),
+                subject: String::new(),
+                text: String::new(),
+                at,
+            }),
+            (1u32..40).prop_map(move |n| CaseEvent::ReplySent { message_id: id(n), at }),
+            (1u32..40).prop_map(move |n| CaseEvent::ReplyRefused { message_id: id(n), why: String::new(), at }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_order_of_events_breaks_what_always_holds(events in proptest::collection::vec(events(), 0..60)) {
+            let mut case = Case::apply(None, &opened()).unwrap();
+            let mut legal = vec![opened()];
+            for event in events {
+                let Ok(next) = Case::apply(Some(case.clone()), &event) else { continue };
+                prop_assert_eq!(next.version, case.version + 1);
+                prop_assert!(next.rma.is_some() || case.rma.is_none(), "an RMA is never taken back");
+                prop_assert!(case.rma.is_none() || next.rma == case.rma, "nor replaced");
+                prop_assert!(next.with_staff || !case.with_staff, "with staff stays with staff");
+                prop_assert!(next.replies >= case.replies && next.asks >= case.asks);
+                prop_assert!(next.state != State::WithStaff || next.with_staff);
+                prop_assert!(next.state != State::RmaIssued || next.rma.is_some());
+                prop_assert!(next.thread.len() <= 20);
+                legal.push(event);
+                case = next;
+            }
+            prop_assert_eq!(Case::replay(&legal).unwrap(), Some(case), "a case is the fold of its events");
+        }
+    }
+
+    #[test]
+    fn only_opening_begins_a_case_and_only_once() {
+        assert!(Case::apply(None, &CaseEvent::Closed { at: Timestamp::UNIX_EPOCH }).is_err());
+        let case = Case::apply(None, &opened()).unwrap();
+        assert!(Case::apply(Some(case), &opened()).is_err());
+    }
+
+    #[test]
+    fn a_case_with_staff_or_closed_gets_no_rma() {
+        for event in
+            [CaseEvent::HandedToStaff { at: Timestamp::UNIX_EPOCH }, CaseEvent::Closed { at: Timestamp::UNIX_EPOCH }]
+        {
+            let case = Case::replay(&[opened(), event]).unwrap();
+            assert!(Case::apply(case, &rma()).is_err());
+        }
+    }
+}

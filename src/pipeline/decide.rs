@@ -140,7 +140,7 @@ impl Situation<'_> {
                 None => self.decision(Action::Staff, vec![Reason::Request], checklist),
             };
         }
-        let ask = self.to_ask(&missing);
+        let ask = self.askable(&missing);
         if ask.is_empty() {
             return self.decision(Action::Staff, vec![Reason::NotAvailable], checklist);
         }
@@ -151,13 +151,13 @@ impl Situation<'_> {
     }
 
     /// The open items without those that the customer says can't be given.
-    fn to_ask(&self, missing: &[Item]) -> Vec<Item> {
+    fn askable(&self, missing: &[Item]) -> Vec<Item> {
         let gone = |item: &Item| self.completed.facts.not_available.iter().any(|f| f.value == *item);
         missing.iter().copied().filter(|item| !gone(item)).collect()
     }
 
     fn decision(&self, action: Action, reasons: Vec<Reason>, checklist: Checklist) -> Decision {
-        let ask = if action == Action::Ask { self.to_ask(&checklist.missing()) } else { Vec::new() };
+        let ask = if action == Action::Ask { self.askable(&checklist.missing()) } else { Vec::new() };
         let track = if action == Action::IssueRma { checklist.track } else { None };
         Decision { action, track, reasons, checklist, ask, terms: self.terms.to_owned() }
     }

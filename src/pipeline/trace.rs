@@ -9,6 +9,7 @@ use crate::domain::case::{Case, State};
 use crate::domain::facts::Facts;
 use crate::domain::ids::{Address, CaseId, MessageId, OrderNumber, RmaNumber, Sku};
 use crate::domain::letter::Letter;
+use crate::pipeline::extract::problem::NAMED;
 use crate::pipeline::strip::Words;
 
 /// What a letter says about where it belongs.
@@ -87,7 +88,9 @@ pub fn choose(sender: &Address, facts: &Facts, by_thread: Option<Case>, by_order
 /// Whether a letter tells of a second order, or of a second item of the order, rather than correcting the first: it
 /// names another one and tells a problem of its own.
 fn is_another_claim(case: &Case, facts: &Facts) -> bool {
-    if facts.problem_what.is_none() && facts.unopened.is_none() {
+    // The subject of an answer still tells the first problem.
+    let told = facts.problem_what.as_ref().is_some_and(|e| e.source.is_fresh() && e.rule == NAMED);
+    if !told && facts.unopened.is_none() {
         return false;
     }
     let fresh = |sku: &crate::domain::facts::Fact<Sku>| sku.evidence.source.is_fresh();

@@ -49,13 +49,13 @@ impl Store {
     pub fn import(&self, from: &mut dyn BufRead) -> Result<(), StoreError> {
         let used = Table::ALL.into_iter().filter(|table| *table != Table::Meta);
         if used.flat_map(|table| self.inner.tables.scan(table, "")).next().is_some() || self.counts()?.cases > 0 {
-            return Err(StoreError::Import { line: 0, what: "the store is not empty".to_owned() });
+            return Err(StoreError::NotEmpty { path: self.inner.path.clone() });
         }
         let imported = self.import_lines(from).and_then(|()| self.flush());
         if imported.is_err() {
             self.inner.tables.clear()?;
             self.inner.archive.clear()?;
-            super::check_format(&self.inner.tables)?;
+            super::check_format(&self.inner.tables, &self.inner.path)?;
         }
         imported
     }

@@ -73,6 +73,8 @@ pub enum StoreError {
     Corrupt { place: String, what: String },
     #[error("{place}: {source}")]
     Io { place: String, source: io::Error },
+    #[error("{} is not empty: an export is only read into an empty store", path.display())]
+    NotEmpty { path: PathBuf },
     #[error("line {line}: {what}")]
     Import { line: u64, what: String },
 }
@@ -87,7 +89,7 @@ impl StoreError {
                 source.kind(),
                 Interrupted | QuotaExceeded | ResourceBusy | StorageFull | TimedOut | WouldBlock
             ),
-            Self::Newer { .. } | Self::Corrupt { .. } | Self::Import { .. } => false,
+            Self::Newer { .. } | Self::Corrupt { .. } | Self::NotEmpty { .. } | Self::Import { .. } => false,
         }
     }
 
@@ -155,7 +157,7 @@ impl Store {
         create_folder(&path.join("raw"))?;
         let lock = lock(path)?;
         let tables = Tables::open(&path.join("cases"), durable)?;
-        check_format(&tables)?;
+        check_format(&tables, path)?;
         let from = tables.get::<u32>(Table::Meta, keys::RAW_FROM)?.unwrap_or(1);
         let (archive, unknown) = Archive::open(path.join("raw"), segment_size, durable, from, |place| {
             Ok(tables.get::<RawPlace>(Table::Raw, place.letter().as_str())?.as_ref() == Some(place))
@@ -412,14 +414,21 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
-fn check_format(tables: &Tables) -> Result<(), StoreError> {
+/// Reads the format, or notes it in a new store. It is on the disk before any mail is: mail without a format is what
+/// is left of a store whose log was lost, and to begin anew there would answer everybody a second time.
+fn check_format(tables: &Tables, path: &Path) -> Result<(), StoreError> {
     match tables.get::<u32>(Table::Meta, keys::VERSION)? {
         Some(found) if found > FORMAT => Err(StoreError::Newer { found, known: FORMAT }),
         Some(_) => Ok(()),
+        None if raw::holds_mail(&path.join("raw"))? => Err(StoreError::corrupt(
+            path.join("cases").display().to_string(),
+            "the cases are gone, but mail is kept beside them; move the store away and import an export",
+        )),
         None => {
             let mut change = Change::default();
             change.put(Table::Meta, keys::VERSION.to_owned(), &FORMAT)?;
-            tables.run(&change).map(|_| ())
+            tables.run(&change)?;
+            tables.flush()
         }
     }
 }

@@ -235,6 +235,17 @@ fn path(folder: &Path, segment: u32) -> PathBuf {
     folder.join(format!("{segment:06}.seg"))
 }
 
+/// Whether any segment in `folder` has something in it.
+pub(super) fn holds_mail(folder: &Path) -> Result<bool, StoreError> {
+    let fault = |e| StoreError::io(folder.display(), e);
+    for number in segments(folder).map_err(fault)? {
+        if fs::metadata(path(folder, number)).map_err(fault)?.len() > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The numbers of the segments, in order.
 fn segments(folder: &Path) -> io::Result<Vec<u32>> {
     let mut numbers = Vec::new();

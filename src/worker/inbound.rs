@@ -7,17 +7,16 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
+use super::lookup::look_up;
 use super::{Office, Stop, Trouble, pace};
-use crate::domain::case::{Case, CaseEvent, State};
-use crate::domain::catalogue::OrderAnswer;
+use crate::domain::case::{Case, CaseEvent};
 use crate::domain::decision::{Class, Outcome};
-use crate::domain::facts::Facts;
-use crate::domain::ids::{CaseId, LetterId, RmaNumber, Sku};
-use crate::pipeline::trace::{self, Link};
+use crate::domain::ids::{CaseId, LetterId};
+use crate::pipeline::trace::Link;
 use crate::pipeline::{self, Lookup, Reading, Terms};
 use crate::ports::{Content, FaultKind, Incoming, Mailbox, Position};
 use crate::store::{CaseStep, Commit, CommitError, LetterEntry, Quarantined, RawPlace, Seen, StoreError};
@@ -46,6 +45,19 @@ pub enum Taken {
 pub struct Progress {
     pub letters: usize,
     pub quarantined: usize,
+}
+
+impl Progress {
+    /// Long work says how far it is.
+    fn add(&mut self, done: &Done) {
+        const EVERY: usize = 1000;
+        let before = self.letters / EVERY;
+        self.letters += done.positions.len();
+        self.quarantined += done.quarantined;
+        if self.letters / EVERY > before {
+            tracing::info!(letters = self.letters, "taking in letters");
+        }
+    }
 }
 
 /// Takes in letters until it is wished to stop: drains the mailbox, waits for news, comes back after every fault.
@@ -95,8 +107,8 @@ pub async fn drain(
     if !unmarked.is_empty() {
         tell(mailbox, office, unmarked).await?;
     }
-    let (batches, told) = Stages::start(office);
-    let mut told = told;
+    let (batches, mut told) = Stages::start(office);
+    let mut progress = Progress::default();
     let fetched = async {
         while !stop.is_wished() {
             let batch = mailbox.fetch(after.as_ref()).await?;
@@ -107,19 +119,19 @@ pub async fn drain(
                 break;
             }
             while let Ok(done) = told.try_recv() {
-                tell(mailbox, office, done?.positions).await?;
+                let done = done?;
+                progress.add(&done);
+                tell(mailbox, office, done.positions).await?;
             }
         }
         Ok::<(), Trouble>(())
     }
     .await;
     drop(batches);
-    let mut progress = Progress::default();
     // What is committed is told in any case, also after a fault or a wish to stop.
     while let Some(done) = told.recv().await {
         let done = done?;
-        progress.letters += done.positions.len();
-        progress.quarantined += done.quarantined;
+        progress.add(&done);
         if fetched.is_ok() {
             tell(mailbox, office, done.positions).await?;
         }
@@ -376,123 +388,6 @@ fn quarantine(
     };
     office.store.commit(&Commit { raw, position, quarantine: Some(quarantined), ..Commit::default() })?;
     Ok(Taken::Quarantined { reading, why })
-}
-
-/// Everything the store and the order feed know about a letter.
-fn look_up(office: &Office, reading: &Reading, now: Timestamp) -> Result<Lookup, Trouble> {
-    let store = &office.store;
-    let by_thread = by_thread(office, reading)?;
-    let sender = reading.customer.as_ref().or(reading.letter.from.as_ref()).map(|p| p.address.clone());
-    let link = match (&sender, by_thread) {
-        (Some(sender), by_thread) => {
-            let by_order = match &reading.keys.order_number {
-                Some(number) => {
-                    let mut cases = Vec::new();
-                    for id in store.cases_of_sender(sender)? {
-                        let case = store.case(&id)?;
-                        cases.extend(case.filter(|c| {
-                            c.state != State::Closed
-                                && c.facts.order_number.as_ref().is_some_and(|o| o.value == *number)
-                        }));
-                    }
-                    cases
-                }
-                None => Vec::new(),
-            };
-            trace::choose(sender, &reading.facts, by_thread, by_order)
-        }
-        (None, Some(case)) => Link::Stranger(Box::new(case)),
-        (None, None) => Link::New,
-    };
-    let order_number = pipeline::order_number_of(&link, &reading.facts);
-    let order = match (&office.orders, &order_number) {
-        (Some(orders), Some(number)) => orders.answer(number),
-        _ => OrderAnswer::NotAsked,
-    };
-    let mut rmas_elsewhere = Vec::new();
-    if let Some(number) = &order_number {
-        for sku in possible_skus(office, &link, &reading.facts, &order) {
-            let held = store.rma_of_line(number, &sku)?;
-            let own = matches!(&link, Link::Known(case) if held.as_ref().is_some_and(|(by, _)| *by == case.id));
-            if held.is_some() && !own {
-                rmas_elsewhere.push(sku);
-            }
-        }
-    }
-    let day_ago = now.checked_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
-    let replies_today = match &sender {
-        Some(address) => store.replies_to(address, day_ago)?,
-        None => 0,
-    };
-    let (fresh_case, fresh_rma) = (fresh_case(office, &reading.letter.id)?, fresh_rma(office, reading)?);
-    Ok(Lookup { link, order, rmas_elsewhere, replies_today, fresh_case, fresh_rma })
-}
-
-/// The case that the letter refers to, by reference first, then by a number of ours.
-fn by_thread(office: &Office, reading: &Reading) -> Result<Option<Case>, Trouble> {
-    let store = &office.store;
-    for reference in &reading.keys.references {
-        if let Some(id) = store.case_of_message(reference)?
-            && let Some(case) = store.case(&id)?
-        {
-            return Ok(Some(case));
-        }
-    }
-    for id in &reading.keys.cases {
-        if let Some(case) = store.case(id)? {
-            return Ok(Some(case));
-        }
-    }
-    for number in &reading.keys.rmas {
-        if let Some(id) = store.case_of_rma(number)?
-            && let Some(case) = store.case(&id)?
-        {
-            return Ok(Some(case));
-        }
-    }
-    Ok(None)
-}
-
-/// The products that the case may turn out to be about.
-fn possible_skus(office: &Office, link: &Link, facts: &Facts, order: &OrderAnswer) -> Vec<Sku> {
-    let catalogue = &office.terms.catalogue;
-    let of_case = match link {
-        Link::Known(case) => Some(&case.facts),
-        _ => None,
-    };
-    let mut skus: Vec<Sku> = order.lines().iter().map(|l| l.sku.clone()).collect();
-    for facts in of_case.into_iter().chain([facts]) {
-        skus.extend(facts.sku.iter().chain(&facts.sku_candidates).map(|f| f.value.clone()));
-        skus.extend(facts.item_code.iter().filter_map(|c| catalogue.by_ean(&c.value)).map(|p| p.sku.clone()));
-    }
-    skus.sort();
-    skus.dedup();
-    skus
-}
-
-fn fresh_case(office: &Office, letter: &LetterId) -> Result<CaseId, Trouble> {
-    for attempt in 0..=u8::MAX {
-        let id = CaseId::derive(letter, attempt);
-        if office.store.case(&id)?.is_none() {
-            return Ok(id);
-        }
-    }
-    Err(Trouble::Broken("no free case id was found".to_owned()))
-}
-
-fn fresh_rma(office: &Office, reading: &Reading) -> Result<RmaNumber, Trouble> {
-    let issued = reading.arrived.date();
-    for _ in 0..1000 {
-        let mut random = [0; 5];
-        getrandom::fill(&mut random)
-            .map_err(|e| Trouble::Broken(format!("the system gives no random numbers: {e}")))?;
-        if let Some(number) = RmaNumber::make(&office.rma_prefix, issued, random)
-            && office.store.case_of_rma(&number)?.is_none()
-        {
-            return Ok(number);
-        }
-    }
-    Err(Trouble::Broken("no free RMA number was found".to_owned()))
 }
 
 /// One line a letter: what came, what was decided, never an address in full.

@@ -4,6 +4,8 @@
 
 pub mod inbound;
 
+mod lookup;
+
 pub mod outbound;
 
 pub mod pace;

@@ -9,6 +9,13 @@
     reason = "a test fails by panicking"
 )]
 
+mod bad_input;
+mod conversation;
+mod corpora;
+mod daemon;
+mod floors;
+mod hostile;
 mod imap;
+mod passes;
 mod smtp;
 mod support;

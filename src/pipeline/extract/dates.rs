@@ -70,7 +70,7 @@ impl Dates {
         let ago = words.ago.iter().map(|form| fold::phrase(&form.replace("{}", "xspanx")));
         let ago: Vec<String> = ago.enumerate().map(|(n, form)| form.replace("xspanx", &numbered(&span, n))).collect();
         Ok(Self {
-            numeric: Regex::new(r" (?P<a>\d{1,2})(?P<s>[./-])(?P<b>\d{1,2})(?:[./-](?P<y>20\d\d|\d\d))?\b")?,
+            numeric: Regex::new(r" (?P<a>\d{1,2})[./-](?P<b>\d{1,2})(?:[./-](?P<y>20\d\d|\d\d)\b|(?P<dot>\.)|\b)")?,
             iso: Regex::new(r" (?P<y>20\d\d)[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})\b")?,
             day_month: Regex::new(&format!(r" {day} (?:(?:{fillers}) )?(?P<m>{months})\b{year}"))?,
             month_day: Regex::new(&format!(r" (?P<m>{months}) (?:(?:{fillers}) )?{day}\b{year}"))?,
@@ -106,9 +106,17 @@ impl Dates {
         add(&self.iso, "date.iso", &|c| date(number(c, "y")?, number(c, "m")?, number(c, "d")?));
         add(&self.day_month, "date.named", &|c| self.named(c, today));
         add(&self.month_day, "date.named", &|c| self.named(c, today));
-        add(&self.numeric, "date.numeric", &|c| self.numbers(c, today));
-        add(&self.ago, "date.ago", &|c| self.span_ago(c, today));
+        add(&self.numeric, "date.numeric", &|c| {
+            // 1.2.3 is a version.
+            let end = c.get(0)?.end();
+            let goes_on = text
+                .get(end..)
+                .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '/')));
+            self.numbers(c, today).filter(|_| !goes_on)
+        });
+        // Idioms first: "acht Tage" are seven days.
         add(&self.words, "date.word", &|c| back(today, *self.days_of.get(c.name("w")?.as_str())?));
+        add(&self.ago, "date.ago", &|c| self.span_ago(c, today));
         add(&self.weekday, "date.weekday", &|c| {
             let day = *self.weekday_of.get(c.name("w")?.as_str())?;
             let gone = (i64::from(today.weekday().to_monday_one_offset()) - i64::from(day) + 6).rem_euclid(7) + 1;
@@ -132,9 +140,8 @@ impl Dates {
         let year = number(captures, "y").map(|y| if y < 100 { 2000 + y } else { y });
         let read = |day, month| match year {
             Some(year) => date(year, month, day),
-            // Two numbers alone are a date only in the form that nothing else has: 3.9.
-            None if captures.name("s")?.as_str() == "." => latest(month, day, today),
-            None => None,
+            // Two numbers alone are a date only in the form that nothing else has: 3.9. with both stops.
+            None => captures.name("dot").and_then(|_| latest(month, day, today)),
         };
         let day_first = read(a, b);
         let month_first = if self.month_first { read(b, a) } else { None };
@@ -251,6 +258,7 @@ mod tests {
             ("vor zwei Wochen", "2026-10-21"),
             ("vor vierzehn Tagen", "2026-10-21"),
             ("vor acht Tagen", "2026-10-28"),
+            ("vor 8 Tagen", "2026-10-27"),
             ("vorgestern", "2026-11-02"),
             ("letzten Freitag", "2026-10-30"),
             ("5. Maerz 2026", "2026-03-05"),

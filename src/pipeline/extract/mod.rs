@@ -30,6 +30,7 @@ use jiff::civil::Date;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::facts::{Evidence, Fact, Facts, Photo, Source};
 use crate::domain::letter::{FileKind, Letter, Moment};
+use crate::pipeline::fold::Span;
 use crate::pipeline::lexicon::{Lexicon, Lexicons};
 use crate::pipeline::phrases::Group;
 use crate::pipeline::strip::Words;
@@ -166,8 +167,9 @@ impl Extractor {
 
     fn account(&self, zones: &[Zone<'_>], dates: &[&Dates], today: Date, facts: &mut Facts) {
         let [text, subject, signature, passed_on] = zones else { return };
-        let mut account = problem::account(text, dates, today);
-        let in_subject = problem::account(subject, dates, today);
+        let product = self.skus.mention(text);
+        let mut account = problem::account(text, product, dates, today);
+        let in_subject = problem::account(subject, None, dates, today);
         account.what = account.what.or(in_subject.what);
         account.broken = account.broken.or(in_subject.broken);
         facts.request = request::request(zones.get(..2).unwrap_or_default(), &account);
@@ -211,11 +213,13 @@ fn received_on(zone: &Zone<'_>, dates: &[&Dates], today: Date) -> Option<Fact<Da
         found.into_iter().find_map(|day| {
             let distance = |group| {
                 let far = |h: crate::pipeline::phrases::Hit| {
-                    if h.span.end <= day.span.start {
-                        day.span.start - h.span.end
+                    let between = if h.span.end <= day.span.start {
+                        Span { start: h.span.end, end: day.span.start }
                     } else {
-                        h.span.start.saturating_sub(day.span.end)
-                    }
+                        Span { start: day.span.end, end: h.span.start.max(day.span.end) }
+                    };
+                    // A comma parts more than many words do.
+                    between.end - between.start + 30 * zone.folded.slice(between).matches(" , ").count()
                 };
                 zone.within(*sentence, group).map(far).min().unwrap_or(usize::MAX)
             };
@@ -227,3 +231,6 @@ fn received_on(zone: &Zone<'_>, dates: &[&Dates], today: Date) -> Option<Fact<Da
         })
     })
 }
+
+#[cfg(test)]
+mod tests;

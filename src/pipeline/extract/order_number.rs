@@ -73,7 +73,8 @@ impl Candidate<'_> {
         let spelled: String = self.text.chars().map(|c| if c == '–' { '-' } else { c }).collect();
         let spelled = if rule == "order_number.own" { spelled.replace(['-', '#'], "") } else { spelled };
         let value = OrderNumber::new(&spelled).ok()?;
-        let label = zone.label_of(zone.folded_place(self.span));
+        let place = zone.folded_place(self.span);
+        let label = if rule == "order_number.own" { zone.label_before(place) } else { zone.label_of(place) };
         Some((label, self.span.start, Fact { value, evidence: zone.evidence_at(self.span, rule) }))
     }
 }

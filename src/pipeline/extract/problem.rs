@@ -20,15 +20,23 @@ pub struct Account {
     pub broken: Option<Evidence>,
 }
 
-/// Reads the account of a zone. `dates` are those of the letter's languages, `today` the day it arrived.
-pub fn account(zone: &Zone<'_>, dates: &[&Dates], today: Date) -> Account {
+/// The rule of a symptom that is named, rather than inferred from how the product is told of.
+pub const NAMED: &str = "problem.what";
+
+/// Reads the account of a zone. `product` is where it names the product, `dates` are those of the letter's languages,
+/// `today` the day it arrived.
+pub fn account(zone: &Zone<'_>, product: Option<Span>, dates: &[&Dates], today: Date) -> Account {
     let mut account = Account::default();
     let mut told_before = false;
+    let names_symptom = zone.folded.sentences.iter().any(|s| named(zone, *s).is_some());
     for sentence in &zone.folded.sentences {
         let clauses = zone.folded.clauses(*sentence);
-        let symptom = clauses.iter().find_map(|c| symptom(zone, *sentence, *c));
+        let told = || if names_symptom { None } else { part_told(zone, *sentence, product, dates, today) };
+        let symptom =
+            named(zone, *sentence).map(|span| (span, NAMED)).or_else(|| told().map(|span| (span, "problem.told")));
         let told = symptom.is_some();
-        fill(&mut account.what, symptom.map(|span| zone.evidence(wide(zone, *sentence, span), "problem.what")));
+        let what = symptom.map(|(span, rule)| zone.evidence(wide(zone, *sentence, span), rule));
+        fill(&mut account.what, what);
         let broken = clauses
             .iter()
             .filter(|c| !zone.has(**c, Group::Elsewhere))
@@ -52,10 +60,52 @@ pub fn account(zone: &Zone<'_>, dates: &[&Dates], today: Date) -> Account {
                 fill(&mut account.how, how.map(|_| zone.evidence(*clause, "problem.how")));
             }
         }
-        fill(&mut account.steps, steps(zone, *sentence).map(|span| zone.evidence(span, "steps_taken")));
+        fill(
+            &mut account.steps,
+            steps(zone, *sentence).map(|s| zone.evidence(wide(zone, *sentence, s), "steps_taken")),
+        );
         told_before = told;
     }
     account
+}
+
+/// A symptom that the sentence names.
+fn named(zone: &Zone<'_>, sentence: Span) -> Option<Span> {
+    zone.folded.clauses(sentence).into_iter().find_map(|c| symptom(zone, sentence, c))
+}
+
+/// What a part does, told with a moment or a circumstance ("the time jumps as soon as I change the watch face"): no word
+/// list holds all that a part can do, but nobody tells when and how about a part that is well.
+fn part_told(zone: &Zone<'_>, sentence: Span, product: Option<Span>, dates: &[&Dates], today: Date) -> Option<Span> {
+    const OTHER: [Group; 10] = [
+        Group::Received,
+        Group::Bought,
+        Group::WantsReturn,
+        Group::BeforeBuying,
+        Group::HowTo,
+        Group::OrderIssue,
+        Group::SpareParts,
+        Group::Solved,
+        Group::StatusQuestion,
+        Group::ShippingReimbursement,
+    ];
+    if zone.folded.is_question(sentence) || OTHER.iter().any(|g| zone.has(sentence, *g)) {
+        return None;
+    }
+    let clauses = zone.folded.clauses(sentence);
+    let own =
+        |clause: &&Span| ![Group::Step, Group::Elsewhere, Group::Hypothetical].iter().any(|g| zone.has(**clause, *g));
+    let part = clauses.iter().filter(own).find_map(|c| zone.within(*c, Group::Part).next()).map(|h| h.span);
+    let moment = clauses.iter().any(|c| moment(zone, sentence, *c, dates, today).is_some());
+    let circumstance = zone.has(sentence, Group::How);
+    let next = zone.folded.sentences.iter().find(|s| s.start >= sentence.end - 1);
+    let goes_on = || circumstance || next.is_some_and(|s| zone.has(*s, Group::How) && !zone.folded.is_question(*s));
+    // Of the product as a whole, both have to be told.
+    let whole = || {
+        let device = clauses.iter().filter(own).find_map(|c| zone.within(*c, Group::Device).next()).map(|h| h.span);
+        device.or(product.filter(|p| sentence.contains(*p))).filter(|_| moment && goes_on())
+    };
+    part.filter(|_| moment || circumstance).or_else(whole)
 }
 
 /// A symptom in the clause: named by itself, or a part together with a word that it fails.
@@ -88,8 +138,8 @@ fn moment(zone: &Zone<'_>, sentence: Span, clause: Span, dates: &[&Dates], today
 fn steps(zone: &Zone<'_>, sentence: Span) -> Option<Span> {
     let tried = zone.within(sentence, Group::Step).find(|h| {
         let clause = zone.clause_of(sentence, h.span);
-        !zone.has(clause, Group::Elsewhere)
-            && !(zone.folded.is_question(sentence) && zone.has(sentence, Group::Hypothetical))
+        let asked_only = zone.folded.is_question(sentence) && zone.has(sentence, Group::Hypothetical);
+        !zone.has(clause, Group::Elsewhere) && !asked_only
     });
     tried.or_else(|| zone.within(sentence, Group::NothingTried).next()).map(|h| h.span)
 }

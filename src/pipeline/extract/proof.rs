@@ -69,6 +69,9 @@ const SHARES: &[&str] = &[
     "loom.com",
 ];
 
+/// A picture is said to show the packaging if both words stand so near, in bytes, with no code between them.
+const NEAR: usize = 60;
+
 const MEDIA: &[&str] = &[".jpg", ".jpeg", ".png", ".heic", ".webp", ".gif", ".mp4", ".mov", ".avi", ".webm", ".mkv"];
 
 /// Finds links.
@@ -145,9 +148,14 @@ pub fn packaging(
                     .any(|l| l.span.start <= h.span.end && h.span.start <= l.span.end && l.span != h.span);
                 !label && !zone.has(clause, Group::Negation) && !zone.has(clause, Group::Gone)
             })?;
-            let pictured = zone.has(*sentence, Group::PhotoWord) || zone.has(*sentence, Group::Attached);
-            let code = zone.has_code(*sentence);
-            (pictured && !code).then(|| zone.evidence(shown.span, "packaging.said"))
+            let pictured = zone.hits.iter().any(|h| {
+                let between = Span { start: shown.span.end.min(h.span.end), end: shown.span.start.max(h.span.start) };
+                matches!(h.group, Group::PhotoWord | Group::Attached)
+                    && sentence.contains(h.span)
+                    && between.end.saturating_sub(between.start) <= NEAR
+                    && !zone.has_code(between)
+            });
+            pictured.then(|| zone.evidence(shown.span, "packaging.said"))
         })
     })
 }

@@ -17,6 +17,9 @@ pub fn request(zones: &[Zone<'_>], account: &Account) -> Option<Fact<Request>> {
     if let Some((zone, hit)) = first(Group::ShippingReimbursement).filter(|_| !told) {
         return Some(zone.fact(Request::ShippingReimbursement, hit.span, "request.shipping_reimbursement"));
     }
+    if let Some((zone, hit)) = first(Group::SpareParts).filter(|_| !told) {
+        return Some(zone.fact(Request::SpareParts, hit.span, "request.spare_parts"));
+    }
     if let Some((zone, hit)) = first(Group::BeforeBuying).filter(|_| !told) {
         return Some(zone.fact(Request::Question, hit.span, "request.before_buying"));
     }
@@ -30,9 +33,11 @@ pub fn request(zones: &[Zone<'_>], account: &Account) -> Option<Fact<Request>> {
             return Some(zone.fact(request, hit.span, rule));
         }
     }
+    if let Some(fact) = unopened(zones).filter(|f| f.value && !told && account.broken.is_none()) {
+        return Some(Fact { value: Request::ReturnUnused, evidence: fact.evidence });
+    }
     let asks = [
         (Group::OrderIssue, Request::OrderIssue, "request.order_issue"),
-        (Group::SpareParts, Request::SpareParts, "request.spare_parts"),
         (Group::StatusQuestion, Request::Status, "request.status"),
     ];
     for (group, request, rule) in asks {
@@ -72,7 +77,7 @@ pub fn unopened(zones: &[Zone<'_>]) -> Option<Fact<bool>> {
 }
 
 fn denied(zone: &Zone<'_>, sentence: Span, hit: &Hit) -> bool {
-    zone.has(zone.clause_of(sentence, hit.span), Group::Negation)
+    zone.is_denied(zone.clause_of(sentence, hit.span), hit.span, 4)
 }
 
 /// Closing: says that it is solved, and tells no trouble beside it; or only says thanks.

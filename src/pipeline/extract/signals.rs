@@ -18,7 +18,7 @@ pub fn void(zone: &Zone<'_>) -> Vec<Fact<VoidSignal>> {
     SIGNALS
         .into_iter()
         .filter_map(|(group, signal, rule)| {
-            let (sentence, _) = happened(zone, group)?;
+            let (sentence, _) = happened(zone, group, 5)?;
             Some(zone.fact(signal, sentence, rule))
         })
         .collect()
@@ -26,11 +26,11 @@ pub fn void(zone: &Zone<'_>) -> Vec<Fact<VoidSignal>> {
 
 /// A report of heat, smoke, fire, a swollen battery, a burn or an injury.
 pub fn safety(zone: &Zone<'_>) -> Option<Evidence> {
-    happened(zone, Group::Safety).map(|(sentence, _)| zone.evidence(sentence, "safety"))
+    happened(zone, Group::Safety, 3).map(|(sentence, _)| zone.evidence(sentence, "safety"))
 }
 
-/// The first hit of a group that is told as a fact.
-fn happened(zone: &Zone<'_>, group: Group) -> Option<(Span, Hit)> {
+/// The first hit of a group that is told as a fact; a denial reaches over `reach` words.
+fn happened(zone: &Zone<'_>, group: Group, reach: usize) -> Option<(Span, Hit)> {
     zone.folded.sentences.iter().find_map(|sentence| {
         let hit = zone.within(*sentence, group).find(|h| {
             let clause = zone.clause_of(*sentence, h.span);
@@ -40,22 +40,24 @@ fn happened(zone: &Zone<'_>, group: Group) -> Option<(Span, Hit)> {
                 .any(|o| o.group == Group::Harmless && o.span.start < h.span.end && h.span.start < o.span.end);
             !harmless
                 && !zone.has(clause, Group::Elsewhere)
-                && !is_denied(zone, *sentence, clause)
+                && !is_denied(zone, *sentence, clause, h.span, reach)
                 && !is_hypothetical(zone, *sentence, clause)
         })?;
         Some((Span { start: sentence.start + 1, end: sentence.end }, hit))
     })
 }
 
-/// Whether the clause is negated, or goes on a list that a negated clause began ("never dropped it, opened it, …").
-fn is_denied(zone: &Zone<'_>, sentence: Span, clause: Span) -> bool {
-    if zone.has(clause, Group::Negation) {
+/// Whether a hit is denied, or goes on a list that a denial began ("never dropped it, opened it, …").
+fn is_denied(zone: &Zone<'_>, sentence: Span, clause: Span, hit: Span, reach: usize) -> bool {
+    if zone.is_denied(clause, hit, reach) {
         return true;
     }
+    let own_subject = zone.within(clause, Group::Subject).next().is_some_and(|h| h.span.start <= clause.start + 6);
     let clauses = zone.folded.clauses(sentence);
     let before = clauses.iter().take_while(|c| c.start < clause.start).last();
-    let own_subject = zone.within(clause, Group::Subject).next().is_some_and(|h| h.span.start <= clause.start + 6);
-    before.is_some_and(|b| !own_subject && zone.has(*b, Group::Negation) && is_denied(zone, sentence, *b))
+    // The list's first member is denied where the list begins: "never …", "I have not …".
+    let began = |c: &Span| zone.within(*c, Group::Negation).any(|n| n.span.start <= c.start + 20);
+    !own_subject && before.is_some_and(began)
 }
 
 fn is_hypothetical(zone: &Zone<'_>, sentence: Span, clause: Span) -> bool {

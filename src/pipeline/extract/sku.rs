@@ -79,10 +79,35 @@ impl Skus {
         })
     }
 
+    /// Where a zone names a product, if it does.
+    pub fn mention(&self, zone: &Zone<'_>) -> Option<Span> {
+        self.best(zone).map(|(span, _)| span)
+    }
+
     /// The product a zone names, if any.
     pub fn named(&self, zone: &Zone<'_>) -> Option<Named> {
-        // A hyphen inside a name is a blank; the lengths stay the same.
-        let text = zone.folded.text.replace('-', " ");
+        let (span, model) = self.best(zone)?;
+        let colour = self.colour_beside(zone, &spaced(zone), span);
+        let fitting: Vec<&Sku> = model
+            .variants
+            .iter()
+            .filter(|(_, own)| own.is_none() || colour.is_none() || *own == colour)
+            .map(|(sku, _)| sku)
+            .collect();
+        let mut named = Named { is_accessory: is_accessory(zone, span), ..Named::default() };
+        match fitting.as_slice() {
+            [sku] => named.sku = Some(zone.fact((*sku).clone(), span, "sku.name")),
+            [] => {
+                named.candidates = model.variants.iter().map(|(s, _)| zone.fact(s.clone(), span, "sku.name")).collect();
+            }
+            several => named.candidates = several.iter().map(|s| zone.fact((*s).clone(), span, "sku.name")).collect(),
+        }
+        Some(named)
+    }
+
+    /// The name that says best which product the letter is about.
+    fn best(&self, zone: &Zone<'_>) -> Option<(Span, &Model)> {
+        let text = spaced(zone);
         let mut found: Vec<(Span, &Model)> = self
             .models
             .find_overlapping_iter(&text)
@@ -98,29 +123,14 @@ impl Skus {
             end = end.max(span.end);
             longest
         });
-        let (span, model) = found.into_iter().min_by_key(|(span, model)| {
+        found.into_iter().min_by_key(|(span, model)| {
             let sentence = zone.sentence_at(span.start);
             let clause = sentence.map(|s| zone.clause_of(s, *span));
-            let elsewhere = clause.is_some_and(|c| zone.has(c, Group::Elsewhere));
+            // "It isn't the M3, it is the M3 Ultra."
+            let elsewhere = clause.is_some_and(|c| zone.has(c, Group::Elsewhere) || zone.is_denied(c, *span, 2));
             let labelled = zone.label_of(*span) == Some(Group::LabelProduct);
             (is_accessory(zone, *span), elsewhere, !labelled, model.variants.len() > 1, span.start)
-        })?;
-        let colour = self.colour_beside(zone, &text, span);
-        let fitting: Vec<&Sku> = model
-            .variants
-            .iter()
-            .filter(|(_, own)| own.is_none() || colour.is_none() || *own == colour)
-            .map(|(sku, _)| sku)
-            .collect();
-        let mut named = Named { is_accessory: is_accessory(zone, span), ..Named::default() };
-        match fitting.as_slice() {
-            [sku] => named.sku = Some(zone.fact((*sku).clone(), span, "sku.name")),
-            [] => {
-                named.candidates = model.variants.iter().map(|(s, _)| zone.fact(s.clone(), span, "sku.name")).collect()
-            }
-            several => named.candidates = several.iter().map(|s| zone.fact((*s).clone(), span, "sku.name")).collect(),
-        }
-        Some(named)
+        })
     }
 
     /// The colour that belongs to the name at `span`: right behind it, right before it, or behind a colour label.
@@ -151,6 +161,11 @@ impl Skus {
             .or_else(|| before.into_iter().find_map(|(at, word)| colour_at(word, at)))
             .or_else(labelled)
     }
+}
+
+/// The folded text with every hyphen inside a name as a blank; the lengths stay the same.
+fn spaced(zone: &Zone<'_>) -> String {
+    zone.folded.text.replace('-', " ")
 }
 
 fn models(catalogue: &Catalogue, colours: &BTreeMap<String, String>) -> Vec<Model> {

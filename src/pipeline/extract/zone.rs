@@ -44,7 +44,14 @@ impl<'a> Zone<'a> {
 
     /// The hits of a group inside `span`.
     pub fn within(&self, span: Span, group: Group) -> impl Iterator<Item = Hit> {
-        self.hits.iter().copied().filter(move |h| h.group == group && span.contains(h.span))
+        self.beginning_in(span).iter().copied().filter(move |h| h.group == group && span.contains(h.span))
+    }
+
+    /// The hits that begin inside `span`: a long text has too many to look at all of them for each sentence.
+    fn beginning_in(&self, span: Span) -> &[Hit] {
+        let first = self.hits.partition_point(|h| h.span.start < span.start);
+        let end = self.hits.partition_point(|h| h.span.start <= span.end);
+        self.hits.get(first..end).unwrap_or_default()
     }
 
     /// Whether a group has a hit inside `span`.
@@ -54,7 +61,9 @@ impl<'a> Zone<'a> {
 
     /// The sentence that holds the folded place `at`.
     pub fn sentence_at(&self, at: usize) -> Option<Span> {
-        self.folded.sentences.iter().copied().find(|s| s.start <= at && at < s.end)
+        let sentences = &self.folded.sentences;
+        let first = sentences.partition_point(|s| s.end <= at);
+        sentences.get(first).copied().filter(|s| s.start <= at)
     }
 
     /// Whether a sentence holds a code: a word with four digits or more.
@@ -78,7 +87,13 @@ impl<'a> Zone<'a> {
 
     /// Evidence for what stands at `span` of the original text.
     pub fn evidence_at(&self, span: Span, rule: &str) -> Evidence {
-        let quote = self.text.get(span.start..span.end).unwrap_or_default();
+        let whole = self.text.get(span.start..span.end).unwrap_or_default();
+        // A clause begins and ends at its words, not at the marks around them.
+        let outer = |c: char| c.is_whitespace() || matches!(c, ',' | '.' | ';' | ':' | '!' | '?' | '-' | '–' | '—');
+        let behind = whole.trim_start_matches(outer);
+        let quote = behind.trim_end_matches(outer);
+        let start = span.start + (whole.len() - behind.len());
+        let span = Span { start, end: start + quote.len() };
         let source = match self.kind {
             Kind::Text => Source::Text { start: span.start, end: span.end },
             Kind::Subject => Source::Subject,
@@ -96,17 +111,38 @@ impl<'a> Zone<'a> {
     /// The label that a code at the folded `place` belongs to: the nearest one before it in its sentence, else the one
     /// right behind it.
     pub fn label_of(&self, place: Span) -> Option<Group> {
-        const BEFORE: usize = 48;
         const BEHIND: usize = 24;
+        let behind = || {
+            let sentence = self.sentence_at(place.start)?;
+            let labels = self.beginning_in(sentence).iter().filter(|h| is_label(h.group) && sentence.contains(h.span));
+            labels
+                .filter(|h| h.span.start >= place.end && h.span.start - place.end <= BEHIND)
+                .min_by_key(|h| (h.span.start, std::cmp::Reverse(h.span.end)))
+                .map(|h| h.group)
+        };
+        self.label_before(place).or_else(behind)
+    }
+
+    /// The nearest label before a code in its sentence.
+    pub fn label_before(&self, place: Span) -> Option<Group> {
+        const BEFORE: usize = 48;
         let sentence = self.sentence_at(place.start)?;
-        let labels = || self.hits.iter().filter(|h| is_label(h.group) && sentence.contains(h.span));
-        let before = labels()
+        let labels = self.beginning_in(sentence).iter().filter(|h| is_label(h.group) && sentence.contains(h.span));
+        labels
             .filter(|h| h.span.end <= place.start && place.start - h.span.end <= BEFORE)
-            .max_by_key(|h| (h.span.end, h.span.end - h.span.start));
-        let behind = labels()
-            .filter(|h| h.span.start >= place.end && h.span.start - place.end <= BEHIND)
-            .min_by_key(|h| (h.span.start, std::cmp::Reverse(h.span.end)));
-        before.or(behind).map(|h| h.group)
+            .max_by_key(|h| (h.span.end, h.span.end - h.span.start))
+            .map(|h| h.group)
+    }
+
+    /// Whether the clause denies what stands at `span`: a negation at most `reach` words before it, right behind its
+    /// first word, or in its own gap ("I have never dropped it"). A negation further off belongs to something else ("so hot that I could not touch it").
+    pub fn is_denied(&self, clause: Span, span: Span, reach: usize) -> bool {
+        let first_word = self.folded.slice(span).find(' ').map_or(span.end, |n| span.start + n);
+        self.within(clause, Group::Negation).any(|n| {
+            let between = self.folded.slice(Span { start: n.span.end, end: span.start });
+            let before = n.span.end <= span.start && between.split(' ').filter(|w| !w.is_empty()).count() <= reach;
+            before || n.span.start == first_word + 1 || span.contains(n.span)
+        })
     }
 
     /// The folded place of `span` of the original.

@@ -11,7 +11,7 @@ fn an_import_says_on_which_line_it_fails_and_leaves_nothing() {
     let good = exported(&store);
     let lines: Vec<&str> = good.lines().collect();
     let last = lines.len();
-    assert!(matches!(store.import(&mut good.as_bytes()), Err(StoreError::Import { line: 0, .. })));
+    assert!(matches!(store.import(&mut good.as_bytes()), Err(StoreError::NotEmpty { .. })));
     let without =
         |n: usize| lines.iter().enumerate().filter(|(i, _)| *i != n).map(|(_, l)| format!("{l}\n")).collect::<String>();
     let cases = [

@@ -5,6 +5,8 @@
 #![allow(dead_code, reason = "each test module uses its own part")]
 
 pub mod dovecot;
+pub mod post;
+pub mod program;
 pub mod scripted;
 pub mod smtpd;
 pub mod tls;

@@ -1,0 +1,183 @@
+//! What a letter does to its case, event by event: each is tried on the case at once, so that a proposal that breaks
+//! the table of [`Case::apply`] is found before anything is committed.
+
+use jiff::{Timestamp, ToSpan};
+
+use super::complete::Completed;
+use super::compose::Occasion;
+use super::trace::Link;
+use super::{Lookup, Reading, Terms};
+use crate::domain::case::{Case, CaseEvent, IllegalEvent, Rma, State};
+use crate::domain::catalogue::OrderAnswer;
+use crate::domain::decision::{Action, Decision};
+use crate::domain::facts::{Evidence, Fact, Facts, Request};
+use crate::domain::letter::Person;
+use crate::domain::reply::{Kind, Reply};
+
+/// The events proposed so far and the case as it stands after them.
+pub struct Course {
+    pub case: Case,
+    pub events: Vec<CaseEvent>,
+}
+
+impl Course {
+    /// Opens or reopens the case and lets the letter join it.
+    pub fn begin(reading: &Reading, lookup: &Lookup, customer: &Person, now: Timestamp) -> Result<Self, IllegalEvent> {
+        let mut course = match &lookup.link {
+            Link::Known(case) => Self { case: case.as_ref().clone(), events: Vec::new() },
+            _ => {
+                let opened = CaseEvent::Opened {
+                    case: lookup.fresh_case.clone(),
+                    customer: customer.clone(),
+                    at: now,
+                    opened_on: reading.arrived.date(),
+                };
+                Self { case: Case::apply(None, &opened)?, events: vec![opened] }
+            }
+        };
+        let closing = reading.facts.request.as_ref().is_some_and(|r| r.value == Request::Closing);
+        if course.case.state == State::Closed && !closing {
+            course.add(CaseEvent::Reopened { at: now })?;
+        }
+        let mut facts = reading.facts.clone();
+        facts.request = request(&course, reading);
+        course.add(CaseEvent::LetterTaken {
+            letter: reading.letter.id.clone(),
+            message_id: reading.letter.message_id.clone(),
+            from: reading.letter.from.clone(),
+            subject: reading.letter.subject.clone(),
+            at: now,
+            language: reading.language.clone(),
+            words: reading.words.text.clone(),
+            facts: Box::new(facts),
+            defects: reading.letter.defects.clone(),
+        })?;
+        Ok(course)
+    }
+
+    /// Takes in what catalogue and feed make of it.
+    pub fn complete(&mut self, completed: &Completed, lookup: &Lookup, now: Timestamp) -> Result<(), IllegalEvent> {
+        let (sku, received_on) = (completed.facts.sku.clone(), completed.facts.received_on.clone());
+        if (&sku, &received_on) != (&self.case.facts.sku, &self.case.facts.received_on) {
+            self.add(CaseEvent::Completed { sku, received_on })?;
+        }
+        if let (OrderAnswer::Unknown, Some(number)) = (&lookup.order, &self.case.facts.order_number)
+            && self.case.order_not_found.as_ref() != Some(&number.value)
+        {
+            let order_number = number.value.clone();
+            self.add(CaseEvent::OrderNotFound { order_number, at: now })?;
+        }
+        Ok(())
+    }
+
+    /// The events of the decision, up to the letter that tells the customer.
+    pub fn follow(
+        &mut self,
+        decision: &Decision,
+        reading: &Reading,
+        lookup: &Lookup,
+        terms: &Terms,
+        now: Timestamp,
+    ) -> Result<(), IllegalEvent> {
+        self.add(CaseEvent::Decided { letter: reading.letter.id.clone(), decision: decision.clone(), at: now })?;
+        match decision.action {
+            Action::IssueRma => {
+                let facts = &self.case.facts;
+                let known = facts.order_number.clone().zip(facts.sku.clone()).zip(decision.track);
+                if let Some(((order_number, sku), track)) = known {
+                    let issued_on = reading.arrived.date();
+                    let days = i64::from(terms.policy.rma_valid_days).days();
+                    let rma = Rma {
+                        number: lookup.fresh_rma.clone(),
+                        track,
+                        order_number: order_number.value,
+                        sku: sku.value,
+                        issued_on,
+                        valid_until: issued_on.saturating_add(days),
+                    };
+                    self.add(CaseEvent::RmaIssued { rma, at: now })?;
+                }
+            }
+            Action::Staff if self.case.state != State::WithStaff => self.add(CaseEvent::HandedToStaff { at: now })?,
+            Action::Close if self.case.state != State::Closed => self.add(CaseEvent::Closed { at: now })?,
+            Action::Staff | Action::Close | Action::Ask | Action::Ignore => {}
+        }
+        Ok(())
+    }
+
+    /// Writes the reply and enters it.
+    pub fn reply(
+        &mut self,
+        kind: Kind,
+        decision: &Decision,
+        reading: &Reading,
+        terms: &Terms,
+        now: Timestamp,
+    ) -> Result<Reply, String> {
+        let occasion =
+            Occasion { kind, case: &self.case, decision, letter: Some((&reading.letter, &reading.facts)), at: now };
+        let reply = terms
+            .letters
+            .reply(&occasion, &terms.frame, &terms.catalogue, &terms.lexicons)
+            .map_err(|e| e.to_string())?;
+        if kind == Kind::Ask {
+            self.add(CaseEvent::Asked { items: decision.ask.clone(), at: now }).map_err(|e| e.to_string())?;
+        }
+        let queued = CaseEvent::ReplyQueued {
+            number: reply.number,
+            kind,
+            message_id: reply.message_id.clone(),
+            subject: reply.subject.clone(),
+            text: reply.text.clone(),
+            at: now,
+        };
+        self.add(queued).map_err(|e| e.to_string())?;
+        Ok(reply)
+    }
+
+    fn add(&mut self, event: CaseEvent) -> Result<(), IllegalEvent> {
+        self.case = Case::apply(Some(self.case.clone()), &event)?;
+        self.events.push(event);
+        Ok(())
+    }
+}
+
+/// What the letter wants of the case: for a follow-up that brings items, or asks where to find them, what the case is
+/// about already; for a first letter that only brings facts, a defect.
+fn request(course: &Course, reading: &Reading) -> Option<Fact<Request>> {
+    let facts = &reading.facts;
+    let said = facts.request.clone();
+    let Some(known) = course.case.request else {
+        let only_facts = said.is_none() && brings_items(facts);
+        return match only_facts {
+            true => evidence_of_any(facts).map(|evidence| Fact { value: Request::Defect, evidence }),
+            false => said,
+        };
+    };
+    let keeps = match said.as_ref().map(|f| f.value)? {
+        Request::Closing | Request::Defect => false,
+        Request::ReturnUnused | Request::ReturnOpened => known == Request::Defect && facts.unopened.is_none(),
+        _ => brings_items(facts) || !facts.where_to_find.is_empty() || !facts.not_available.is_empty(),
+    };
+    said.filter(|_| !keeps)
+}
+
+fn brings_items(facts: &Facts) -> bool {
+    let fresh = |evidence: Option<&Evidence>| evidence.is_some_and(|e| e.source.is_fresh());
+    fresh(facts.order_number.as_ref().map(|f| &f.evidence))
+        || fresh(facts.sku.as_ref().map(|f| &f.evidence))
+        || fresh(facts.item_code.as_ref().map(|f| &f.evidence))
+        || fresh(facts.received_on.as_ref().map(|f| &f.evidence))
+        || fresh(facts.problem_how.as_ref())
+        || fresh(facts.steps_taken.as_ref())
+        || !facts.photos.is_empty()
+        || !facts.videos.is_empty()
+        || !facts.links.is_empty()
+}
+
+fn evidence_of_any(facts: &Facts) -> Option<Evidence> {
+    let order = facts.order_number.as_ref().map(|f| f.evidence.clone());
+    let code = facts.item_code.as_ref().map(|f| f.evidence.clone());
+    let sku = facts.sku.as_ref().map(|f| f.evidence.clone());
+    order.or(code).or(sku).or_else(|| facts.packaging_shown.clone())
+}

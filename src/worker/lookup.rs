@@ -1,0 +1,128 @@
+//! Between reading a letter and answering it: what the store and the order feed know about it.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Office, Trouble};
+use crate::domain::case::{Case, State};
+use crate::domain::catalogue::OrderAnswer;
+use crate::domain::facts::Facts;
+use crate::domain::ids::{CaseId, LetterId, RmaNumber, Sku};
+use crate::pipeline::trace::{self, Link};
+use crate::pipeline::{self, Lookup, Reading};
+
+/// Everything the store and the order feed know about a letter.
+pub fn look_up(office: &Office, reading: &Reading, now: Timestamp) -> Result<Lookup, Trouble> {
+    let store = &office.store;
+    let by_thread = by_thread(office, reading)?;
+    let sender = reading.customer.as_ref().or(reading.letter.from.as_ref()).map(|p| p.address.clone());
+    let link = match (&sender, by_thread) {
+        (Some(sender), by_thread) => {
+            let by_order = match &reading.keys.order_number {
+                Some(number) => {
+                    let mut cases = Vec::new();
+                    for id in store.cases_of_sender(sender)? {
+                        let case = store.case(&id)?;
+                        cases.extend(case.filter(|c| {
+                            c.state != State::Closed
+                                && c.facts.order_number.as_ref().is_some_and(|o| o.value == *number)
+                        }));
+                    }
+                    cases
+                }
+                None => Vec::new(),
+            };
+            trace::choose(sender, &reading.facts, by_thread, by_order)
+        }
+        (None, Some(case)) => Link::Stranger(Box::new(case)),
+        (None, None) => Link::New,
+    };
+    let order_number = pipeline::order_number_of(&link, &reading.facts);
+    let order = match (&office.orders, &order_number) {
+        (Some(orders), Some(number)) => orders.answer(number),
+        _ => OrderAnswer::NotAsked,
+    };
+    let mut rmas_elsewhere = Vec::new();
+    if let Some(number) = &order_number {
+        for sku in possible_skus(office, &link, &reading.facts, &order) {
+            let held = store.rma_of_line(number, &sku)?;
+            let own = matches!(&link, Link::Known(case) if held.as_ref().is_some_and(|(by, _)| *by == case.id));
+            if held.is_some() && !own {
+                rmas_elsewhere.push(sku);
+            }
+        }
+    }
+    let day_ago = now.checked_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
+    let replies_today = match &sender {
+        Some(address) => store.replies_to(address, day_ago)?,
+        None => 0,
+    };
+    let (fresh_case, fresh_rma) = (fresh_case(office, &reading.letter.id)?, fresh_rma(office, reading)?);
+    Ok(Lookup { link, order, rmas_elsewhere, replies_today, fresh_case, fresh_rma })
+}
+
+/// The case that the letter refers to, by reference first, then by a number of ours.
+fn by_thread(office: &Office, reading: &Reading) -> Result<Option<Case>, Trouble> {
+    let store = &office.store;
+    for reference in &reading.keys.references {
+        if let Some(id) = store.case_of_message(reference)?
+            && let Some(case) = store.case(&id)?
+        {
+            return Ok(Some(case));
+        }
+    }
+    for id in &reading.keys.cases {
+        if let Some(case) = store.case(id)? {
+            return Ok(Some(case));
+        }
+    }
+    for number in &reading.keys.rmas {
+        if let Some(id) = store.case_of_rma(number)?
+            && let Some(case) = store.case(&id)?
+        {
+            return Ok(Some(case));
+        }
+    }
+    Ok(None)
+}
+
+/// The products that the case may turn out to be about.
+fn possible_skus(office: &Office, link: &Link, facts: &Facts, order: &OrderAnswer) -> Vec<Sku> {
+    let catalogue = &office.terms.catalogue;
+    let of_case = match link {
+        Link::Known(case) => Some(&case.facts),
+        _ => None,
+    };
+    let mut skus: Vec<Sku> = order.lines().iter().map(|l| l.sku.clone()).collect();
+    for facts in of_case.into_iter().chain([facts]) {
+        skus.extend(facts.sku.iter().chain(&facts.sku_candidates).map(|f| f.value.clone()));
+        skus.extend(facts.item_code.iter().filter_map(|c| catalogue.by_ean(&c.value)).map(|p| p.sku.clone()));
+    }
+    skus.sort();
+    skus.dedup();
+    skus
+}
+
+fn fresh_case(office: &Office, letter: &LetterId) -> Result<CaseId, Trouble> {
+    for attempt in 0..=u8::MAX {
+        let id = CaseId::derive(letter, attempt);
+        if office.store.case(&id)?.is_none() {
+            return Ok(id);
+        }
+    }
+    Err(Trouble::Broken("no free case id was found".to_owned()))
+}
+
+fn fresh_rma(office: &Office, reading: &Reading) -> Result<RmaNumber, Trouble> {
+    let issued = reading.arrived.date();
+    for _ in 0..1000 {
+        let mut random = [0; 5];
+        getrandom::fill(&mut random)
+            .map_err(|e| Trouble::Broken(format!("the system gives no random numbers: {e}")))?;
+        if let Some(number) = RmaNumber::make(&office.rma_prefix, issued, random)
+            && office.store.case_of_rma(&number)?.is_none()
+        {
+            return Ok(number);
+        }
+    }
+    Err(Trouble::Broken("no free RMA number was found".to_owned()))
+}
