@@ -250,7 +250,7 @@ fn a_language_is_whole_or_a_mistake() {
         Letters::from_folder(&files)
     };
     let letters = with(|files| files.retain(|(name, _)| !name.contains("/de."))).unwrap();
-    assert_eq!(letters.languages().collect::<Vec<_>>(), ["en"]);
+    assert!(letters.languages().all(|language| language != "de"));
     assert_ne!(letters.version(), LETTERS.version());
     assert_eq!(with(|_| ()).unwrap().version(), LETTERS.version());
     let errors = with(|files| files.retain(|(name, _)| name != "rma/de.html")).unwrap_err();
