@@ -65,8 +65,10 @@ impl Dates {
         let months = alternatives(month_of.keys());
         let fillers = alternatives(folded(&words.fillers).iter());
         let ordinals = alternatives(folded(&words.ordinals).iter());
-        let year = r"(?: ?,? (?P<y>20\d\d)\b)?";
-        let day = format!(r"(?P<d>\d{{1,2}})(?:{ordinals})?");
+        let year = format!(r"(?: ?,?(?: (?:{fillers}))? (?P<y>20\d\d)\b)?");
+        // A day written out: "il tre settembre"; one is left out, for it is an article as well.
+        let spelled = alternatives(number_of.iter().filter(|(_, n)| (2..=31).contains(*n)).map(|(word, _)| word));
+        let day = format!(r"(?P<d>\d{{1,2}}|{spelled})(?:{ordinals})?");
         let span =
             format!("(?P<n>\\d{{1,3}}|{}) (?P<u>{})", alternatives(number_of.keys()), alternatives(unit_of.keys()));
         let ago = words.ago.iter().map(|form| fold::phrase(&form.replace("{}", "xspanx")));
@@ -131,7 +133,8 @@ impl Dates {
 
     fn named(&self, captures: &Captures<'_>, today: Date) -> Option<Date> {
         let month = i64::from(*self.month_of.get(captures.name("m")?.as_str())?);
-        let day = number(captures, "d")?;
+        let written = captures.name("d")?.as_str();
+        let day = written.parse().ok().or_else(|| self.number_of.get(written).copied())?;
         match number(captures, "y") {
             Some(year) => date(year, month, day),
             None => latest(month, day, today),

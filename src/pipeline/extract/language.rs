@@ -29,7 +29,8 @@ pub fn detect(text: &str, lexicons: &Lexicons) -> Option<String> {
     let info = (letters >= 12).then(|| whatlang::detect(text)).flatten();
     let guessed = info.and_then(|i| code(i.lang()).map(|code| (code, i.is_reliable())));
     match guessed {
-        Some((code, true)) => Some(code.to_owned()),
+        // Short texts are easily taken for a neighbour (Dutch for Afrikaans): a language with a lexicon goes before.
+        Some((code, true)) if lexicons.of(code).is_some() || best.0 < 0.2 => Some(code.to_owned()),
         // An unsure guess stands only against a lexicon that says next to nothing.
         _ if best.0 >= 0.12 && best.0 > next => Some(best.1.to_owned()),
         Some((code, false)) if letters >= 40 => Some(code.to_owned()),

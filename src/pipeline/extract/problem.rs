@@ -105,7 +105,10 @@ fn part_told(zone: &Zone<'_>, sentence: Span, product: Option<Span>, dates: &[&D
         let device = clauses.iter().filter(own).find_map(|c| zone.within(*c, Group::Device).next()).map(|h| h.span);
         device.or(product.filter(|p| sentence.contains(*p))).filter(|_| moment && goes_on())
     };
-    part.filter(|_| moment || circumstance).or_else(whole)
+    // "One of the display, one of the box" tells of pictures; a symptom in such words comes with both.
+    let of_pictures = [Group::PhotoWord, Group::Attached].iter().any(|g| zone.has(sentence, *g));
+    let enough = if of_pictures { moment && circumstance } else { moment || circumstance };
+    part.filter(|_| enough).or_else(whole)
 }
 
 /// A symptom in the clause: named by itself, or a part together with a word that it fails.

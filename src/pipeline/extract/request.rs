@@ -33,13 +33,16 @@ pub fn request(zones: &[Zone<'_>], account: &Account) -> Option<Fact<Request>> {
             return Some(zone.fact(request, hit.span, rule));
         }
     }
+    if let Some((zone, hit)) = first(Group::OrderIssue).filter(|_| !told) {
+        let sealed = unopened(zones).is_some_and(|f| f.value) && says(zones, Group::WantsReturn);
+        if !sealed {
+            return Some(zone.fact(Request::OrderIssue, hit.span, "request.order_issue"));
+        }
+    }
     if let Some(fact) = unopened(zones).filter(|f| f.value && !told && account.broken.is_none()) {
         return Some(Fact { value: Request::ReturnUnused, evidence: fact.evidence });
     }
-    let asks = [
-        (Group::OrderIssue, Request::OrderIssue, "request.order_issue"),
-        (Group::StatusQuestion, Request::Status, "request.status"),
-    ];
+    let asks = [(Group::StatusQuestion, Request::Status, "request.status")];
     for (group, request, rule) in asks {
         if let Some((zone, hit)) = first(group).filter(|_| !told) {
             return Some(zone.fact(request, hit.span, rule));
@@ -85,11 +88,18 @@ fn solved(zones: &[Zone<'_>]) -> Option<Fact<Request>> {
     let text = zones.iter().find(|z| z.kind() == super::zone::Kind::Text)?;
     let good = |(sentence, hit): &(Span, Hit)| {
         let clause = text.clause_of(*sentence, hit.span);
-        let negated = text.within(clause, Group::Negation).any(|n| !hit.span.contains(n.span));
+        // "No longer needed" is said with a negation, "not solved yet" is denied by one further in.
+        let negated = text.within(clause, Group::Negation).any(|n| {
+            let lead = text.folded.slice(Span { start: hit.span.start, end: n.span.start });
+            !hit.span.contains(n.span) || lead.split_whitespace().count() >= 2
+        });
         !negated && !text.has(clause, Group::Hypothetical) && !text.folded.is_question(*sentence)
     };
     let found: Vec<(Span, Hit)> = hits(text, Group::Solved).filter(good).collect();
-    let trouble = hits(text, Group::Symptom).any(|(sentence, _)| found.iter().all(|(s, _)| *s != sentence));
+    let trouble = hits(text, Group::Symptom).any(|(sentence, symptom)| {
+        let clause = text.clause_of(sentence, symptom.span);
+        found.iter().all(|(s, hit)| *s != sentence || text.clause_of(*s, hit.span) != clause)
+    });
     if let Some((_, hit)) = found.first()
         && !trouble
     {
