@@ -220,7 +220,7 @@ pub(super) fn catalogue() -> Catalogue {
 pub(super) fn stories() -> Vec<(String, Story)> {
     use Item::*;
     let mut stories = Vec::new();
-    for language in ["en", "de"] {
+    for language in ["en", "de", "es", "fr", "it", "nl", "pl", "pt"] {
         let mut tell = |name: &str, story: Story| stories.push((format!("{language}-{name}"), story));
         let ask = || Story::new(Kind::Ask, language);
         tell("little-missing", ask().open(&[ItemCode]));
