@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::support::program::program;
 
 /// The longest that one mail may take, unoptimised and on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const FIELDS: [&str; 12] = [
     "case",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::program::{program, run_within};
 
 /// Unoptimised, on a busy machine. Without bounds each of these takes minutes.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn takes_little(name: &str, head: &str, body: &str) {
     let dir = tempfile::tempdir().unwrap();

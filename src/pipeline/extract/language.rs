@@ -3,7 +3,7 @@
 use whatlang::Lang;
 
 use crate::pipeline::fold::Folded;
-use crate::pipeline::lexicon::Lexicons;
+use crate::pipeline::lexicon::{Lexicon, Lexicons};
 
 /// The two-letter code of the language of `text`, or `None` if there is too little to tell.
 ///
@@ -36,6 +36,21 @@ pub fn detect(text: &str, lexicons: &Lexicons) -> Option<String> {
         Some((code, false)) if letters >= 40 => Some(code.to_owned()),
         _ => None,
     }
+}
+
+/// The lexicons to read a text with that has no language: all for a few words, which may be of any; of a longer text,
+/// which is hardly prose, the one that shares most words with it, so that garbage costs no more than a letter.
+pub fn nearest<'l>(text: &str, lexicons: &'l Lexicons) -> Vec<&'l Lexicon> {
+    const FEW: usize = 1000;
+    if text.len() <= FEW {
+        return lexicons.all.iter().collect();
+    }
+    let folded = Folded::new(text, &[]);
+    let shared = |lexicon: &&Lexicon| {
+        let common = lexicons.common(&lexicon.language);
+        folded.text.split(' ').filter(|w| common.is_some_and(|c| c.contains(*w))).count()
+    };
+    lexicons.all.iter().max_by_key(shared).into_iter().collect()
 }
 
 /// The ISO 639-1 code of a language.

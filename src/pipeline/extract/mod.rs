@@ -96,7 +96,7 @@ impl Extractor {
         // Without a language of its own a letter is read with all lexicons; a code needs no language.
         let known: Vec<&Lexicon> = match language.as_deref().and_then(|l| lexicons.of(l)) {
             Some(lexicon) => vec![lexicon],
-            None => lexicons.all.iter().collect(),
+            None => language::nearest(&words.text, lexicons),
         };
         let forwarded = forwarded_text(letter, words);
         let text = Zone::new(&letter.id, Kind::Text, &words.text, &known);

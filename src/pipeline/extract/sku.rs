@@ -150,9 +150,9 @@ impl Skus {
         });
         let before: Vec<(usize, &str)> = words_before(text, span.start).take(2).collect();
         let labelled = || {
-            self.colours.iter().find_map(|(word, name)| {
-                let at = self.colour_labels.iter().find_map(|l| text.find(&format!(" {l} , {word} ")));
-                at.map(|_| name.clone())
+            self.colour_labels.iter().find_map(|label| {
+                let (_, behind) = text.split_once(&format!(" {label} , "))?;
+                self.colours.get(behind.split(' ').next()?).cloned()
             })
         };
         behind

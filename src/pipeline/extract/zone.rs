@@ -135,7 +135,8 @@ impl<'a> Zone<'a> {
     }
 
     /// Whether the clause denies what stands at `span`: a negation at most `reach` words before it, right behind its
-    /// first word, or in its own gap ("I have never dropped it"). A negation further off belongs to something else ("so hot that I could not touch it").
+    /// first word, or in its own gap ("I have never dropped it"). A negation further off belongs to something else ("so
+    /// hot that I could not touch it").
     pub fn is_denied(&self, clause: Span, span: Span, reach: usize) -> bool {
         let first_word = self.folded.slice(span).find(' ').map_or(span.end, |n| span.start + n);
         self.within(clause, Group::Negation).any(|n| {
