@@ -128,7 +128,7 @@ pub async fn drain(
     }
     .await;
     drop(batches);
-    // What is committed is told in any case, also after a fault or a wish to stop.
+    // A wish to stop leaves nothing untold. After a fault the connection is gone: the next pass begins with what is unmarked.
     while let Some(done) = told.recv().await {
         let done = done?;
         progress.add(&done);
