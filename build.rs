@@ -19,6 +19,8 @@ fn main() {
             Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR")).join(folder);
         let mut files = Vec::new();
         collect(&root, &mut files);
+        // What stands beside the data for people and for training stays out.
+        files.retain(|f| !f.extension().is_some_and(|e| e == "md" || e == "tsv"));
         files.sort();
         let mut code = String::from("&[\n");
         for file in files {

@@ -146,7 +146,7 @@ impl Lexicons {
     /// Reads the embedded files; an error names the file and the place in it.
     pub fn embedded() -> Result<Self, String> {
         let mut all = Vec::new();
-        for (name, text) in FILES.iter().filter(|(name, _)| name.ends_with(".toml")) {
+        for (name, text) in FILES {
             let mut lexicon: Lexicon = toml::from_str(text).map_err(|e| format!("lexicon {name}: {e}"))?;
             lexicon.prepare(name.trim_end_matches(".toml")).map_err(|e| format!("lexicon {name}: {e}"))?;
             all.push(lexicon);

@@ -92,6 +92,11 @@ impl Group {
         // The derive is the one list of names; this asks it for them.
         NAMES.iter().filter_map(|name| serde_json::from_value(serde_json::Value::from(*name)).ok()).collect()
     }
+
+    /// The name, as in the lexicons.
+    pub fn name(self) -> &'static str {
+        NAMES.get(self as usize).copied().unwrap_or_default()
+    }
 }
 
 const NAMES: [&str; 46] = [

@@ -9,6 +9,8 @@ pub mod item_code;
 
 pub mod language;
 
+pub mod meaning;
+
 pub mod order_number;
 
 pub mod photos;
@@ -37,6 +39,7 @@ use crate::pipeline::strip::Words;
 
 use self::dates::Dates;
 use self::item_code::ItemCodes;
+use self::meaning::Model;
 use self::order_number::OrderNumbers;
 use self::photos::{Hints, Look};
 use self::proof::Links;
@@ -50,6 +53,7 @@ pub struct Extractor {
     item_codes: ItemCodes,
     skus: Skus,
     links: Links,
+    model: Model,
     /// By language, as in the lexicons.
     dates: Vec<(String, Dates)>,
 }
@@ -64,6 +68,16 @@ pub struct Extract {
 impl Extractor {
     /// Compiles the shop's order number patterns, the catalogue and the lexicons; the error names what can't be compiled.
     pub fn new(patterns: &[String], catalogue: &Catalogue, lexicons: &Lexicons) -> Result<Self, String> {
+        Self::with_model(patterns, catalogue, lexicons, Model::embedded()?)
+    }
+
+    /// As [`Extractor::new`], with other weights than the built-in ones.
+    pub fn with_model(
+        patterns: &[String],
+        catalogue: &Catalogue,
+        lexicons: &Lexicons,
+        model: Model,
+    ) -> Result<Self, String> {
         let dates = lexicons
             .all
             .iter()
@@ -78,6 +92,7 @@ impl Extractor {
             item_codes: ItemCodes::new().map_err(|e| e.to_string())?,
             skus: Skus::new(catalogue, lexicons).map_err(|e| e.to_string())?,
             links: Links::new().map_err(|e| e.to_string())?,
+            model,
             dates,
         })
     }
@@ -98,11 +113,23 @@ impl Extractor {
             Some(lexicon) => vec![lexicon],
             None => language::nearest(&words.text, lexicons),
         };
+        Extract { language, facts: self.facts(letter, words, arrived, catalogue, &known) }
+    }
+
+    /// The facts of a letter, read with the lexicons `known`.
+    pub fn facts(
+        &self,
+        letter: &Letter,
+        words: &Words,
+        arrived: Moment,
+        catalogue: &Catalogue,
+        known: &[&Lexicon],
+    ) -> Facts {
         let forwarded = forwarded_text(letter, words);
-        let text = Zone::new(&letter.id, Kind::Text, &words.text, &known);
-        let subject = Zone::new(&letter.id, Kind::Subject, &letter.subject, &known);
-        let signature = Zone::new(&letter.id, Kind::Signature, &words.signature, &known);
-        let passed_on = Zone::new(&letter.id, Kind::Forwarded, &forwarded, &known);
+        let text = Zone::new(&letter.id, Kind::Text, &words.text, known, &self.model);
+        let subject = Zone::new(&letter.id, Kind::Subject, &letter.subject, known, &self.model);
+        let signature = Zone::new(&letter.id, Kind::Signature, &words.signature, known, &self.model);
+        let passed_on = Zone::new(&letter.id, Kind::Forwarded, &forwarded, known, &self.model);
         let zones = [text, subject, signature, passed_on];
         let dates: Vec<&Dates> =
             self.dates.iter().filter(|(l, _)| known.iter().any(|k| k.language == *l)).map(|(_, d)| d).collect();
@@ -112,8 +139,8 @@ impl Extractor {
         self.account(&zones, &dates, arrived.date(), &mut facts);
         facts.links = self.links.find(&words.text);
         let links = facts.links.len();
-        facts.packaging_shown = proof::packaging(&zones, &facts.photos, &facts.videos, links, &letter.id, &known);
-        Extract { language, facts }
+        facts.packaging_shown = proof::packaging(&zones, &facts.photos, &facts.videos, links, &letter.id, known);
+        facts
     }
 
     fn attachments(&self, letter: &Letter, words: &Words, facts: &mut Facts) {

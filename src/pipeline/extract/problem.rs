@@ -5,6 +5,7 @@ use jiff::civil::Date;
 
 use crate::domain::facts::Evidence;
 use crate::pipeline::extract::dates::Dates;
+use crate::pipeline::extract::meaning::Meaning;
 use crate::pipeline::extract::zone::Zone;
 use crate::pipeline::fold::Span;
 use crate::pipeline::phrases::Group;
@@ -34,15 +35,18 @@ pub fn account(zone: &Zone<'_>, product: Option<Span>, dates: &[&Dates], today: 
         let told = || if names_symptom { None } else { part_told(zone, *sentence, product, dates, today) };
         let symptom =
             named(zone, *sentence).map(|span| (span, NAMED)).or_else(|| told().map(|span| (span, "problem.told")));
-        let told = symptom.is_some();
         let what = symptom.map(|(span, rule)| zone.evidence(wide(zone, *sentence, span), rule));
+        let what = zone.judged(*sentence, Meaning::What, what);
+        let told = what.is_some();
         fill(&mut account.what, what);
         let broken = clauses
             .iter()
             .filter(|c| !zone.has(**c, Group::Elsewhere))
             .find_map(|c| zone.within(*c, Group::Broken).next());
-        fill(&mut account.broken, broken.map(|h| zone.evidence(h.span, "problem.broken")));
+        let broken = broken.map(|h| zone.evidence(h.span, "problem.broken"));
+        fill(&mut account.broken, zone.judged(*sentence, Meaning::Broken, broken));
         let asks_before_buying = zone.has(*sentence, Group::BeforeBuying);
+        let (mut when, mut how) = (None, None);
         for clause in &clauses {
             let logistics = zone.has(*clause, Group::Received) || zone.has(*clause, Group::Bought);
             let tells = symptom_or_fault(zone, *clause);
@@ -50,20 +54,21 @@ pub fn account(zone: &Zone<'_>, product: Option<Span>, dates: &[&Dates], today: 
             if asks_before_buying || tries || (logistics && !tells) || zone.has(*clause, Group::Elsewhere) {
                 continue;
             }
-            fill(
-                &mut account.when,
-                moment(zone, *sentence, *clause, dates, today).map(|s| zone.evidence(s, "problem.when")),
-            );
+            let moment = moment(zone, *sentence, *clause, dates, today);
+            fill(&mut when, moment.map(|s| zone.evidence(s, "problem.when")));
             // A circumstance belongs to a symptom told in this sentence or the one before.
             if told || told_before || tells {
-                let how = zone.within(*clause, Group::How).next();
-                fill(&mut account.how, how.map(|_| zone.evidence(*clause, "problem.how")));
+                let circumstance = zone.within(*clause, Group::How).next();
+                fill(&mut how, circumstance.map(|_| zone.evidence(*clause, "problem.how")));
             }
         }
-        fill(
-            &mut account.steps,
-            steps(zone, *sentence).map(|s| zone.evidence(wide(zone, *sentence, s), "steps_taken")),
-        );
+        fill(&mut account.when, zone.judged(*sentence, Meaning::When, when));
+        fill(&mut account.how, zone.judged(*sentence, Meaning::How, how));
+        let tried = tried(zone, *sentence).map(|s| zone.evidence(wide(zone, *sentence, s), "steps_taken"));
+        fill(&mut account.steps, zone.judged(*sentence, Meaning::Tried, tried));
+        let untried = zone.within(*sentence, Group::NothingTried).next();
+        let untried = untried.map(|h| zone.evidence(wide(zone, *sentence, h.span), "steps_taken.none"));
+        fill(&mut account.steps, zone.judged(*sentence, Meaning::Untried, untried));
         told_before = told;
     }
     account
@@ -138,13 +143,13 @@ fn moment(zone: &Zone<'_>, sentence: Span, clause: Span, dates: &[&Dates], today
     word.map(|h| h.span).or_else(|| day().map(|f| f.span))
 }
 
-fn steps(zone: &Zone<'_>, sentence: Span) -> Option<Span> {
+fn tried(zone: &Zone<'_>, sentence: Span) -> Option<Span> {
     let tried = zone.within(sentence, Group::Step).find(|h| {
         let clause = zone.clause_of(sentence, h.span);
         let asked_only = zone.folded.is_question(sentence) && zone.has(sentence, Group::Hypothetical);
         !zone.has(clause, Group::Elsewhere) && !asked_only
     });
-    tried.or_else(|| zone.within(sentence, Group::NothingTried).next()).map(|h| h.span)
+    tried.map(|h| h.span)
 }
 
 /// The clause around a hit, for people to read.

@@ -1,6 +1,7 @@
 //! What the customer wants.
 
-use crate::domain::facts::{Fact, Request};
+use crate::domain::facts::{Evidence, Fact, Request};
+use crate::pipeline::extract::meaning::Meaning;
 use crate::pipeline::extract::problem::Account;
 use crate::pipeline::extract::zone::Zone;
 use crate::pipeline::fold::Span;
@@ -8,75 +9,99 @@ use crate::pipeline::phrases::{Group, Hit};
 
 /// The request of a letter, by what its words and its subject say; `None` if they only bring facts.
 pub fn request(zones: &[Zone<'_>], account: &Account) -> Option<Fact<Request>> {
-    let defect = account.what.as_ref().or(account.broken.as_ref());
-    let told = account.what.is_some();
-    let first = |group| first(zones, group);
     if let Some(found) = solved(zones) {
         return Some(found);
     }
-    if let Some((zone, hit)) = first(Group::ShippingReimbursement).filter(|_| !told) {
-        return Some(zone.fact(Request::ShippingReimbursement, hit.span, "request.shipping_reimbursement"));
+    let sealed = unopened(zones);
+    let nothing_wrong = says(zones, Group::NothingWrong);
+    let defect = account.what.as_ref().or(account.broken.as_ref());
+    let told = account.what.as_ref().map(|_| strongest(zones, Meaning::What, &[Group::Symptom]).map_or(0.0, |w| w.strength));
+    let mut wishes: Vec<Wish> = WISHES
+        .iter()
+        .filter_map(|(request, meaning, groups, over)| {
+            let wish = strongest(zones, *meaning, groups)?;
+            // A letter that tells of a fault is a claim, unless it asks for something else more plainly.
+            let plain = told.is_none_or(|told| wish.strength > told + over);
+            let returns = *request == Request::ReturnUnused && nothing_wrong;
+            (plain || returns).then_some(Wish { request: *request, ..wish })
+        })
+        .collect();
+    if told.is_none() && account.broken.is_some() {
+        wishes.retain(|w| w.request != Request::ReturnUnused || nothing_wrong || sealed.as_ref().is_some_and(|s| !s.value));
+        wishes.retain(|w| !matches!(w.request, Request::Question | Request::Status));
     }
-    if let Some((zone, hit)) = first(Group::SpareParts).filter(|_| !told) {
-        return Some(zone.fact(Request::SpareParts, hit.span, "request.spare_parts"));
-    }
-    if let Some((zone, hit)) = first(Group::BeforeBuying).filter(|_| !told) {
-        return Some(zone.fact(Request::Question, hit.span, "request.before_buying"));
-    }
-    if let Some((zone, hit)) = first(Group::WantsReturn).filter(|_| !told || says(zones, Group::NothingWrong)) {
-        let (request, rule) = match unopened(zones) {
-            Some(fact) if !fact.value => (Request::ReturnOpened, "request.return_opened"),
-            _ => (Request::ReturnUnused, "request.return_unused"),
+    let wish = wishes.into_iter().max_by(|a, b| a.strength.total_cmp(&b.strength));
+    if let Some(wish) = wish {
+        let request = match (&sealed, wish.request) {
+            (Some(fact), Request::ReturnUnused) if !fact.value => Request::ReturnOpened,
+            (_, request) => request,
         };
-        let defective = defect.is_some() && !says(zones, Group::NothingWrong) && request == Request::ReturnUnused;
-        if !defective {
-            return Some(zone.fact(request, hit.span, rule));
-        }
-    }
-    if let Some((zone, hit)) = first(Group::OrderIssue).filter(|_| !told) {
-        let sealed = unopened(zones).is_some_and(|f| f.value) && says(zones, Group::WantsReturn);
-        if !sealed {
-            return Some(zone.fact(Request::OrderIssue, hit.span, "request.order_issue"));
-        }
-    }
-    if let Some(fact) = unopened(zones).filter(|f| f.value && !told && account.broken.is_none()) {
-        return Some(Fact { value: Request::ReturnUnused, evidence: fact.evidence });
-    }
-    let asks = [(Group::StatusQuestion, Request::Status, "request.status")];
-    for (group, request, rule) in asks {
-        if let Some((zone, hit)) = first(group).filter(|_| !told) {
-            return Some(zone.fact(request, hit.span, rule));
-        }
+        return Some(Fact { value: request, evidence: wish.evidence });
     }
     if let Some(evidence) = defect {
         return Some(Fact { value: Request::Defect, evidence: evidence.clone() });
     }
-    if let Some((zone, hit)) = first(Group::HowTo) {
-        return Some(zone.fact(Request::Question, hit.span, "request.how_to"));
+    if let Some(sealed) = sealed.filter(|f| f.value) {
+        return Some(Fact { value: Request::ReturnUnused, evidence: sealed.evidence });
     }
-    None
+    // Thanks end many letters that want something; more than thanks has to say that all is well.
+    let closing = strongest(zones, Meaning::Closing, &[])?;
+    let thanks = zones.iter().any(|z| z.folded.sentences.iter().any(|s| z.has(*s, Group::Thanks) && z.evidence(*s, "").quote == closing.evidence.quote));
+    (!thanks && closing.strength > 0.3).then_some(Fact { value: Request::Closing, evidence: closing.evidence })
+}
+
+/// What a letter may ask for besides the repair of a fault: by which meaning, by which words, and by how much it must
+/// be plainer than a fault told in the same letter.
+const WISHES: [(Request, Meaning, &[Group], f32); 6] = [
+    (Request::ShippingReimbursement, Meaning::Shipping, &[Group::ShippingReimbursement], 0.0),
+    (Request::SpareParts, Meaning::Parts, &[Group::SpareParts], 0.0),
+    (Request::ReturnUnused, Meaning::Return, &[Group::WantsReturn], 0.5),
+    (Request::OrderIssue, Meaning::Order, &[Group::OrderIssue], 0.3),
+    (Request::Status, Meaning::Status, &[Group::StatusQuestion], 0.5),
+    (Request::Question, Meaning::Question, &[Group::BeforeBuying, Group::HowTo], 0.7),
+];
+
+/// A request that a sentence makes.
+struct Wish {
+    request: Request,
+    strength: f32,
+    evidence: Evidence,
+}
+
+/// The sentence that says it most plainly; the lexicon's word adds to the model's.
+fn strongest(zones: &[Zone<'_>], meaning: Meaning, groups: &[Group]) -> Option<Wish> {
+    const BY_WORDS: f32 = 0.5;
+    let sentences = zones.iter().flat_map(|z| z.folded.sentences.iter().map(move |s| (z, *s)));
+    let said = sentences.filter_map(|(zone, sentence)| {
+        let hit = groups.iter().find_map(|g| zone.within(sentence, *g).next());
+        let by_words = hit.map(|h| zone.evidence(h.span, &format!("request.{}", h.group.name())));
+        let strength = zone.score(sentence, meaning).unwrap_or_default() + if hit.is_some() { BY_WORDS } else { 0.0 };
+        let evidence = zone.judged(sentence, meaning, by_words)?;
+        Some(Wish { request: Request::Other, strength, evidence })
+    });
+    said.max_by(|a, b| a.strength.total_cmp(&b.strength))
 }
 
 /// Whether the customer says that the item is unopened and unused. Opened but unused counts as opened.
 pub fn unopened(zones: &[Zone<'_>]) -> Option<Fact<bool>> {
-    let used = zones.iter().find_map(|zone| {
-        let hit = hits(zone, Group::Used).find(|(sentence, h)| {
-            let covered = zone.within(*sentence, Group::Sealed).any(|s| s.span.contains(h.span));
-            !covered && !denied(zone, *sentence, h)
-        })?;
-        Some(zone.fact(false, hit.1.span, "unopened.used"))
+    let sentences = || zones.iter().flat_map(|z| z.folded.sentences.iter().map(move |s| (z, *s)));
+    let used = sentences().find_map(|(zone, sentence)| {
+        let hit = zone.within(sentence, Group::Used).find(|h| {
+            let covered = zone.within(sentence, Group::Sealed).any(|s| s.span.contains(h.span));
+            !covered && !denied(zone, sentence, h)
+        });
+        zone.judged(sentence, Meaning::Used, hit.map(|h| zone.evidence(h.span, "unopened.used")))
     });
-    let sealed = zones.iter().find_map(|zone| {
-        let (_, hit) = hits(zone, Group::Sealed).find(|(sentence, _)| !zone.folded.is_question(*sentence))?;
-        Some(zone.fact(true, hit.span, "unopened.sealed"))
+    let sealed = sentences().find_map(|(zone, sentence)| {
+        let hit = || zone.within(sentence, Group::Sealed).next().map(|h| zone.evidence(h.span, "unopened.sealed"));
+        let denied_use = || {
+            let hit = zone.within(sentence, Group::Used).find(|h| denied(zone, sentence, h))?;
+            Some(zone.evidence(hit.span, "unopened.never_used"))
+        };
+        zone.judged(sentence, Meaning::Sealed, hit().or_else(denied_use))
     });
-    let denied_use = || {
-        zones.iter().find_map(|zone| {
-            let (_, hit) = hits(zone, Group::Used).find(|(sentence, h)| denied(zone, *sentence, h))?;
-            Some(zone.fact(true, hit.span, "unopened.never_used"))
-        })
-    };
-    used.or(sealed).or_else(denied_use)
+    let fact = |value| move |evidence| Fact { value, evidence };
+    used.map(fact(false)).or(sealed.map(fact(true)))
 }
 
 fn denied(zone: &Zone<'_>, sentence: Span, hit: &Hit) -> bool {
@@ -93,7 +118,10 @@ fn solved(zones: &[Zone<'_>]) -> Option<Fact<Request>> {
             let lead = text.folded.slice(Span { start: hit.span.start, end: n.span.start });
             !hit.span.contains(n.span) || lead.split_whitespace().count() >= 2
         });
-        !negated && !text.has(clause, Group::Hypothetical) && !text.folded.is_question(*sentence)
+        !negated
+            && !text.has(clause, Group::Hypothetical)
+            && !text.folded.is_question(*sentence)
+            && text.says(*sentence, Meaning::Closing, true)
     };
     let found: Vec<(Span, Hit)> = hits(text, Group::Solved).filter(good).collect();
     let trouble = hits(text, Group::Symptom).any(|(sentence, symptom)| {

@@ -2,48 +2,54 @@
 //! and other people's doings don't count; in doubt they do, for the price of a doubt is a look by a person.
 
 use crate::domain::facts::{Evidence, Fact, VoidSignal};
+use crate::pipeline::extract::meaning::Meaning;
 use crate::pipeline::extract::zone::Zone;
 use crate::pipeline::fold::Span;
-use crate::pipeline::phrases::{Group, Hit};
+use crate::pipeline::phrases::Group;
 
 /// The void signals of a zone; policy clauses `void.*`, `wear`.
 pub fn void(zone: &Zone<'_>) -> Vec<Fact<VoidSignal>> {
-    const SIGNALS: [(Group, VoidSignal, &str); 5] = [
-        (Group::Flashed, VoidSignal::Flashed, "void.flash"),
-        (Group::Opened, VoidSignal::Opened, "void.open"),
-        (Group::Modified, VoidSignal::Modified, "void.modify"),
-        (Group::Misuse, VoidSignal::Misuse, "void.unintended"),
-        (Group::ContinuedUse, VoidSignal::ContinuedUse, "void.continued"),
+    const SIGNALS: [(Group, Meaning, VoidSignal, &str); 5] = [
+        (Group::Flashed, Meaning::Flashed, VoidSignal::Flashed, "void.flash"),
+        (Group::Opened, Meaning::Opened, VoidSignal::Opened, "void.open"),
+        (Group::Modified, Meaning::Modified, VoidSignal::Modified, "void.modify"),
+        (Group::Misuse, Meaning::Misuse, VoidSignal::Misuse, "void.unintended"),
+        (Group::ContinuedUse, Meaning::Continued, VoidSignal::ContinuedUse, "void.continued"),
     ];
     SIGNALS
         .into_iter()
-        .filter_map(|(group, signal, rule)| {
-            let (sentence, _) = happened(zone, group, 5)?;
-            Some(zone.fact(signal, sentence, rule))
+        .filter_map(|(group, meaning, value, rule)| {
+            let evidence = reported(zone, group, meaning, 5, rule)?;
+            Some(Fact { value, evidence })
         })
         .collect()
 }
 
 /// A report of heat, smoke, fire, a swollen battery, a burn or an injury.
 pub fn safety(zone: &Zone<'_>) -> Option<Evidence> {
-    happened(zone, Group::Safety, 3).map(|(sentence, _)| zone.evidence(sentence, "safety"))
+    reported(zone, Group::Safety, Meaning::Safety, 3, "safety")
 }
 
-/// The first hit of a group that is told as a fact; a denial reaches over `reach` words.
-fn happened(zone: &Zone<'_>, group: Group, reach: usize) -> Option<(Span, Hit)> {
+/// The first sentence that reports it; a denial reaches over `reach` words.
+fn reported(zone: &Zone<'_>, group: Group, meaning: Meaning, reach: usize, rule: &str) -> Option<Evidence> {
     zone.folded.sentences.iter().find_map(|sentence| {
-        let hit = zone.within(*sentence, group).find(|h| {
-            let clause = zone.clause_of(*sentence, h.span);
-            let harmless = zone
-                .hits
-                .iter()
-                .any(|o| o.group == Group::Harmless && o.span.start < h.span.end && h.span.start < o.span.end);
-            !harmless
-                && !zone.has(clause, Group::Elsewhere)
-                && !is_denied(zone, *sentence, clause, h.span, reach)
-                && !is_hypothetical(zone, *sentence, clause)
-        })?;
-        Some((Span { start: sentence.start + 1, end: sentence.end }, hit))
+        let by_words = happened(zone, *sentence, group, reach).then(|| zone.evidence(*sentence, rule));
+        zone.judged(*sentence, meaning, by_words)
+    })
+}
+
+/// Whether the sentence has a hit of the group that is told as a fact.
+fn happened(zone: &Zone<'_>, sentence: Span, group: Group, reach: usize) -> bool {
+    zone.within(sentence, group).any(|h| {
+        let clause = zone.clause_of(sentence, h.span);
+        let harmless = zone
+            .hits
+            .iter()
+            .any(|o| o.group == Group::Harmless && o.span.start < h.span.end && h.span.start < o.span.end);
+        !harmless
+            && !zone.has(clause, Group::Elsewhere)
+            && !is_denied(zone, sentence, clause, h.span, reach)
+            && !is_hypothetical(zone, sentence, clause)
     })
 }
 

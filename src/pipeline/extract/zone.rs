@@ -2,6 +2,7 @@
 
 use crate::domain::facts::{Evidence, Fact, Source};
 use crate::domain::ids::LetterId;
+use crate::pipeline::extract::meaning::{Meaning, Model, Scores};
 use crate::pipeline::fold::{Folded, Span};
 use crate::pipeline::lexicon::Lexicon;
 use crate::pipeline::phrases::{Group, Hit};
@@ -14,6 +15,8 @@ pub struct Zone<'a> {
     pub folded: Folded,
     /// The hits of the letter's language, and the labels of every language.
     pub hits: Vec<Hit>,
+    /// What the model reads in each sentence.
+    scores: Vec<Scores>,
     kind: Kind,
 }
 
@@ -26,8 +29,8 @@ pub enum Kind {
 }
 
 impl<'a> Zone<'a> {
-    /// Folds and searches `text` with the lexicons of the letter.
-    pub fn new(letter: &'a LetterId, kind: Kind, text: &'a str, lexicons: &[&Lexicon]) -> Self {
+    /// Folds and searches `text` with the lexicons of the letter, and reads its sentences with the model.
+    pub fn new(letter: &'a LetterId, kind: Kind, text: &'a str, lexicons: &[&Lexicon], model: &Model) -> Self {
         let abbreviations: Vec<String> =
             lexicons.iter().flat_map(|l| l.writing.abbreviations.iter().cloned()).collect();
         let folded = Folded::new(text, &abbreviations);
@@ -35,7 +38,38 @@ impl<'a> Zone<'a> {
             lexicons.iter().filter_map(|l| l.search()).flat_map(|phrases| phrases.find(&folded)).collect();
         hits.sort_by_key(|h| (h.span.start, h.span.end, h.group));
         hits.dedup();
-        Self { letter, text, folded, hits, kind }
+        let mut zone = Self { letter, text, folded, hits, scores: Vec::new(), kind };
+        zone.scores = zone.folded.sentences.iter().map(|s| zone.read(*s, model)).collect();
+        zone
+    }
+
+    /// What the model reads in a sentence. People who write without full stops say many things in one; so it is also
+    /// read in pieces, which tell of what happened, but not of what was denied further off.
+    fn read(&self, sentence: Span, model: &Model) -> Scores {
+        let whole = model.read(self.folded.slice(sentence), self.hits_in(sentence));
+        self.pieces(sentence).into_iter().fold(whole, |scores, piece| {
+            scores.or_account(model.read(self.folded.slice(piece), self.hits_in(piece)))
+        })
+    }
+
+    /// The clauses of a sentence, and the stretches of a clause that is very long.
+    fn pieces(&self, sentence: Span) -> Vec<Span> {
+        const STRETCH: usize = 14;
+        const LEAST: usize = 4;
+        let mut pieces = Vec::new();
+        for clause in self.folded.clauses(sentence) {
+            let text = self.folded.slice(clause);
+            let blanks: Vec<usize> = text.match_indices(' ').map(|(at, _)| clause.start + at).collect();
+            if blanks.len() > LEAST && clause != sentence {
+                pieces.push(clause);
+            }
+            if blanks.len() > STRETCH + STRETCH / 2 {
+                let starts = blanks.iter().step_by(STRETCH / 2);
+                let ends = blanks.iter().skip(STRETCH).step_by(STRETCH / 2);
+                pieces.extend(starts.zip(ends).map(|(start, end)| Span { start: *start, end: end + 1 }));
+            }
+        }
+        pieces
     }
 
     pub fn kind(&self) -> Kind {
@@ -52,6 +86,35 @@ impl<'a> Zone<'a> {
         let first = self.hits.partition_point(|h| h.span.start < span.start);
         let end = self.hits.partition_point(|h| h.span.start <= span.end);
         self.hits.get(first..end).unwrap_or_default()
+    }
+
+    /// The hits inside a sentence.
+    fn hits_in(&self, sentence: Span) -> &[Hit] {
+        let hits = self.beginning_in(sentence);
+        hits.get(..hits.partition_point(|h| h.span.start < sentence.end - 1)).unwrap_or_default()
+    }
+
+    /// The model's score of a sentence.
+    pub fn score(&self, sentence: Span, meaning: Meaning) -> Option<f32> {
+        let at = self.folded.sentences.partition_point(|s| s.start < sentence.start);
+        self.scores.get(at).map(|scores| scores.of(meaning))
+    }
+
+    /// The words that spoke most for a meaning.
+    pub fn reasons(&self, sentence: Span, meaning: Meaning, model: &Model) -> Vec<String> {
+        model.reasons(self.folded.slice(sentence), self.hits_in(sentence), meaning)
+    }
+
+    /// Whether a sentence says so, by the model and by the lexicon (`by_words`) together.
+    pub fn says(&self, sentence: Span, meaning: Meaning, by_words: bool) -> bool {
+        self.score(sentence, meaning).map_or(by_words, |score| meaning.is_said(score, by_words))
+    }
+
+    /// The evidence that a sentence says so: what the lexicon found, if the model doesn't object, or else the sentence
+    /// itself, if the model is sure enough.
+    pub fn judged(&self, sentence: Span, meaning: Meaning, by_words: Option<Evidence>) -> Option<Evidence> {
+        let said = self.says(sentence, meaning, by_words.is_some());
+        said.then(|| by_words.unwrap_or_else(|| self.evidence(sentence, meaning.rule())))
     }
 
     /// Whether a group has a hit inside `span`.

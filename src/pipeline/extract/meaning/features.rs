@@ -1,0 +1,158 @@
+//! The features of a sentence, hashed into buckets: the same for training and for reading.
+
+use crate::pipeline::phrases::{Group, Hit};
+
+/// The number of buckets, a power of two.
+pub const BUCKETS: usize = 1 << 16;
+
+/// The most words of a sentence that are looked at.
+const WORDS: usize = 120;
+
+/// The longest word, in letters, that is cut into pieces.
+const LONGEST: usize = 24;
+
+/// One feature.
+#[derive(Debug, Clone, Copy)]
+pub enum Feature<'a> {
+    Word(&'a str),
+    Pair(&'a str, &'a str),
+    /// Two words with one between them.
+    Around(&'a str, &'a str),
+    First(&'a str),
+    Last(&'a str),
+    /// A piece of a word, with a blank at the word's ends.
+    Piece(&'a str),
+    /// A hit of the lexicon.
+    Hit(Group),
+    /// Two hits, one after the other.
+    Hits(Group, Group),
+}
+
+impl Feature<'_> {
+    /// The bucket that the feature falls into.
+    pub fn bucket(self) -> usize {
+        let hash = match self {
+            Self::Word(word) => Hash::of(1).text(word),
+            Self::Pair(one, two) => Hash::of(2).text(one).text(two),
+            Self::Around(one, two) => Hash::of(3).text(one).text(two),
+            Self::First(word) => Hash::of(5).text(word),
+            Self::Last(word) => Hash::of(6).text(word),
+            Self::Piece(piece) => Hash::of(7).text(piece),
+            Self::Hit(group) => Hash::of(8).byte(group as u8),
+            Self::Hits(one, two) => Hash::of(9).byte(one as u8).byte(two as u8),
+        };
+        hash.bucket()
+    }
+
+    /// How often the feature counts: there is one hit of the lexicon where there are dozens of pieces of words.
+    pub fn weight(self) -> u16 {
+        match self {
+            Self::Hit(_) => 6,
+            _ => 1,
+        }
+    }
+
+    /// The words of the feature, for people; `None` for pieces of words.
+    pub fn name(self) -> Option<String> {
+        match self {
+            Self::Word(word) | Self::First(word) | Self::Last(word) => {
+                word.chars().any(char::is_alphanumeric).then(|| word.to_owned())
+            }
+            Self::Pair(one, two) => Some(format!("{one} {two}")),
+            Self::Around(one, two) => Some(format!("{one} … {two}")),
+            Self::Piece(_) | Self::Hit(_) | Self::Hits(..) => None,
+        }
+    }
+}
+
+/// Calls `take` with each feature of a folded sentence and of the lexicon's hits in it.
+pub fn each(sentence: &str, hits: &[Hit], take: &mut impl FnMut(Feature<'_>)) {
+    let mut text = String::with_capacity(sentence.len());
+    let mut ends: Vec<usize> = Vec::new();
+    for word in sentence.split(' ').filter(|w| !w.is_empty()).take(WORDS) {
+        push_plain(&mut text, word);
+        ends.push(text.len());
+    }
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    let words: Vec<&str> = starts.zip(&ends).map(|(start, end)| text.get(start..*end).unwrap_or_default()).collect();
+    for word in &words {
+        take(Feature::Word(word));
+        pieces(word, take);
+    }
+    for window in words.windows(2) {
+        if let [one, two] = window {
+            take(Feature::Pair(one, two));
+        }
+    }
+    for window in words.windows(3) {
+        if let [one, _, three] = window {
+            take(Feature::Around(one, three));
+        }
+    }
+    if let (Some(first), Some(last)) = (words.first(), words.last()) {
+        take(Feature::First(first));
+        take(Feature::Last(last));
+    }
+    let mut before = None;
+    for group in hits.iter().map(|h| h.group) {
+        take(Feature::Hit(group));
+        if let Some(before) = before.replace(group) {
+            take(Feature::Hits(before, group));
+        }
+    }
+}
+
+/// Numbers and codes are told apart by their shape only: `ks13377` becomes `ks0`, `22.07.2026` becomes `0.0.0`.
+fn push_plain(text: &mut String, word: &str) {
+    let mut in_number = false;
+    for char in word.chars() {
+        if char.is_ascii_digit() {
+            if !in_number {
+                text.push('0');
+            }
+            in_number = true;
+        } else {
+            text.push(char);
+            in_number = false;
+        }
+    }
+}
+
+/// The pieces of three and four letters of a word.
+fn pieces(word: &str, take: &mut impl FnMut(Feature<'_>)) {
+    if !word.chars().all(char::is_alphabetic) {
+        return;
+    }
+    let padded: String = std::iter::once(' ').chain(word.chars().take(LONGEST)).chain(std::iter::once(' ')).collect();
+    let places: Vec<usize> = padded.char_indices().map(|(at, _)| at).chain(std::iter::once(padded.len())).collect();
+    for length in 3..=4 {
+        for window in places.windows(length + 1) {
+            if let (Some(start), Some(end)) = (window.first(), window.last()) {
+                take(Feature::Piece(padded.get(*start..*end).unwrap_or_default()));
+            }
+        }
+    }
+}
+
+/// FNV-1a over the parts of a feature.
+#[derive(Clone, Copy)]
+struct Hash(u64);
+
+impl Hash {
+    fn of(kind: u8) -> Self {
+        Self(0xcbf2_9ce4_8422_2325).byte(kind)
+    }
+
+    fn byte(self, byte: u8) -> Self {
+        Self((self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    }
+
+    fn text(self, text: &str) -> Self {
+        text.bytes().fold(self, Self::byte).byte(0)
+    }
+
+    /// The upper bits of a multiplied hash are the well mixed ones.
+    fn bucket(self) -> usize {
+        (self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BUCKETS.trailing_zeros())) as usize
+    }
+}

@@ -1,0 +1,287 @@
+//! What a sentence says, where no list of words holds all the ways to say it: "the stopwatch runs fast, about three
+//! seconds a minute" names no symptom that anybody could list.
+//!
+//! A linear model per [`Meaning`] over hashed words, word pairs, pieces of words and hits of the lexicon. Its weights are
+//! data, made from the labelled sentences beside the lexicons (`lexicon/<language>.tsv`) by `cargo run --release
+//! --example train`, the same bytes on every machine. A sentence costs some ten microseconds.
+
+pub mod features;
+
+pub mod train;
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::pipeline::phrases::Hit;
+
+use self::features::BUCKETS;
+
+/// What a sentence may say, each judged by itself. The names are the labels of the training sentences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Meaning {
+    /// A symptom.
+    What,
+    /// That it is broken, with no symptom.
+    Broken,
+    /// A moment it began or happens.
+    When,
+    /// A circumstance or the manner.
+    How,
+    /// What the customer did to solve it.
+    Tried,
+    /// That nothing was tried.
+    Untried,
+    Safety,
+    Misuse,
+    /// The body was opened.
+    Opened,
+    Flashed,
+    Modified,
+    /// Used on after the fault.
+    Continued,
+    /// Unopened or unused.
+    Sealed,
+    /// Package opened, or item used.
+    Used,
+    /// Wants to return what is not faulty.
+    Return,
+    /// Wants shipping costs back.
+    Shipping,
+    /// Wants to buy a part or a repair.
+    Parts,
+    /// Wrong, missing or late delivery, cancellation, invoice.
+    Order,
+    /// How a running case stands.
+    Status,
+    /// How to use it, or before buying.
+    Question,
+    /// Solved, or thanks that close.
+    Closing,
+    /// Something asked for can't be given.
+    Gone,
+    /// Where a code is to be found.
+    Where,
+    /// A picture shows the packaging.
+    Packaging,
+    /// When the item arrived.
+    Received,
+    /// Lawyer, legal guarantee, consumer agency, chargeback, data protection.
+    Legal,
+}
+
+/// The number of meanings.
+pub const MEANINGS: usize = 26;
+
+impl Meaning {
+    /// All meanings, in the order of the weights.
+    pub const ALL: [Self; MEANINGS] = [
+        Self::What,
+        Self::Broken,
+        Self::When,
+        Self::How,
+        Self::Tried,
+        Self::Untried,
+        Self::Safety,
+        Self::Misuse,
+        Self::Opened,
+        Self::Flashed,
+        Self::Modified,
+        Self::Continued,
+        Self::Sealed,
+        Self::Used,
+        Self::Return,
+        Self::Shipping,
+        Self::Parts,
+        Self::Order,
+        Self::Status,
+        Self::Question,
+        Self::Closing,
+        Self::Gone,
+        Self::Where,
+        Self::Packaging,
+        Self::Received,
+        Self::Legal,
+    ];
+
+    /// The rule that names a fact read by the model.
+    pub fn rule(self) -> &'static str {
+        match self {
+            Self::What => "meaning.what",
+            Self::Broken => "meaning.broken",
+            Self::When => "meaning.when",
+            Self::How => "meaning.how",
+            Self::Tried => "meaning.tried",
+            Self::Untried => "meaning.untried",
+            Self::Safety => "meaning.safety",
+            Self::Misuse => "meaning.misuse",
+            Self::Opened => "meaning.opened",
+            Self::Flashed => "meaning.flashed",
+            Self::Modified => "meaning.modified",
+            Self::Continued => "meaning.continued",
+            Self::Sealed => "meaning.sealed",
+            Self::Used => "meaning.used",
+            Self::Return => "meaning.return",
+            Self::Shipping => "meaning.shipping",
+            Self::Parts => "meaning.parts",
+            Self::Order => "meaning.order",
+            Self::Status => "meaning.status",
+            Self::Question => "meaning.question",
+            Self::Closing => "meaning.closing",
+            Self::Gone => "meaning.gone",
+            Self::Where => "meaning.where",
+            Self::Packaging => "meaning.packaging",
+            Self::Received => "meaning.received",
+            Self::Legal => "meaning.legal",
+        }
+    }
+
+    /// Whether a sentence says so: its score, and whether the lexicon says so too.
+    pub fn is_said(self, score: f32, by_words: bool) -> bool {
+        let (alone, with_words) = self.thresholds();
+        score > if by_words { with_words } else { alone }
+    }
+
+    /// The scores that are enough for the model alone, and together with the words of the lexicon.
+    fn thresholds(self) -> (f32, f32) {
+        match self {
+            Self::What => (-0.2, -0.6),
+            Self::When => (-0.2, -0.7),
+            Self::How => (-0.3, -0.8),
+            Self::Tried => (0.0, -1.2),
+            Self::Untried => (0.0, -1.0),
+            Self::Broken => (0.0, -0.8),
+            Self::Safety => (-0.3, -1.0),
+            Self::Misuse | Self::Opened | Self::Modified => (-0.3, -0.9),
+            Self::Flashed | Self::Continued => (-0.4, -1.5),
+            Self::Sealed => (-0.2, -0.6),
+            Self::Used => (0.0, -0.6),
+            Self::Return => (-0.1, -0.5),
+            Self::Shipping => (-0.2, -1.5),
+            Self::Parts => (0.0, -0.7),
+            Self::Order => (0.0, -0.6),
+            Self::Status => (0.0, -0.7),
+            Self::Question => (0.0, -0.6),
+            Self::Closing => (0.2, -0.7),
+            Self::Gone | Self::Packaging | Self::Received | Self::Legal | Self::Where => (-0.1, -0.8),
+        }
+    }
+}
+
+/// How far a sentence lies on the side of each meaning: above 0 it rather says so, beyond 1 in either direction the
+/// model is as sure as it gets.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scores([f32; MEANINGS]);
+
+impl Scores {
+    pub fn of(&self, meaning: Meaning) -> f32 {
+        self.0.get(meaning as usize).copied().unwrap_or_default()
+    }
+
+    /// The higher score of each meaning that belongs to the customer's account of what happened.
+    pub fn or_account(mut self, piece: Self) -> Self {
+        const ACCOUNT: [Meaning; 5] = [Meaning::What, Meaning::When, Meaning::How, Meaning::Tried, Meaning::Untried];
+        for meaning in ACCOUNT {
+            if let Some(score) = self.0.get_mut(meaning as usize) {
+                *score = score.max(piece.of(meaning));
+            }
+        }
+        self
+    }
+}
+
+/// The trained weights.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// What one step of each meaning's weights is worth.
+    steps: [f32; MEANINGS],
+    biases: [f32; MEANINGS],
+    /// By bucket, then by meaning: signed steps.
+    weights: Cow<'static, [u8]>,
+}
+
+/// The first bytes of a file of weights; the digit counts changes of the layout or the features.
+const MAGIC: &[u8; 8] = b"asweigh1";
+
+static WEIGHTS: &[u8] = include_bytes!("weights.bin");
+
+impl Model {
+    /// The weights built into the program.
+    pub fn embedded() -> Result<Self, String> {
+        let (head, weights) = WEIGHTS.split_at_checked(MAGIC.len() + 8 * MEANINGS).ok_or("weights.bin is cut short")?;
+        let (magic, numbers) = head.split_at_checked(MAGIC.len()).unwrap_or_default();
+        if magic != MAGIC || weights.len() != BUCKETS * MEANINGS {
+            return Err("weights.bin was made for another version: run `cargo run --release --example train`".to_owned());
+        }
+        let mut numbers = numbers.chunks_exact(4).filter_map(|b| Some(f32::from_le_bytes(b.try_into().ok()?)));
+        let mut take = || std::array::from_fn(|_| numbers.next().unwrap_or_default());
+        Ok(Self { steps: take(), biases: take(), weights: Cow::Borrowed(weights) })
+    }
+
+    /// A model that has no opinion: the lexicon decides alone.
+    pub fn silent() -> Self {
+        Self { steps: [0.0; MEANINGS], biases: [-0.5; MEANINGS], weights: Cow::Borrowed(&[]) }
+    }
+
+    /// The contents of the file of weights.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let numbers = self.steps.iter().chain(&self.biases).flat_map(|n| n.to_le_bytes());
+        MAGIC.iter().copied().chain(numbers).chain(self.weights.iter().copied()).collect()
+    }
+
+    /// Rounds each meaning's weights to 127 steps on either side.
+    fn from_weights(weights: &[f32], biases: [f32; MEANINGS]) -> Self {
+        let mut largest = [0.0_f32; MEANINGS];
+        for row in weights.chunks_exact(MEANINGS) {
+            for (largest, weight) in largest.iter_mut().zip(row) {
+                *largest = largest.max(weight.abs());
+            }
+        }
+        let steps = largest.map(|l| l.max(f32::MIN_POSITIVE) / 127.0);
+        let rounded = weights.iter().zip(steps.iter().cycle()).map(|(w, step)| (w / step).round() as i8 as u8);
+        Self { steps, biases, weights: Cow::Owned(rounded.collect()) }
+    }
+
+    /// Reads a sentence: its folded text and the lexicon's hits in it.
+    pub fn read(&self, sentence: &str, hits: &[Hit]) -> Scores {
+        let mut sums = [0_i32; MEANINGS];
+        let mut count = 0_u32;
+        features::each(sentence, hits, &mut |feature| {
+            count += u32::from(feature.weight());
+            for (sum, weight) in sums.iter_mut().zip(self.row(feature.bucket())) {
+                *sum += i32::from(*weight as i8) * i32::from(feature.weight());
+            }
+        });
+        let norm = 1.0 / (count.max(1) as f32).sqrt();
+        let mut scores = self.biases;
+        for ((score, sum), step) in scores.iter_mut().zip(sums).zip(self.steps) {
+            *score += sum as f32 * step * norm;
+        }
+        Scores(scores)
+    }
+
+    /// The words that spoke most for a meaning, strongest first, for people to read.
+    pub fn reasons(&self, sentence: &str, hits: &[Hit], meaning: Meaning) -> Vec<String> {
+        const SHOWN: usize = 3;
+        let mut reasons: Vec<(i8, String)> = Vec::new();
+        features::each(sentence, hits, &mut |feature| {
+            let weight = self.row(feature.bucket()).get(meaning as usize).copied().unwrap_or_default() as i8;
+            if let Some(name) = (weight > 0).then(|| feature.name()).flatten() {
+                reasons.push((weight, name));
+            }
+        });
+        reasons.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        let mut shown: Vec<String> = Vec::new();
+        for (_, name) in reasons {
+            if shown.len() < SHOWN && shown.iter().all(|s| !s.contains(&name) && !name.contains(s.as_str())) {
+                shown.push(name);
+            }
+        }
+        shown
+    }
+
+    fn row(&self, bucket: usize) -> &[u8] {
+        self.weights.get(bucket * MEANINGS..(bucket + 1) * MEANINGS).unwrap_or_default()
+    }
+}

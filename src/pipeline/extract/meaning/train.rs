@@ -1,0 +1,154 @@
+//! Makes the weights from labelled sentences: a linear model a meaning, squared hinge loss, AdaGrad. Only additions,
+//! multiplications, divisions and square roots in a fixed order, so that every machine makes the same bytes.
+
+use crate::pipeline::extract::meaning::features::{self, BUCKETS};
+use crate::pipeline::extract::meaning::{MEANINGS, Meaning, Model};
+use crate::pipeline::fold::Folded;
+use crate::pipeline::lexicon::{Lexicon, Lexicons};
+use crate::pipeline::phrases::Hit;
+
+/// A labelled sentence.
+#[derive(Debug, Clone)]
+pub struct Example {
+    pub language: String,
+    pub sentence: String,
+    pub meanings: Vec<Meaning>,
+}
+
+/// One in so many sentences is kept from training when the model is measured.
+const FOLDS: u64 = 5;
+
+impl Example {
+    /// The sentences of a file; an error names its line and what is wrong with it.
+    pub fn parse(language: &str, file: &str) -> Result<Vec<Self>, String> {
+        let lines = file.lines().enumerate();
+        lines.map(|(at, line)| Self::parse_line(language, line).map_err(|e| format!("line {}: {e}", at + 1))).collect()
+    }
+
+    fn parse_line(language: &str, line: &str) -> Result<Self, String> {
+        let (labels, sentence) = line.split_once('\t').ok_or("no tab between labels and sentence")?;
+        let labels = labels.split(',').filter(|l| *l != "-");
+        let meanings = labels
+            .map(|l| serde_json::from_value(l.into()).map_err(|_| format!("there is no label {l:?}")))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { language: language.to_owned(), sentence: sentence.to_owned(), meanings })
+    }
+
+    /// Whether the sentence is kept from training when the model is measured.
+    pub fn is_held_out(&self) -> bool {
+        let hash = self.sentence.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        (hash >> 32) % FOLDS == 0
+    }
+
+    /// The folded sentence and the lexicon's hits in it, as the model sees them.
+    pub fn seen(&self, lexicons: &Lexicons) -> (String, Vec<Hit>) {
+        let Some(lexicon) = lexicons.of(&self.language) else { return Default::default() };
+        see(&self.sentence, lexicon)
+    }
+}
+
+fn see(sentence: &str, lexicon: &Lexicon) -> (String, Vec<Hit>) {
+    let folded = Folded::new(sentence, &lexicon.writing.abbreviations);
+    let mut hits = lexicon.search().map(|p| p.find(&folded)).unwrap_or_default();
+    hits.sort_by_key(|h| (h.span.start, h.span.end, h.group));
+    hits.dedup();
+    (folded.text, hits)
+}
+
+/// Trains on all `examples` that are not `held_out`.
+pub fn train(examples: &[Example], lexicons: &Lexicons) -> Model {
+    const ROUNDS: usize = 30;
+    const RATE: f32 = 0.03;
+    const SHRINK: f32 = 1e-3;
+    let rows: Vec<Row> = examples.iter().map(|e| Row::new(e, lexicons)).collect();
+    let mut weights = vec![0.0_f32; BUCKETS * MEANINGS];
+    let mut squares = vec![1e-6_f32; BUCKETS * MEANINGS];
+    let mut biases = [0.0_f32; MEANINGS];
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    let mut random = Random(1);
+    for _ in 0..ROUNDS {
+        random.shuffle(&mut order);
+        for row in order.iter().filter_map(|i| rows.get(*i)) {
+            let mut slopes = biases;
+            for (bucket, value) in &row.features {
+                for (slope, weight) in slopes.iter_mut().zip(row_of(&weights, *bucket)) {
+                    *slope += weight * value;
+                }
+            }
+            // From here on the slope of the loss, no longer the score.
+            for (slope, target) in slopes.iter_mut().zip(row.targets) {
+                *slope = -2.0 * target * (1.0 - target * *slope).max(0.0);
+            }
+            for (bias, slope) in biases.iter_mut().zip(slopes) {
+                *bias -= 0.005 * slope;
+            }
+            if slopes.iter().all(|s| *s == 0.0) {
+                continue;
+            }
+            for (bucket, value) in &row.features {
+                let place = bucket * MEANINGS..(bucket + 1) * MEANINGS;
+                let (Some(weights), Some(squares)) = (weights.get_mut(place.clone()), squares.get_mut(place)) else { continue };
+                for ((weight, square), slope) in weights.iter_mut().zip(squares).zip(slopes) {
+                    if slope != 0.0 {
+                        let slope = slope * value + SHRINK * *weight;
+                        *square += slope * slope;
+                        *weight -= RATE * slope / square.sqrt();
+                    }
+                }
+            }
+        }
+    }
+    Model::from_weights(&weights, biases)
+}
+
+fn row_of(weights: &[f32], bucket: usize) -> &[f32] {
+    weights.get(bucket * MEANINGS..(bucket + 1) * MEANINGS).unwrap_or_default()
+}
+
+/// A sentence as the trainer needs it.
+struct Row {
+    /// Bucket and value; as the model sums them up.
+    features: Vec<(usize, f32)>,
+    /// 1 for each meaning it has, -1 for the others.
+    targets: [f32; MEANINGS],
+}
+
+impl Row {
+    fn new(example: &Example, lexicons: &Lexicons) -> Self {
+        let (text, hits) = example.seen(lexicons);
+        let mut features = Vec::new();
+        features::each(&text, &hits, &mut |feature| features.push((feature.bucket(), f32::from(feature.weight()))));
+        let norm = 1.0 / features.iter().map(|(_, weight)| weight).sum::<f32>().max(1.0).sqrt();
+        for (_, value) in &mut features {
+            *value *= norm;
+        }
+        let mut targets = [-1.0; MEANINGS];
+        for (target, meaning) in targets.iter_mut().zip(Meaning::ALL) {
+            if example.meanings.contains(&meaning) {
+                *target = 1.0;
+            }
+        }
+        Self { features, targets }
+    }
+}
+
+/// A small generator of its own, so that the order of training never changes with a library.
+struct Random(u64);
+
+impl Random {
+    /// xorshift64*.
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    fn shuffle(&mut self, order: &mut [usize]) {
+        for last in (1..order.len()).rev() {
+            order.swap(last, (self.next() % (last as u64 + 1)) as usize);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Makes the weights of the sentence model from the labelled sentences: `cargo run --release --example train`.
+//!
+//! `--check` only says whether the weights in the repository are what the sentences give. `--measure` trains without a
+//! fifth of the sentences and reports how well those are read.
+#![allow(clippy::print_stdout, clippy::indexing_slicing, reason = "a command of the repository that reports to its user")]
+
+use std::error::Error;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use aftersalesd::domain::catalogue::Catalogue;
+use aftersalesd::domain::ids::LetterId;
+use aftersalesd::domain::facts::{Request, VoidSignal};
+use aftersalesd::pipeline::extract::Extractor;
+use aftersalesd::pipeline::extract::meaning::train::{Example, train};
+use aftersalesd::pipeline::extract::meaning::{MEANINGS, Meaning, Model};
+use aftersalesd::pipeline::extract::zone::{Kind, Zone};
+use aftersalesd::pipeline::lexicon::Lexicons;
+use aftersalesd::pipeline::parse;
+use aftersalesd::pipeline::strip::Words;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/pipeline/extract");
+    let lexicons = Lexicons::embedded()?;
+    let mut examples = Vec::new();
+    for lexicon in &lexicons.all {
+        let path = root.join("lexicon").join(format!("{}.tsv", lexicon.language));
+        let file = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        examples.extend(Example::parse(&lexicon.language, &file).map_err(|e| format!("{}: {e}", path.display()))?);
+    }
+    let weights = root.join("meaning/weights.bin");
+    match std::env::args().nth(1).as_deref() {
+        None => fs::write(&weights, train(&examples, &lexicons).to_bytes())?,
+        Some("--check") if fs::read(&weights)? == train(&examples, &lexicons).to_bytes() => {}
+        Some("--check") => return Err("weights.bin is not what the sentences give: run `cargo run --release --example train`".into()),
+        Some("--measure") => measure(&examples, &lexicons)?,
+        Some("--read") => read(&lexicons)?,
+        Some(other) => return Err(format!("{other}: there is --check, --measure and --read LANGUAGE TEXT").into()),
+    }
+    Ok(())
+}
+
+/// What the built-in weights make of a text, sentence by sentence, and why.
+fn read(lexicons: &Lexicons) -> Result<(), Box<dyn Error>> {
+    let model = Model::embedded()?;
+    let (language, text) = (std::env::args().nth(2).unwrap_or_default(), std::env::args().nth(3).unwrap_or_default());
+    let lexicon = lexicons.of(&language).ok_or("the first word behind --read is a language")?;
+    let id = LetterId::from_digest(&[0; 32]);
+    let zone = Zone::new(&id, Kind::Text, &text, &[lexicon], &model);
+    for sentence in &zone.folded.sentences {
+        println!("{}", zone.folded.slice(*sentence).trim());
+        for meaning in Meaning::ALL {
+            let score = zone.score(*sentence, meaning).unwrap_or_default();
+            if score > -0.7 {
+                println!("    {score:5.2} {meaning:?} {:?}", zone.reasons(*sentence, meaning, &model));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What one reading takes from a sentence.
+fn taken(extractor: &Extractor, example: &Example, lexicons: &Lexicons) -> Vec<Meaning> {
+    let raw = format!(
+        "From: a@example.net\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{}\r\n",
+        example.sentence
+    );
+    let letter = parse::letter(raw.as_bytes(), false);
+    let words = Words { text: example.sentence.clone(), ..Words::default() };
+    let now = letter.arrived("2026-11-01T10:00:00Z".parse().unwrap_or_default());
+    let facts = extractor.facts(&letter, &words, now, &Catalogue::default(), &Vec::from_iter(lexicons.of(&example.language)));
+    let request = facts.request.as_ref().map(|r| r.value);
+    let sealed = facts.unopened.as_ref().map(|f| f.value);
+    let void = |signal| facts.void_signals.iter().any(|s| s.value == signal);
+    let taken = [
+        (facts.problem_what.is_some(), Meaning::What),
+        (facts.problem_when.is_some(), Meaning::When),
+        (facts.problem_how.is_some(), Meaning::How),
+        (facts.steps_taken.is_some(), Meaning::Tried),
+        (facts.safety.is_some(), Meaning::Safety),
+        (void(VoidSignal::Misuse), Meaning::Misuse),
+        (void(VoidSignal::Opened), Meaning::Opened),
+        (void(VoidSignal::Flashed), Meaning::Flashed),
+        (void(VoidSignal::Modified), Meaning::Modified),
+        (void(VoidSignal::ContinuedUse), Meaning::Continued),
+        (sealed == Some(true), Meaning::Sealed),
+        (sealed == Some(false), Meaning::Used),
+        (matches!(request, Some(Request::ReturnUnused | Request::ReturnOpened)), Meaning::Return),
+        (request == Some(Request::Defect), Meaning::Broken),
+        (request == Some(Request::ShippingReimbursement), Meaning::Shipping),
+        (request == Some(Request::SpareParts), Meaning::Parts),
+        (request == Some(Request::OrderIssue), Meaning::Order),
+        (request == Some(Request::Status), Meaning::Status),
+        (request == Some(Request::Question), Meaning::Question),
+        (request == Some(Request::Closing), Meaning::Closing),
+    ];
+    taken.into_iter().filter(|(is, _)| *is).map(|(_, meaning)| meaning).collect()
+}
+
+/// The labels of a sentence in the terms of what is taken from it.
+fn wanted(example: &Example) -> Vec<Meaning> {
+    let mut wanted = example.meanings.clone();
+    if wanted.contains(&Meaning::Untried) {
+        wanted.push(Meaning::Tried);
+    }
+    if wanted.contains(&Meaning::What) {
+        wanted.push(Meaning::Broken);
+    }
+    wanted
+}
+
+fn measure(examples: &[Example], lexicons: &Lexicons) -> Result<(), Box<dyn Error>> {
+    let (held, seen): (Vec<Example>, Vec<Example>) = examples.iter().cloned().partition(Example::is_held_out);
+    let model = train(&seen, lexicons);
+    println!("{} sentences for training, {} held out", seen.len(), held.len());
+    let none = Catalogue::default();
+    let words = Extractor::with_model(&[], &none, lexicons, Model::silent())?;
+    let both = Extractor::with_model(&[], &none, lexicons, model.clone())?;
+    let mut dump = fs::File::create(std::env::temp_dir().join("measure.tsv"))?;
+    let mut table = [[[0_u32; 3]; 3]; MEANINGS];
+    for example in &held {
+        let wanted = wanted(example);
+        let by_words = taken(&words, example, lexicons);
+        let by_both = taken(&both, example, lexicons);
+        let (text, hits) = example.seen(lexicons);
+        let scores = model.read(&text, &hits);
+        let by_model = |m: &Meaning| {
+            scores.of(*m) > 0.0
+                || *m == Meaning::Tried && scores.of(Meaning::Untried) > 0.0
+                || *m == Meaning::Broken && scores.of(Meaning::What) > 0.0
+        };
+        for (meaning, counts) in Meaning::ALL.iter().zip(&mut table) {
+            let truth = wanted.contains(meaning);
+            let says = [by_words.contains(meaning), by_model(meaning), by_both.contains(meaning)];
+            writeln!(dump, "{meaning:?}\t{truth}\t{}\t{}\t{:.3}\t{}\t{}", says[0], says[2], scores.of(*meaning), example.language, example.sentence)?;
+            for (count, says) in counts.iter_mut().zip(says) {
+                match (says, truth) {
+                    (true, true) => count[0] += 1,
+                    (true, false) => count[1] += 1,
+                    (false, true) => count[2] += 1,
+                    (false, false) => {}
+                }
+            }
+        }
+    }
+    println!("{:10} {:>5} | words  P     R     F1 | model  P     R     F1 | both   P     R     F1", "", "n");
+    for (meaning, counts) in Meaning::ALL.iter().zip(table) {
+        print!("{:10} {:5}", format!("{meaning:?}"), counts[0][0] + counts[0][2]);
+        for [right, wrong, missed] in counts {
+            let share = |part: u32, whole: u32| 100.0 * part as f32 / whole.max(1) as f32;
+            let f1 = share(2 * right, 2 * right + wrong + missed);
+            print!(" | {:6.1} {:5.1} {f1:5.1}", share(right, right + wrong), share(right, right + missed));
+        }
+        println!();
+    }
+    let mut mean = 0.0;
+    let mut shown = String::new();
+    for meaning in Meaning::ALL {
+        let mut list: Vec<(f32, bool)> = held.iter().map(|e| { let (t,h)=e.seen(lexicons); (model.read(&t,&h).of(meaning), e.meanings.contains(&meaning)) }).collect();
+        list.sort_by(|a,b| b.0.total_cmp(&a.0));
+        let n = list.iter().filter(|l| l.1).count() as f32;
+        let (mut tp, mut best, mut at) = (0.0_f32, 0.0_f32, 0.0_f32);
+        for (i,(score,truth)) in list.iter().enumerate() { if *truth { tp += 1.0; } let f = 200.0*tp/(i as f32+1.0+n); if f>best { best=f; at=*score; } }
+        mean += best/26.0;
+        shown += &format!(" {meaning:?} {best:.0}@{at:.1}");
+    }
+    println!("MEAN model {mean:.1} {shown}");
+    Ok(())
+}
