@@ -41,6 +41,10 @@ pub enum Source {
     Attachment {
         index: usize,
     },
+    /// What an attachment is called; unlike what it shows, it may be left from anything.
+    FileName {
+        index: usize,
+    },
     OrderFeed,
     Catalogue,
 }

@@ -23,6 +23,10 @@ pub enum Kind {
     Subject,
     Signature,
     Forwarded,
+    /// The name of the attachment at this place.
+    FileName {
+        index: usize,
+    },
 }
 
 impl<'a> Zone<'a> {
@@ -99,6 +103,7 @@ impl<'a> Zone<'a> {
             Kind::Subject => Source::Subject,
             Kind::Signature => Source::Signature,
             Kind::Forwarded => Source::Forwarded,
+            Kind::FileName { index } => Source::FileName { index },
         };
         Evidence { letter: Some(self.letter.clone()), source, quote: readable(quote), rule: rule.to_owned() }
     }
