@@ -72,9 +72,11 @@ pub(super) fn decode(data: &[u8], room: &mut Room) -> Decoded {
     }
 }
 
-/// Whether a JPEG lacks its end: phones on a bad line send the beginning of a photo.
+/// Whether a JPEG lacks its end: phones on a bad line send the beginning of a photo. The end has to stand behind the
+/// last scan, as the thumbnail in front has an end of its own.
 fn is_cut(data: &[u8]) -> bool {
-    data.starts_with(&[0xff, 0xd8]) && !data.array_windows().any(|pair| *pair == [0xff, 0xd9])
+    let last = data.array_windows().rfind(|pair| matches!(pair, [0xff, 0xd9 | 0xda]));
+    data.starts_with(&[0xff, 0xd8]) && last != Some(&[0xff, 0xd9])
 }
 
 /// What came of a cut photo: below it the decoder leaves rows of one colour, which nobody is to take for a picture.

@@ -282,6 +282,11 @@ fn of_a_cut_photo_what_came_is_judged() {
     let photo = jpeg(&scene(1600, 1200), 80);
     assert_eq!(judged(&photo[..photo.len() * 9 / 10]), Judgement::Usable);
     assert_eq!(judged(&photo[..photo.len() / 5]), Judgement::TooSmall);
+    let thumbnail = jpeg(&scene(64, 48), 50);
+    let length = (thumbnail.len() as u16 + 2).to_be_bytes();
+    let phone = [&photo[..2], &[0xff, 0xe1], &length, &thumbnail, &photo[2..]].concat();
+    assert_eq!(judged(&phone), Judgement::Usable);
+    assert_eq!(judged(&phone[..phone.len() / 5]), Judgement::TooSmall);
     let progressive = sample("progressive.jpg");
     assert_eq!(judged(&progressive[..progressive.len() * 9 / 10]), Judgement::Usable);
     let screenshot = encoded(&scene(600, 900), ImageFormat::Png);
