@@ -41,6 +41,10 @@ pub enum Source {
     Attachment {
         index: usize,
     },
+    /// What an attachment is called; unlike what it shows, it may be left from anything.
+    FileName {
+        index: usize,
+    },
     OrderFeed,
     Catalogue,
 }
@@ -95,7 +99,7 @@ pub struct Photo {
 #[serde(rename_all = "snake_case")]
 pub enum Judgement {
     Usable,
-    /// A real picture in a format that is not looked into; it counts as usable.
+    /// A real picture that could not be looked into: too large, damaged, of a rare kind; it counts as usable.
     NotChecked,
     TooDark,
     TooBright,

@@ -115,7 +115,7 @@ pub struct Attachment {
 pub enum FileKind {
     /// JPEG, PNG, WebP or GIF: can be looked at.
     Picture,
-    /// HEIC/HEIF: a real picture that can't be judged.
+    /// HEIC/HEIF, as iPhones take them: a real picture whether or not it can be decoded.
     HeicPicture,
     Video,
     Pdf,

@@ -9,6 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod attachments;
 mod bad_input;
 mod conversation;
 mod corpora;

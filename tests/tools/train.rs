@@ -47,7 +47,7 @@ fn read(lexicons: &Lexicons) -> Result<(), Box<dyn Error>> {
     let (language, text) = (std::env::args().nth(2).unwrap_or_default(), std::env::args().nth(3).unwrap_or_default());
     let lexicon = lexicons.of(&language).ok_or("the first word behind --read is a language")?;
     let id = LetterId::from_digest(&[0; 32]);
-    let zone = Zone::new(&id, Kind::Text, &text, &[lexicon], &model);
+    let zone = Zone::new(&id, Kind::Text, &text, &[lexicon]).scored(&model);
     for sentence in &zone.folded.sentences {
         println!("{}", zone.folded.slice(*sentence).trim());
         for meaning in Meaning::ALL {

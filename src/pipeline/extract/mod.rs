@@ -5,6 +5,8 @@
 
 pub mod dates;
 
+pub mod file_names;
+
 pub mod item_code;
 
 pub mod language;
@@ -38,10 +40,11 @@ use crate::pipeline::phrases::Group;
 use crate::pipeline::strip::Words;
 
 use self::dates::Dates;
+use self::file_names::FileNames;
 use self::item_code::ItemCodes;
 use self::meaning::Model;
 use self::order_number::OrderNumbers;
-use self::photos::{Hints, Look};
+use self::photos::{Hints, Look, Room};
 use self::proof::Links;
 use self::sku::Skus;
 use self::zone::{Kind, Zone};
@@ -54,6 +57,7 @@ pub struct Extractor {
     skus: Skus,
     links: Links,
     model: Model,
+    file_names: FileNames,
     /// By language, as in the lexicons.
     dates: Vec<(String, Dates)>,
 }
@@ -93,6 +97,7 @@ impl Extractor {
             skus: Skus::new(catalogue, lexicons).map_err(|e| e.to_string())?,
             links: Links::new().map_err(|e| e.to_string())?,
             model,
+            file_names: FileNames::new().map_err(|e| e.to_string())?,
             dates,
         })
     }
@@ -126,16 +131,18 @@ impl Extractor {
         known: &[&Lexicon],
     ) -> Facts {
         let forwarded = forwarded_text(letter, words);
-        let text = Zone::new(&letter.id, Kind::Text, &words.text, known, &self.model);
-        let subject = Zone::new(&letter.id, Kind::Subject, &letter.subject, known, &self.model);
-        let signature = Zone::new(&letter.id, Kind::Signature, &words.signature, known, &self.model);
-        let passed_on = Zone::new(&letter.id, Kind::Forwarded, &forwarded, known, &self.model);
+        let text = Zone::new(&letter.id, Kind::Text, &words.text, known).scored(&self.model);
+        let subject = Zone::new(&letter.id, Kind::Subject, &letter.subject, known).scored(&self.model);
+        let signature = Zone::new(&letter.id, Kind::Signature, &words.signature, known);
+        let passed_on = Zone::new(&letter.id, Kind::Forwarded, &forwarded, known).scored(&self.model);
         let zones = [text, subject, signature, passed_on];
         let dates: Vec<&Dates> =
             self.dates.iter().filter(|(l, _)| known.iter().any(|k| k.language == *l)).map(|(_, d)| d).collect();
         let mut facts = Facts::default();
         self.attachments(letter, words, &mut facts);
         self.codes(&zones, letter, catalogue, &mut facts);
+        let finders = (&self.order_numbers, &self.item_codes, &self.skus);
+        self.file_names.fill(&mut facts, letter, &all_attachments(letter), &known, catalogue, finders);
         self.account(&zones, &dates, arrived.date(), &mut facts);
         facts.links = self.links.find(&words.text);
         let links = facts.links.len();
@@ -144,18 +151,15 @@ impl Extractor {
     }
 
     fn attachments(&self, letter: &Letter, words: &Words, facts: &mut Facts) {
-        for (index, attachment) in all_attachments(letter).enumerate() {
+        let mut room = Room::default();
+        for (index, attachment) in all_attachments(letter).into_iter().enumerate() {
             match attachment.kind {
                 FileKind::Picture | FileKind::HeicPicture => {
                     let in_signature =
                         attachment.content_id.as_ref().is_some_and(|id| words.signature.contains(id.as_str()));
                     let hints = Hints { inline: attachment.inline, in_signature };
-                    let (judgement, codes) = match attachment.kind {
-                        FileKind::HeicPicture => (crate::domain::facts::Judgement::NotChecked, Vec::new()),
-                        _ => match photos::look(&attachment.data, hints) {
-                            Look::Real { judgement, codes } => (judgement, codes),
-                            Look::Decoration | Look::Unreadable => continue,
-                        },
+                    let Look::Real { judgement, codes } = photos::look(&attachment.data, hints, &mut room) else {
+                        continue;
                     };
                     facts.photos.push(Photo { index, name: attachment.name.clone(), judgement, codes });
                 }
@@ -214,8 +218,8 @@ impl Extractor {
 }
 
 /// The letter's attachments and those of the mails it passes on.
-fn all_attachments(letter: &Letter) -> impl Iterator<Item = &crate::domain::letter::Attachment> {
-    letter.attachments.iter().chain(letter.forwarded.iter().flat_map(|f| f.attachments.iter()))
+fn all_attachments(letter: &Letter) -> Vec<&crate::domain::letter::Attachment> {
+    letter.attachments.iter().chain(letter.forwarded.iter().flat_map(all_attachments)).collect()
 }
 
 /// What the customer passes on: mails forwarded inline, and the subjects and texts of attached ones.

@@ -15,7 +15,7 @@ pub struct Zone<'a> {
     pub folded: Folded,
     /// The hits of the letter's language, and the labels of every language.
     pub hits: Vec<Hit>,
-    /// What the model reads in each sentence.
+    /// What the model reads in each sentence; empty where only forms are looked for.
     scores: Vec<Scores>,
     kind: Kind,
 }
@@ -26,11 +26,15 @@ pub enum Kind {
     Subject,
     Signature,
     Forwarded,
+    /// The name of the attachment at this place.
+    FileName {
+        index: usize,
+    },
 }
 
 impl<'a> Zone<'a> {
-    /// Folds and searches `text` with the lexicons of the letter, and reads its sentences with the model.
-    pub fn new(letter: &'a LetterId, kind: Kind, text: &'a str, lexicons: &[&Lexicon], model: &Model) -> Self {
+    /// Folds and searches `text` with the lexicons of the letter.
+    pub fn new(letter: &'a LetterId, kind: Kind, text: &'a str, lexicons: &[&Lexicon]) -> Self {
         let abbreviations: Vec<String> =
             lexicons.iter().flat_map(|l| l.writing.abbreviations.iter().cloned()).collect();
         let folded = Folded::new(text, &abbreviations);
@@ -38,9 +42,13 @@ impl<'a> Zone<'a> {
             lexicons.iter().filter_map(|l| l.search()).flat_map(|phrases| phrases.find(&folded)).collect();
         hits.sort_by_key(|h| (h.span.start, h.span.end, h.group));
         hits.dedup();
-        let mut zone = Self { letter, text, folded, hits, scores: Vec::new(), kind };
-        zone.scores = zone.folded.sentences.iter().map(|s| zone.read(*s, model)).collect();
-        zone
+        Self { letter, text, folded, hits, scores: Vec::new(), kind }
+    }
+
+    /// Reads its sentences with the model.
+    pub fn scored(mut self, model: &Model) -> Self {
+        self.scores = self.folded.sentences.iter().map(|s| self.read(*s, model)).collect();
+        self
     }
 
     /// What the model reads in a sentence. People who write without full stops say many things in one; so it is also
@@ -162,6 +170,7 @@ impl<'a> Zone<'a> {
             Kind::Subject => Source::Subject,
             Kind::Signature => Source::Signature,
             Kind::Forwarded => Source::Forwarded,
+            Kind::FileName { index } => Source::FileName { index },
         };
         Evidence { letter: Some(self.letter.clone()), source, quote: readable(quote), rule: rule.to_owned() }
     }

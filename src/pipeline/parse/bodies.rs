@@ -11,9 +11,10 @@ use std::borrow::Cow;
 
 use mail_parser::{Message, MessagePart, MimeHeaders, PartType};
 
+use super::containers::{self, Held};
 use super::text::{clean, decoded, unbase64, unflowed, unquoted, within};
 use super::{MAX_ATTACHMENTS, MAX_NESTING, MAX_PARTS, MAX_TEXT, files, is_nested};
-use crate::domain::letter::{Attachment, Body, Defect};
+use crate::domain::letter::{Attachment, Body, Defect, FileKind};
 
 #[derive(Default)]
 pub(super) struct Parts {
@@ -24,11 +25,16 @@ pub(super) struct Parts {
     pub defects: Vec<Defect>,
     seen: usize,
     text: usize,
+    /// The text in a `winmail.dat`, for a mail that has no other.
+    spare: Option<Body>,
+    /// Bytes that may still be unpacked.
+    room: usize,
 }
 
 impl Parts {
-    pub fn read(message: &Message) -> Self {
-        let mut parts = Self::default();
+    /// Reads the parts of a mail; files in files take from `room`, in bytes.
+    pub fn read(message: &Message, room: &mut usize) -> Self {
+        let mut parts = Self { room: *room, ..Self::default() };
         let mut reached = vec![false; message.parts.len()];
         parts.walk(message, 0, 0, &mut reached);
         // A broken multipart can leave parts that no other part names.
@@ -38,6 +44,12 @@ impl Parts {
                 parts.leaf(message, part);
             }
         }
+        if !parts.bodies.iter().any(legible)
+            && let Some(spare) = parts.spare.take()
+        {
+            parts.bodies = vec![spare];
+        }
+        *room = parts.room;
         parts
     }
 
@@ -96,20 +108,45 @@ impl Parts {
             self.mails.push(bytes(message, part).into_owned());
         } else if self.is_body(part, &declared) {
             self.body(message, part, &declared);
-        } else if self.attachments.len() >= MAX_ATTACHMENTS {
-            self.note(Defect::TooManyParts);
         } else {
-            let data = bytes(message, part).into_owned();
-            let name = files::name(part.attachment_name().unwrap_or_default());
-            self.attachments.push(Attachment {
-                index: self.attachments.len(),
-                kind: files::kind(&data, &name, &declared),
-                name,
-                declared,
-                content_id: part.content_id().map(clean).filter(|id| !id.is_empty()),
+            let file = Held {
+                name: part.attachment_name().unwrap_or_default().to_owned(),
+                data: bytes(message, part).into_owned(),
+                content_id: part.content_id().map(str::to_owned),
                 inline: part.content_disposition().is_some_and(|d| d.is_inline()),
-                data,
-            });
+            };
+            self.file(file, declared, &[FileKind::Archive, FileKind::Tnef]);
+        }
+    }
+
+    /// Adds a file and, if it is a container of a kind to `open`, what is in it. Outlook puts a zip into its
+    /// `winmail.dat`; a zip in a zip stays closed.
+    fn file(&mut self, file: Held, declared: String, open: &[FileKind]) {
+        if self.attachments.len() >= MAX_ATTACHMENTS {
+            return self.note(Defect::TooManyParts);
+        }
+        let name = files::name(&file.name);
+        let kind = files::kind(&file.data, &name, &declared);
+        let opened = match open.contains(&kind) {
+            true => containers::open(kind, &file.data, &mut self.room),
+            false => containers::Opened::default(),
+        };
+        self.attachments.push(Attachment {
+            index: self.attachments.len(),
+            kind,
+            name,
+            declared,
+            content_id: file.content_id.map(|id| clean(&id)).filter(|id| !id.is_empty()),
+            inline: file.inline,
+            data: file.data,
+        });
+        if opened.left_out {
+            self.note(Defect::TooManyParts);
+        }
+        self.spare = self.spare.take().or(opened.text);
+        let inner: &[FileKind] = if kind == FileKind::Tnef { &[FileKind::Archive] } else { &[] };
+        for held in opened.files {
+            self.file(held, String::new(), inner);
         }
     }
 

@@ -5,6 +5,7 @@
 //! ours to bound.
 
 mod bodies;
+mod containers;
 mod files;
 mod headers;
 mod text;
@@ -35,7 +36,7 @@ pub const MAX_FORWARDED: usize = 20;
 
 /// Reads a mail. `cut_short` says that only its beginning was fetched.
 pub fn letter(raw: &[u8], cut_short: bool) -> Letter {
-    let mut room = MAX_FORWARDED;
+    let mut room = Room { mails: MAX_FORWARDED, unpacked: containers::MAX_UNPACKED };
     let mut letter = nested(raw, 0, &mut room);
     if cut_short {
         letter.defects.push(Defect::Oversize);
@@ -43,7 +44,14 @@ pub fn letter(raw: &[u8], cut_short: bool) -> Letter {
     letter
 }
 
-fn nested(raw: &[u8], depth: usize, room: &mut usize) -> Letter {
+/// What a letter may still cost, the mails in it included.
+struct Room {
+    mails: usize,
+    /// Bytes from zips and the like.
+    unpacked: usize,
+}
+
+fn nested(raw: &[u8], depth: usize, room: &mut Room) -> Letter {
     let id = LetterId::from_digest(&Sha256::digest(raw).into());
     let readable = readable(raw);
     match PARSER.parse(readable.as_ref()).filter(looks_like_mail) {
@@ -106,9 +114,9 @@ fn looks_like_mail(message: &Message) -> bool {
     })
 }
 
-fn assemble(id: LetterId, message: &Message, depth: usize, room: &mut usize) -> Letter {
+fn assemble(id: LetterId, message: &Message, depth: usize, room: &mut Room) -> Letter {
     let head = Head::read(message);
-    let parts = Parts::read(message);
+    let parts = Parts::read(message, &mut room.unpacked);
     let mut defects = head.defects();
     defects.extend(parts.defects);
     let mut forwarded = Vec::new();
@@ -117,11 +125,11 @@ fn assemble(id: LetterId, message: &Message, depth: usize, room: &mut usize) -> 
             defects.push(Defect::TooDeep);
             break;
         }
-        if *room == 0 {
+        if room.mails == 0 {
             defects.push(Defect::TooManyParts);
             break;
         }
-        *room -= 1;
+        room.mails -= 1;
         forwarded.push(nested(&mail, depth + 1, room));
     }
     defects.sort();
