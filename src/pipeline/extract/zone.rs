@@ -2,7 +2,7 @@
 
 use crate::domain::facts::{Evidence, Fact, Source};
 use crate::domain::ids::LetterId;
-use crate::pipeline::fold::{Folded, Span};
+use crate::pipeline::fold::{self, Folded, Span};
 use crate::pipeline::lexicon::Lexicon;
 use crate::pipeline::phrases::{Group, Hit};
 
@@ -14,6 +14,8 @@ pub struct Zone<'a> {
     pub folded: Folded,
     /// The hits of the letter's language, and the labels of every language.
     pub hits: Vec<Hit>,
+    /// The words that deny the code right behind them.
+    pub nots: Vec<String>,
     kind: Kind,
 }
 
@@ -35,7 +37,8 @@ impl<'a> Zone<'a> {
             lexicons.iter().filter_map(|l| l.search()).flat_map(|phrases| phrases.find(&folded)).collect();
         hits.sort_by_key(|h| (h.span.start, h.span.end, h.group));
         hits.dedup();
-        Self { letter, text, folded, hits, kind }
+        let nots = lexicons.iter().flat_map(|l| l.answers.not.iter().map(|w| fold::phrase(w))).collect();
+        Self { letter, text, folded, hits, nots, kind }
     }
 
     pub fn kind(&self) -> Kind {
