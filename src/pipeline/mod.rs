@@ -2,7 +2,8 @@
 //! numbers are handed in.
 //!
 //! The two functions to read first are [`read`] and [`answer`]. Between them the shell looks the case and the order
-//! up, the only input in the middle, and [`recall`] reads the letter as part of the case. [`Outcome`]s are proposals: the shell commits them, whole or not at all.
+//! up, the only input in the middle, and [`recall`] reads the letter as part of that case. [`Outcome`]s are proposals:
+//! the shell commits them, whole or not at all.
 
 // Step 1: raw bytes become a letter; never fails.
 pub mod parse;
