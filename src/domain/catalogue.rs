@@ -30,8 +30,10 @@ impl Catalogue {
         self.products.iter().find(|p| p.sku == *sku)
     }
 
+    /// The product with that article number. The twelve digits of a UPC are an EAN that begins with 0.
     pub fn by_ean(&self, code: &ItemCode) -> Option<&Product> {
-        self.products.iter().find(|p| p.ean.as_ref() == Some(code))
+        let wanted = code.as_str().trim_start_matches('0');
+        self.products.iter().find(|p| p.ean.as_ref().is_some_and(|e| e.as_str().trim_start_matches('0') == wanted))
     }
 }
 
@@ -64,6 +66,26 @@ impl OrderAnswer {
         match self {
             Self::Lines(lines) => lines,
             Self::NotAsked | Self::Unknown => &[],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_upc_is_an_ean_that_begins_with_zero() {
+        let product = Product {
+            sku: Sku::new("RX-1").unwrap(),
+            name: "ROAM".to_owned(),
+            aliases: Vec::new(),
+            ean: ItemCode::new("0036000291452").ok(),
+            warranty_months: None,
+        };
+        let catalogue = Catalogue { products: vec![product] };
+        for (code, known) in [("036000291452", true), ("0036000291452", true), ("136000291452", false)] {
+            assert_eq!(catalogue.by_ean(&ItemCode::new(code).unwrap()).is_some(), known, "{code}");
         }
     }
 }

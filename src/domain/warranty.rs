@@ -103,6 +103,20 @@ pub fn required(request: Request, track: Option<Track>) -> Vec<Item> {
     }
 }
 
+/// The questions that a letter asking for `items` puts, numbered from 1 in this order: what, when and how of the problem
+/// are one question, at the place of the first.
+pub fn questions(items: &[Item]) -> Vec<Vec<Item>> {
+    let of_problem = |item: &Item| matches!(item, Item::ProblemWhat | Item::ProblemWhen | Item::ProblemHow);
+    let mut questions: Vec<Vec<Item>> = Vec::new();
+    for item in items {
+        match questions.iter_mut().find(|q| of_problem(item) && q.iter().any(of_problem)) {
+            Some(problem) => problem.push(*item),
+            None => questions.push(vec![*item]),
+        }
+    }
+    questions
+}
+
 /// The last day of a warranty of `months` that starts on `received`; a shorter month ends on its last day.
 pub fn warranty_ends(received: Date, months: u32) -> Date {
     let span: Span = i32::try_from(months).unwrap_or(i32::MAX).min(1200).months();

@@ -28,6 +28,9 @@ pub struct Lexicon {
     pub colour_labels: Vec<String>,
     /// Words that may stand between a product's name and its colour: `in the colour`.
     pub colour_fillers: Vec<String>,
+    /// What people write in place of an answer.
+    #[serde(default)]
+    pub answers: AnswerWords,
     /// The phrases of each group, all groups present.
     pub phrases: BTreeMap<Group, Vec<String>>,
     #[serde(skip)]
@@ -98,8 +101,48 @@ pub struct DateWords {
     pub fillers: Vec<String>,
     /// Endings of day numbers: `st`, `nd`.
     pub ordinals: Vec<String>,
+    /// Ordinals as days of the month: `third` is 3.
+    #[serde(default)]
+    pub day_words: BTreeMap<String, i64>,
+    /// Number words that mean another count of days: `quinze jours` are 14.
+    #[serde(default)]
+    pub days_meant: BTreeMap<String, i64>,
+    /// What joins two spans: `three weeks and two days ago`.
+    #[serde(default)]
+    pub and: Vec<String>,
+    /// What stands in place of a number and means half a one: `half a year`.
+    #[serde(default)]
+    pub half: Vec<String>,
+    /// What adds a half behind a unit: `a year and a half ago`.
+    #[serde(default)]
+    pub and_a_half: Vec<String>,
+    /// Units that mean one of them without a number: `miesiąc temu`.
+    #[serde(default)]
+    pub alone: Vec<String>,
+    /// Words beside a weekday that say of which week it is, counted back: `last week` is 1, `this week` 0.
+    #[serde(default)]
+    pub weeks_back: BTreeMap<String, i64>,
+    /// Words right before a day that show two numbers to be one: `on 3/9`.
+    #[serde(default)]
+    pub before_day: Vec<String>,
     /// Whether a date of numbers may count the month first (English, by the rule of the contract).
     pub month_first: bool,
+}
+
+/// Words in answers to our questions, and in place of them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerWords {
+    /// Puts it off: `will send`, `tomorrow`.
+    pub later: Vec<String>,
+    /// Doesn't know: `no idea`.
+    pub unknown: Vec<String>,
+    /// Courtesy and pressure, which tell nothing: `kind regards`, `hurry`.
+    pub beside: Vec<String>,
+    /// Words that make a day the beginning of something rather than a day by itself: `since`.
+    pub since: Vec<String>,
+    /// The one word that denies the code right behind it: `not KS1 but KS2`.
+    pub not: Vec<String>,
 }
 
 /// What mail programs and letter writers of a language put around the words that matter.

@@ -2,7 +2,8 @@
 //! numbers are handed in.
 //!
 //! The two functions to read first are [`read`] and [`answer`]. Between them the shell looks the case and the order
-//! up, the only input in the middle. [`Outcome`]s are proposals: the shell commits them, whole or not at all.
+//! up, the only input in the middle, and [`recall`] reads the letter as part of that case. [`Outcome`]s are proposals:
+//! the shell commits them, whole or not at all.
 
 // Step 1: raw bytes become a letter; never fails.
 pub mod parse;
@@ -52,12 +53,13 @@ use crate::domain::facts::Facts;
 use crate::domain::ids::{CaseId, RmaNumber};
 use crate::domain::letter::{Letter, Moment, Person};
 use crate::domain::reply::Kind;
-use crate::domain::warranty::{Checklist, Policy};
+use crate::domain::warranty::{self, Checklist, Policy};
 
 use self::compose::{Frame, Letters};
 use self::course::Course;
 use self::decide::Situation;
 use self::extract::Extractor;
+use self::extract::answers::Asked;
 use self::lexicon::Lexicons;
 use self::screen::{Desk, Screen};
 use self::strip::{Stripper, Words};
@@ -169,6 +171,35 @@ pub fn read(raw: &[u8], cut_short: bool, terms: &Terms, fetched_at: Timestamp) -
         facts,
         keys,
     }
+}
+
+/// A letter read again as part of the case that it belongs to: few words are in the case's language, and what is asked
+/// there may be answered in words that say nothing by themselves.
+pub fn recall(reading: &mut Reading, link: &Link, terms: &Terms) {
+    let Link::Known(case) = link else { return };
+    if reading.class != Class::Customer {
+        return;
+    }
+    if case.language.is_some() && !extract::language::is_telling(&reading.words.text) {
+        reading.language.clone_from(&case.language);
+    }
+    let asked = match &case.decision {
+        Some(decision) if case.state == State::AwaitingInfo => decision.ask.as_slice(),
+        _ => return,
+    };
+    let lexicon = reading.language.as_deref().and_then(|l| terms.lexicons.of(l));
+    let lexicons = match lexicon {
+        Some(lexicon) => vec![lexicon],
+        None => extract::language::nearest(&reading.words.text, &terms.lexicons),
+    };
+    terms.extractor.answers(
+        Asked { questions: &warranty::questions(asked), variants: &case.facts.sku_candidates },
+        &reading.words,
+        &reading.letter.id,
+        reading.arrived.date(),
+        (&terms.catalogue, &lexicons),
+        &mut reading.facts,
+    );
 }
 
 /// What the shell looked up for a letter.

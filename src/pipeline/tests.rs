@@ -86,13 +86,14 @@ impl Desktop {
             )
         };
         let now: Timestamp = "2026-11-20T10:00:01Z".parse().unwrap();
-        let reading = read(raw.as_bytes(), false, &self.terms, now);
+        let mut reading = read(raw.as_bytes(), false, &self.terms, now);
         let sender = reading.letter.from.clone().unwrap().address;
         let link = match self.case.clone() {
             None => Link::New,
             Some(case) if case.customer.address == sender => Link::Known(Box::new(case)),
             Some(case) => Link::Stranger(Box::new(case)),
         };
+        recall(&mut reading, &link, &self.terms);
         let lookup = Lookup {
             link,
             order: self.order.clone(),
@@ -231,6 +232,89 @@ fn what_cannot_be_given_is_not_asked_again() {
         (outcome.decision.reasons.clone(), missing(&outcome)),
         (vec![Reason::NotAvailable], vec![Item::ItemCode])
     );
+}
+
+/// The claim without `part`, and what is missing once `answer` has come.
+fn answered(part: &str, answer: &str) -> Vec<Item> {
+    let mut desk = Desktop::new();
+    assert_eq!(desk.take(&COMPLETE.replace(part, "")).decision.action, Action::Ask);
+    missing(&desk.take(answer))
+}
+
+#[test]
+fn a_day_alone_answers_the_question_for_it() {
+    for day in ["1 October", "Yesterday.", "3/10", "It was on 1 October 2026."] {
+        assert!(!answered(", received on 1 October 2026", day).contains(&Item::ReceivedOn), "{day}");
+    }
+    for words in ["The problem started yesterday.", "I bought it on 28 September.", "I will look it up tomorrow."] {
+        assert!(answered(", received on 1 October 2026", words).contains(&Item::ReceivedOn), "{words}");
+    }
+}
+
+#[test]
+fn a_code_alone_answers_the_question_for_it() {
+    assert_eq!(answered("Order KS20001, ", "40233910"), []);
+    assert_eq!(answered(", item code 4006381333931", "KX-2207"), []);
+    assert_eq!(answered(", item code 4006381333931", "My phone is 0171 4471882."), [Item::ItemCode]);
+    assert_eq!(answered("Order KS20001, ", "My customer number is 40028811."), [Item::OrderNumber]);
+}
+
+#[test]
+fn free_words_answer_the_one_question_asked() {
+    assert_eq!(answered("I have restarted it. ", "Held the button for a minute and hoped for the best."), []);
+    assert_eq!(answered("Since Monday ", "Right out of the box."), []);
+    assert_eq!(answered(" as soon as I open the menu", "It just starts without me doing anything."), []);
+    for words in ["I will send it tomorrow.", "Best regards from Berlin", "I do not know.", "Please hurry, I need it."]
+    {
+        assert_eq!(answered("I have restarted it. ", words), [Item::StepsTaken], "{words}");
+    }
+    // Of two open parts it can't be told which one is meant.
+    let mut desk = Desktop::new();
+    desk.take(&COMPLETE.replace("Since Monday ", "").replace(" as soon as I open the menu", ""));
+    assert_eq!(missing(&desk.take("Like a strobe in a disco.")), [Item::ProblemWhen, Item::ProblemHow]);
+}
+
+#[test]
+fn numbered_answers_are_read_against_the_questions() {
+    let mut desk = Desktop::new();
+    desk.take("My watch is broken.");
+    let outcome = desk.take("1) 402-1234567-7654321 2) Dune 3) KX-2207 4) last Tuesday 6) nothing");
+    assert_eq!(
+        missing(&outcome),
+        [Item::ProblemWhat, Item::ProblemWhen, Item::ProblemHow, Item::Photo, Item::PackagingPhoto]
+    );
+    let facts = desk.case.unwrap().facts;
+    assert_eq!(facts.received_on.unwrap().value, date(2026, 11, 17));
+    let steps = facts.steps_taken.unwrap();
+    assert_eq!((steps.quote.as_str(), steps.rule.as_str()), ("nothing", "steps_taken.answered"));
+    // Questions of the customer's own, and numbers that we never asked.
+    let mut desk = Desktop::new();
+    desk.take("My watch is broken.");
+    let before = desk.case.clone().unwrap().facts;
+    desk.take("1) How long does it take? 2) Who pays? 9) last Tuesday");
+    assert_eq!(desk.case.unwrap().facts.received_on, before.received_on);
+}
+
+#[test]
+fn few_words_keep_the_language_of_the_case() {
+    let mut desk = Desktop::new();
+    desk.take("Meine Uhr lädt nicht mehr. Die Bestellung ist KS20001.");
+    for words in ["Thanks, yesterday.", "4006381333931", "ok"] {
+        desk.take(words);
+        assert_eq!(desk.case.as_ref().unwrap().language.as_deref(), Some("de"), "{words}");
+    }
+}
+
+#[test]
+fn works_again_closes_unless_something_else_is_told() {
+    for (words, action) in [
+        ("It works again.", Action::Close),
+        ("It works again since yesterday but now it does not charge.", Action::Ask),
+    ] {
+        let mut desk = Desktop::new();
+        desk.take("The display of my Roam 5 flickers. Order KS20001.");
+        assert_eq!(desk.take(words).decision.action, action, "{words}");
+    }
 }
 
 #[test]

@@ -288,7 +288,9 @@ pub fn settle(
         if let Some(seen) = office.store.seen(&letter.id, &letter.content, letter.message_id.as_ref())? {
             return again(office, reading, seen, raw, position);
         }
-        let lookup = look_up(office, &reading, now)?;
+        // Each try reads it as part of the case as it stands then.
+        let mut reading = reading.clone();
+        let lookup = look_up(office, &mut reading, now)?;
         let answer = AssertUnwindSafe(|| pipeline::answer(&reading, &lookup, &office.terms, now));
         let outcome = match catch_unwind(answer) {
             Ok(Ok(outcome)) => outcome,

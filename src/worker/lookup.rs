@@ -10,8 +10,8 @@ use crate::domain::ids::{CaseId, LetterId, RmaNumber, Sku};
 use crate::pipeline::trace::{self, Link};
 use crate::pipeline::{self, Lookup, Reading};
 
-/// Everything the store and the order feed know about a letter.
-pub fn look_up(office: &Office, reading: &Reading, now: Timestamp) -> Result<Lookup, Trouble> {
+/// Everything the store and the order feed know about a letter, which is read again as part of its case.
+pub fn look_up(office: &Office, reading: &mut Reading, now: Timestamp) -> Result<Lookup, Trouble> {
     let store = &office.store;
     let by_thread = by_thread(office, reading)?;
     let sender = reading.customer.as_ref().or(reading.letter.from.as_ref()).map(|p| p.address.clone());
@@ -36,6 +36,7 @@ pub fn look_up(office: &Office, reading: &Reading, now: Timestamp) -> Result<Loo
         (None, Some(case)) => Link::Stranger(Box::new(case)),
         (None, None) => Link::New,
     };
+    pipeline::recall(reading, &link, &office.terms);
     let order_number = pipeline::order_number_of(&link, &reading.facts);
     let order = match (&office.orders, &order_number) {
         (Some(orders), Some(number)) => orders.answer(number),

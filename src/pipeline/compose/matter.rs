@@ -14,7 +14,7 @@ use crate::domain::facts::{Facts, Judgement, Photo, Request};
 use crate::domain::ids::Sku;
 use crate::domain::letter::Defect;
 use crate::domain::reply::Kind;
-use crate::domain::warranty::{Item, Track};
+use crate::domain::warranty::{self, Item, Track};
 use crate::pipeline::lexicon::Lexicons;
 
 /// Everything the templates may name. A field that the kind of letter has no use for is empty.
@@ -188,23 +188,18 @@ impl Return {
 
 /// The items by their codes, the parts of the problem joined into one at the place of the first.
 pub(super) fn asked(items: &[Item]) -> Vec<Asked> {
-    let mut list: Vec<Asked> = Vec::new();
-    for item in items {
-        let part = match item {
-            Item::ProblemWhat => "what",
-            Item::ProblemWhen => "when",
-            Item::ProblemHow => "how",
-            other => {
-                list.push(Asked { item: other.code(), parts: Vec::new() });
-                continue;
-            }
-        };
-        match list.iter_mut().find(|asked| asked.item == "problem") {
-            Some(problem) => problem.parts.push(part),
-            None => list.push(Asked { item: "problem".to_owned(), parts: vec![part] }),
-        }
-    }
-    list
+    let part = |item: &Item| match item {
+        Item::ProblemWhat => Some("what"),
+        Item::ProblemWhen => Some("when"),
+        Item::ProblemHow => Some("how"),
+        _ => None,
+    };
+    let question = |items: &Vec<Item>| {
+        let parts: Vec<&'static str> = items.iter().filter_map(part).collect();
+        let item = if parts.is_empty() { items.first()?.code() } else { "problem".to_owned() };
+        Some(Asked { item, parts })
+    };
+    warranty::questions(items).iter().filter_map(question).collect()
 }
 
 /// The useless photos of the letter that is answered, else of the whole case, by what is wrong with them.

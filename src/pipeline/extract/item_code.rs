@@ -44,6 +44,21 @@ impl ItemCodes {
         valid.or_else(|| self.labelled(zone, catalogue))
     }
 
+    /// The code that answers our question for it: the one code of a zone that says little else.
+    pub fn answered(&self, zone: &Zone<'_>, catalogue: &Catalogue) -> Option<Fact<ItemCode>> {
+        let is_sku = |text: &str| Sku::new(text).is_ok_and(|sku| catalogue.by_sku(&sku).is_some());
+        let mut bare = found(&self.labelled, zone.text).filter(|(text, _)| {
+            text.len() >= 5 && text.bytes().filter(u8::is_ascii_digit).count() >= 3 && !is_sku(text) && !is_date(text)
+        });
+        self.find(zone, catalogue).or_else(|| {
+            let (text, span) = bare.next()?;
+            let label = zone.label_of(zone.folded_place(span));
+            let other = matches!(label, Some(Group::LabelOther | Group::LabelOrderNumber | Group::LabelSku));
+            let value = ItemCode::new(text).ok().filter(|_| !other && bare.next().is_none())?;
+            Some(Fact { value, evidence: zone.evidence_at(span, "item_code.answered") })
+        })
+    }
+
     fn labelled(&self, zone: &Zone<'_>, catalogue: &Catalogue) -> Option<Fact<ItemCode>> {
         found(&self.labelled, zone.text).find_map(|(text, span)| {
             let place = zone.folded_place(span);

@@ -28,7 +28,10 @@ pub fn detect(text: &str, lexicons: &Lexicons) -> Option<String> {
     }
     let info = (letters >= 12).then(|| whatlang::detect(text)).flatten();
     let guessed = info.and_then(|i| code(i.lang()).map(|code| (code, i.is_reliable())));
+    let tied = |code: &str| shares.iter().take_while(|(s, _)| *s == best.0).any(|(_, l)| *l == code);
     match guessed {
+        // "Ciao, das Display bleibt schwarz": a greeting of one language, a sentence of another.
+        Some((code, _)) if best.0 >= 0.12 && best.0 == next && tied(code) => Some(code.to_owned()),
         // Short texts are easily taken for a neighbour (Dutch for Afrikaans): a language with a lexicon goes before.
         Some((code, true)) if lexicons.of(code).is_some() || best.0 < 0.2 => Some(code.to_owned()),
         // An unsure guess stands only against a lexicon that says next to nothing.
@@ -36,6 +39,24 @@ pub fn detect(text: &str, lexicons: &Lexicons) -> Option<String> {
         Some((code, false)) if letters >= 40 => Some(code.to_owned()),
         _ => None,
     }
+}
+
+/// The likeliest language with a lexicon, for a line of words that [`detect`] can't tell.
+pub fn guess(text: &str, lexicons: &Lexicons) -> Option<String> {
+    const LETTERS: usize = 20;
+    let letters =
+        text.split_whitespace().filter(|w| w.chars().all(char::is_alphabetic)).map(|w| w.chars().count()).sum();
+    let ours = whatlang::Lang::all().iter().copied().filter(|l| code(*l).is_some_and(|c| lexicons.of(c).is_some()));
+    let detector = whatlang::Detector::with_allowlist(ours.collect());
+    let lang = (LETTERS <= letters).then(|| detector.detect_lang(text)).flatten()?;
+    code(lang).map(str::to_owned)
+}
+
+/// Whether a text has words enough to tell that its writer has changed the language: "Merci!" and "OK" have not.
+pub fn is_telling(text: &str) -> bool {
+    const FEW: usize = 4;
+    let folded = Folded::new(text, &[]);
+    folded.text.split(' ').filter(|w| w.len() > 1 && w.chars().all(char::is_alphabetic)).count() >= FEW
 }
 
 /// The lexicons to read a text with that has no language: all for a few words, which may be of any; of a longer text,

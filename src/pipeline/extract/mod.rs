@@ -3,6 +3,8 @@
 //! What has a form (numbers, codes, days, labels, links) is read by pattern; what has a meaning by the lexicon of the
 //! letter's language. Nothing here knows the case or the order feed.
 
+pub mod answers;
+
 pub mod dates;
 
 pub mod file_names;
@@ -21,6 +23,8 @@ pub mod problem;
 
 pub mod proof;
 
+pub mod receipt;
+
 pub mod request;
 
 pub mod signals;
@@ -32,13 +36,14 @@ pub mod zone;
 use jiff::civil::Date;
 
 use crate::domain::catalogue::Catalogue;
-use crate::domain::facts::{Evidence, Fact, Facts, Photo, Source};
+use crate::domain::facts::{Evidence, Facts, Photo, Source};
+use crate::domain::ids::LetterId;
 use crate::domain::letter::{FileKind, Letter, Moment};
-use crate::pipeline::fold::Span;
 use crate::pipeline::lexicon::{Lexicon, Lexicons};
 use crate::pipeline::phrases::Group;
 use crate::pipeline::strip::Words;
 
+use self::answers::{Asked, Ear, Numbering};
 use self::dates::Dates;
 use self::file_names::FileNames;
 use self::item_code::ItemCodes;
@@ -58,6 +63,7 @@ pub struct Extractor {
     links: Links,
     model: Model,
     file_names: FileNames,
+    numbering: Numbering,
     /// By language, as in the lexicons.
     dates: Vec<(String, Dates)>,
 }
@@ -98,6 +104,7 @@ impl Extractor {
             links: Links::new().map_err(|e| e.to_string())?,
             model,
             file_names: FileNames::new().map_err(|e| e.to_string())?,
+            numbering: Numbering::new().map_err(|e| e.to_string())?,
             dates,
         })
     }
@@ -111,10 +118,14 @@ impl Extractor {
         catalogue: &Catalogue,
         lexicons: &Lexicons,
     ) -> Extract {
+        // The subject of an answer is carried along: it says nothing about the words written now.
+        let first = letter.in_reply_to.is_empty() && letter.references.is_empty();
         let written = format!("{}\n{}", letter.subject, words.text);
-        let language = language::detect(&words.text, lexicons).or_else(|| language::detect(&written, lexicons));
-        // Without a language of its own a letter is read with all lexicons; a code needs no language.
-        let known: Vec<&Lexicon> = match language.as_deref().and_then(|l| lexicons.of(l)) {
+        let in_subject = || first.then(|| language::detect(&written, lexicons)).flatten();
+        let own = language::detect(&words.text, lexicons);
+        let language = own.clone().or_else(|| language::guess(&words.text, lexicons)).or_else(in_subject);
+        // Without words enough to tell its language a letter is read with all lexicons; a code needs no language.
+        let known: Vec<&Lexicon> = match own.as_deref().and_then(|l| lexicons.of(l)) {
             Some(lexicon) => vec![lexicon],
             None => language::nearest(&words.text, lexicons),
         };
@@ -136,8 +147,7 @@ impl Extractor {
         let signature = Zone::new(&letter.id, Kind::Signature, &words.signature, known);
         let passed_on = Zone::new(&letter.id, Kind::Forwarded, &forwarded, known).scored(&self.model);
         let zones = [text, subject, signature, passed_on];
-        let dates: Vec<&Dates> =
-            self.dates.iter().filter(|(l, _)| known.iter().any(|k| k.language == *l)).map(|(_, d)| d).collect();
+        let dates = self.dates_of(known);
         let mut facts = Facts::default();
         self.attachments(letter, words, &mut facts);
         self.codes(&zones, letter, catalogue, &mut facts);
@@ -148,6 +158,34 @@ impl Extractor {
         let links = facts.links.len();
         facts.packaging_shown = proof::packaging(&zones, &facts.photos, &facts.videos, links, &letter.id, known);
         facts
+    }
+
+    /// Adds to what a letter says by itself what it answers to the questions of our last letter.
+    pub fn answers(
+        &self,
+        asked: Asked<'_>,
+        words: &Words,
+        letter: &LetterId,
+        today: Date,
+        (catalogue, lexicons): (&Catalogue, &[&Lexicon]),
+        facts: &mut Facts,
+    ) {
+        let ear = Ear {
+            letter,
+            text: &words.text,
+            lexicons,
+            dates: &self.dates_of(lexicons),
+            today,
+            catalogue,
+            order_numbers: &self.order_numbers,
+            item_codes: &self.item_codes,
+            skus: &self.skus,
+        };
+        ear.answers(asked, &self.numbering, facts);
+    }
+
+    fn dates_of(&self, lexicons: &[&Lexicon]) -> Vec<&Dates> {
+        self.dates.iter().filter(|(l, _)| lexicons.iter().any(|k| k.language == *l)).map(|(_, d)| d).collect()
     }
 
     fn attachments(&self, letter: &Letter, words: &Words, facts: &mut Facts) {
@@ -205,7 +243,8 @@ impl Extractor {
         account.broken = account.broken.or(in_subject.broken);
         facts.request = request::request(zones.get(..2).unwrap_or_default(), &account);
         facts.unopened = request::unopened(std::slice::from_ref(text));
-        facts.received_on = [text, passed_on, signature].into_iter().find_map(|z| received_on(z, dates, today));
+        facts.received_on =
+            [text, passed_on, signature].into_iter().find_map(|z| receipt::received_on(z, dates, today));
         facts.problem_what = account.what;
         facts.problem_when = account.when;
         facts.problem_how = account.how;
@@ -234,33 +273,6 @@ fn forwarded_text(letter: &Letter, words: &Words) -> String {
         }
     }
     all
-}
-
-/// The day the customer got the item: the day that stands nearest to a word of receiving, and nearer to it than to a
-/// word of buying.
-fn received_on(zone: &Zone<'_>, dates: &[&Dates], today: Date) -> Option<Fact<Date>> {
-    zone.folded.sentences.iter().find_map(|sentence| {
-        let found = dates.iter().flat_map(|d| d.find(&zone.folded, *sentence, today));
-        found.into_iter().find_map(|day| {
-            let distance = |group| {
-                let far = |h: crate::pipeline::phrases::Hit| {
-                    let between = if h.span.end <= day.span.start {
-                        Span { start: h.span.end, end: day.span.start }
-                    } else {
-                        Span { start: day.span.end, end: h.span.start.max(day.span.end) }
-                    };
-                    // A comma parts more than many words do.
-                    between.end - between.start + 30 * zone.folded.slice(between).matches(" , ").count()
-                };
-                zone.within(*sentence, group).map(far).min().unwrap_or(usize::MAX)
-            };
-            let received = distance(Group::Received).min(distance(Group::LabelReceivedOn));
-            let other =
-                [Group::Bought, Group::Symptom, Group::Broken].map(distance).into_iter().min().unwrap_or(usize::MAX);
-            let near = received <= 60 && received <= other;
-            near.then(|| zone.fact(day.date, day.span, &format!("received_on.{}", day.rule)))
-        })
-    })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use regex::{Regex, RegexBuilder};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::facts::Fact;
 use crate::domain::ids::{ItemCode, OrderNumber};
+use crate::pipeline::extract::item_code::is_ean;
 use crate::pipeline::extract::zone::Zone;
 use crate::pipeline::fold::Span;
 use crate::pipeline::phrases::Group;
@@ -15,6 +16,8 @@ use crate::pipeline::phrases::Group;
 pub struct OrderNumbers {
     own: Vec<Regex>,
     amazon: Regex,
+    /// Amazon's digits with blanks, stops or nothing between them: only beside an order word.
+    amazon_loose: Regex,
     long: Regex,
     labelled: Regex,
 }
@@ -22,29 +25,39 @@ pub struct OrderNumbers {
 impl OrderNumbers {
     /// `patterns` are the shop's own forms as regular expressions; a blank or hyphen may stand where letters meet digits.
     pub fn new(patterns: &[String]) -> Result<Self, regex::Error> {
-        let own = patterns.iter().map(|p| bounded(&loosened(p))).collect::<Result<_, _>>()?;
+        // "No.KS20001": a stop before letters is no decimal point.
+        let own = |p: &String| {
+            let lettered = p.starts_with(|c: char| c.is_ascii_alphabetic());
+            let before = if lettered { r"[^\w-]" } else { r"[^\w.,-]" };
+            bounded_by(before, &loosened(p))
+        };
+        let own = patterns.iter().map(own).collect::<Result<_, _>>()?;
         Ok(Self {
             own,
             amazon: bounded(r"\d{3} ?[-–] ?\d{7} ?[-–] ?\d{7}")?,
-            long: bounded(r"\d{13,20}|\d{4}(?: \d{4}){3}")?,
+            amazon_loose: bounded(r"\d{3}[ .\u{a0}–—‐-]{0,3}\d{7}[ .\u{a0}–—‐-]{0,3}\d{7}")?,
+            long: bounded(r"\d{13,20}|\d{4}(?:[ -]\d{4}){3}")?,
             labelled: bounded(r"[A-Z]{0,6}[-_]?\d[A-Z0-9]*(?:[-_/][A-Z0-9]+){0,4}")?,
         })
     }
 
     /// The best candidate of a zone.
     pub fn find(&self, zone: &Zone<'_>, catalogue: &Catalogue) -> Option<Fact<OrderNumber>> {
-        let own = self.own.iter().flat_map(|r| candidates(r, zone));
-        let best_own = own
-            .filter_map(|c| c.fact(zone, "order_number.own"))
-            .min_by_key(|(label, place, _)| (*label != Some(Group::LabelOrderNumber), *place));
-        if let Some((_, _, fact)) = best_own {
+        let own = self.own.iter().flat_map(|r| candidates(r, zone)).filter_map(|c| c.fact(zone, "order_number.own"));
+        if let Some(found) = self.certain(zone, own) {
+            return Some(found);
+        }
+        let amazon = candidates(&self.amazon, zone).filter_map(|c| c.fact(zone, "order_number.amazon"));
+        if let Some(found) = self.certain(zone, amazon) {
+            return Some(found);
+        }
+        let loose = candidates(&self.amazon_loose, zone).find_map(|c| {
+            c.fact(zone, "order_number.amazon").filter(|(label, ..)| *label == Some(Group::LabelOrderNumber))
+        });
+        if let Some((_, _, fact)) = loose {
             return Some(fact);
         }
-        let amazon = candidates(&self.amazon, zone).find_map(|c| c.fact(zone, "order_number.amazon"));
-        if let Some((_, _, fact)) = amazon {
-            return Some(fact);
-        }
-        let is_ours = |text: &str| ItemCode::new(text).is_ok_and(|code| catalogue.by_ean(&code).is_some());
+        let is_ours = is_item_code(catalogue);
         let long = candidates(&self.long, zone).filter(|c| !is_ours(c.text)).find_map(|c| {
             c.fact(zone, "order_number.long").filter(|(label, ..)| *label == Some(Group::LabelOrderNumber))
         });
@@ -57,9 +70,41 @@ impl OrderNumbers {
             .map(|(_, _, fact)| fact)
     }
 
-    /// Whether `text` has the shop's own form.
-    pub fn is_own(&self, text: &str) -> bool {
-        self.own.iter().any(|r| r.find(text).is_some_and(|m| m.len() == text.len()))
+    /// The number that answers our question for it: the one code of a zone that says little else.
+    pub fn answered(&self, zone: &Zone<'_>, catalogue: &Catalogue) -> Option<Fact<OrderNumber>> {
+        let is_ours = is_item_code(catalogue);
+        let loose = || candidates(&self.amazon_loose, zone).map(|c| (c, "order_number.amazon"));
+        let other = candidates(&self.long, zone).map(|c| (c, "order_number.long"));
+        let labelled = candidates(&self.labelled, zone).map(|c| (c, "order_number.answered"));
+        let mut bare = loose()
+            .chain(other)
+            .chain(labelled)
+            .filter(|(c, _)| is_code(c.text) && !is_ours(c.text) && !(c.text.len() > 8 && is_ean(c.text)));
+        self.find(zone, catalogue).or_else(|| {
+            let (found, rule) = bare.next()?;
+            // Two codes: which of them is it?
+            let alone = bare.all(|(c, _)| found.span.start <= c.span.start && c.span.end <= found.span.end);
+            let (label, _, fact) = found.fact(zone, rule)?;
+            (alone && !matches!(label, Some(Group::LabelOther | Group::LabelItemCode | Group::LabelSku)))
+                .then_some(fact)
+        })
+    }
+
+    /// Among numbers of a certain form the one that is not denied ("not KS1 but KS2"), rather one behind a label.
+    fn certain(
+        &self,
+        zone: &Zone<'_>,
+        found: impl Iterator<Item = (Option<Group>, usize, Fact<OrderNumber>)>,
+    ) -> Option<Fact<OrderNumber>> {
+        let denied = |at: usize| {
+            let place = zone.folded_place(Span { start: at, end: at + 1 });
+            let before = zone.folded.text.get(..place.start).unwrap_or_default().split_whitespace().next_back();
+            before.is_some_and(|word| zone.nots.iter().any(|not| not == word))
+                || zone.sentence_at(place.start).is_some_and(|s| zone.is_denied(zone.clause_of(s, place), place, 1))
+        };
+        found
+            .min_by_key(|(label, place, _)| (denied(*place), *label != Some(Group::LabelOrderNumber), *place))
+            .map(|(_, _, fact)| fact)
     }
 }
 
@@ -70,8 +115,13 @@ struct Candidate<'a> {
 
 impl Candidate<'_> {
     fn fact(&self, zone: &Zone<'_>, rule: &str) -> Option<(Option<Group>, usize, Fact<OrderNumber>)> {
-        let spelled: String = self.text.chars().map(|c| if c == '–' { '-' } else { c }).collect();
-        let spelled = if rule == "order_number.own" { spelled.replace(['-', '#'], "") } else { spelled };
+        let digits = || self.text.chars().filter(char::is_ascii_digit).collect::<String>();
+        let spelled = match rule {
+            "order_number.own" => self.text.replace(['-', '–', '#'], ""),
+            "order_number.amazon" => amazon(&digits())?,
+            "order_number.long" => digits(),
+            _ => self.text.replace('–', "-"),
+        };
         let value = OrderNumber::new(&spelled).ok()?;
         let place = zone.folded_place(self.span);
         let label = if rule == "order_number.own" { zone.label_before(place) } else { zone.label_of(place) };
@@ -84,6 +134,15 @@ fn candidates<'a>(regex: &'a Regex, zone: &'a Zone<'_>) -> impl Iterator<Item = 
         let found = c.get(1)?;
         Some(Candidate { text: found.as_str(), span: Span { start: found.start(), end: found.end() } })
     })
+}
+
+/// Amazon's way to print its 17 digits.
+fn amazon(digits: &str) -> Option<String> {
+    Some(format!("{}-{}-{}", digits.get(..3)?, digits.get(3..10)?, digits.get(10..)?))
+}
+
+fn is_item_code(catalogue: &Catalogue) -> impl Fn(&str) -> bool {
+    |text| ItemCode::new(text).is_ok_and(|code| catalogue.by_ean(&code).is_some())
 }
 
 /// Four characters or more with a digit, that are neither a date, a price, a clock time nor a bare small number.
@@ -120,5 +179,9 @@ fn loosened(pattern: &str) -> String {
 
 /// The pattern in either case, with no letter or digit right before or behind it; group 1 is the number.
 fn bounded(pattern: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(&format!(r"(?:^|[^\w.,-])({pattern})(?:\b|$)")).case_insensitive(true).size_limit(1 << 20).build()
+    bounded_by(r"[^\w.,-]", pattern)
+}
+
+fn bounded_by(before: &str, pattern: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(&format!(r"(?:^|{before})({pattern})(?:\b|$)")).case_insensitive(true).size_limit(1 << 20).build()
 }

@@ -6,9 +6,10 @@ use jiff::civil::Date;
 use crate::domain::facts::Evidence;
 use crate::pipeline::extract::dates::Dates;
 use crate::pipeline::extract::meaning::Meaning;
+use crate::pipeline::extract::receipt;
 use crate::pipeline::extract::zone::Zone;
 use crate::pipeline::fold::Span;
-use crate::pipeline::phrases::Group;
+use crate::pipeline::phrases::{Group, Hit};
 
 /// The account of a zone.
 #[derive(Debug, Default)]
@@ -51,14 +52,23 @@ pub fn account(zone: &Zone<'_>, product: Option<Span>, dates: &[&Dates], today: 
             let logistics = zone.has(*clause, Group::Received) || zone.has(*clause, Group::Bought);
             let tells = symptom_or_fault(zone, *clause);
             let tries = zone.has(*clause, Group::Step) && !tells;
-            if asks_before_buying || tries || (logistics && !tells) || zone.has(*clause, Group::Elsewhere) {
+            let since_then = || told && begins_since(zone, *sentence, *clause, dates, today);
+            if asks_before_buying
+                || tries
+                || (logistics && !tells && !since_then())
+                || zone.has(*clause, Group::Elsewhere)
+            {
                 continue;
             }
-            let moment = moment(zone, *sentence, *clause, dates, today);
-            fill(&mut when, moment.map(|s| zone.evidence(s, "problem.when")));
+            if !receipt::is_dated_line(zone, *sentence, *clause) {
+                let moment = moment(zone, *sentence, *clause, dates, today);
+                fill(&mut when, moment.map(|s| zone.evidence(s, "problem.when")));
+            }
             // A circumstance belongs to a symptom told in this sentence or the one before.
             if told || told_before || tells {
-                let circumstance = zone.within(*clause, Group::How).next();
+                // "When:" is a label.
+                let label = |h: &Hit| zone.folded.slice(*clause).trim() == zone.folded.slice(h.span).trim();
+                let circumstance = zone.within(*clause, Group::How).find(|h| !label(h));
                 fill(&mut how, circumstance.map(|_| zone.evidence(*clause, "problem.how")));
             }
         }
@@ -141,6 +151,16 @@ fn moment(zone: &Zone<'_>, sentence: Span, clause: Span, dates: &[&Dates], today
     let word = zone.within(sentence, Group::When).find(|h| clause.start <= h.span.start && h.span.start < clause.end);
     let day = || dates.iter().find_map(|d| d.find(&zone.folded, clause, today).into_iter().next());
     word.map(|h| h.span).or_else(|| day().map(|f| f.span))
+}
+
+/// "Since I got it on 3 November, the screen flickers": a clause on the delivery that tells since when. A day alone
+/// ("got it yesterday, it flickers") tells nothing of the sort.
+fn begins_since(zone: &Zone<'_>, sentence: Span, clause: Span, dates: &[&Dates], today: Date) -> bool {
+    let Some(word) = zone.within(sentence, Group::When).find(|h| h.span.start == clause.start + 1) else {
+        return false;
+    };
+    let days = dates.iter().flat_map(|d| d.find(&zone.folded, clause, today));
+    days.into_iter().all(|day| day.span.start >= word.span.end || word.span.start >= day.span.end)
 }
 
 fn tried(zone: &Zone<'_>, sentence: Span) -> Option<Span> {

@@ -126,7 +126,12 @@ fn solved(zones: &[Zone<'_>]) -> Option<Fact<Request>> {
     let found: Vec<(Span, Hit)> = hits(text, Group::Solved).filter(good).collect();
     let trouble = hits(text, Group::Symptom).any(|(sentence, symptom)| {
         let clause = text.clause_of(sentence, symptom.span);
-        found.iter().all(|(s, hit)| *s != sentence || text.clause_of(*s, hit.span) != clause)
+        // "Works again since yesterday but now it does not charge" has no comma either.
+        let beside = |hit: &Hit| {
+            let between = Span { start: hit.span.end.min(symptom.span.start), end: symptom.span.start };
+            text.folded.slice(between).split_whitespace().count() < 3
+        };
+        found.iter().all(|(s, hit)| *s != sentence || text.clause_of(*s, hit.span) != clause || !beside(hit))
     });
     if let Some((_, hit)) = found.first()
         && !trouble

@@ -1,10 +1,13 @@
 //! Which product: by its code, by its name or alias (the longest that fits), with a colour word of any language
 //! choosing the variant. A name that fits several variants names none of them; it lists them.
 
+mod names;
+
 use std::collections::BTreeMap;
 
 use aho_corasick::{AhoCorasick, BuildError, MatchKind};
 
+use self::names::{Slips, words_before, words_from};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::facts::Fact;
 use crate::domain::ids::Sku;
@@ -19,6 +22,9 @@ pub struct Skus {
     codes: AhoCorasick,
     code_of: Vec<Sku>,
     models: AhoCorasick,
+    /// The place in `model_of` of each spelling in `models`.
+    spelled: Vec<usize>,
+    slips: Slips,
     model_of: Vec<Model>,
     /// Folded colour word to the colour's name.
     colours: BTreeMap<String, String>,
@@ -59,8 +65,15 @@ impl Skus {
             .match_kind(MatchKind::LeftmostLongest)
             .build(code_of.iter().map(|sku| squeeze(sku.as_str()).0))?;
         let model_of = models(catalogue, &colours);
-        let models = AhoCorasick::new(model_of.iter().map(|m| format!(" {} ", m.words)))?;
-        Ok(Self { codes, code_of, models, model_of, colours, colour_labels, colour_fillers })
+        let spelled: Vec<(String, usize)> = model_of
+            .iter()
+            .enumerate()
+            .flat_map(|(at, model)| names::spellings(&model.words).into_iter().map(move |words| (words, at)))
+            .collect();
+        let models = AhoCorasick::new(spelled.iter().map(|(words, _)| format!(" {words} ")))?;
+        let slips = Slips::new(model_of.iter().map(|m| m.words.as_str()), lexicons);
+        let spelled = spelled.into_iter().map(|(_, at)| at).collect();
+        Ok(Self { codes, code_of, models, spelled, slips, model_of, colours, colour_labels, colour_fillers })
     }
 
     /// The first SKU written out in a zone.
@@ -105,6 +118,31 @@ impl Skus {
         Some(named)
     }
 
+    /// The one of `variants` whose colour a short sentence names: the answer to "which of these is it?".
+    pub fn coloured(&self, zone: &Zone<'_>, variants: &[Fact<Sku>]) -> Option<Fact<Sku>> {
+        const SHORT: usize = 8;
+        let told = |span: Span| {
+            zone.hits.iter().any(|h| matches!(h.group, Group::Symptom | Group::Part) && h.span.contains(span))
+        };
+        let short = zone.folded.sentences.iter().filter(|s| zone.folded.slice(**s).split_whitespace().count() <= SHORT);
+        let words = short.flat_map(|s| words_from(&zone.folded.text, s.start).take_while(move |(at, _)| *at < s.end));
+        let mut named = words.filter_map(|(at, word)| {
+            let span = Span { start: at, end: at + word.len() };
+            self.colours.get(word).filter(|_| !told(span)).map(|colour| (span, colour))
+        });
+        let (span, colour) = named.next()?;
+        if named.any(|(_, other)| other != colour) {
+            return None;
+        }
+        let is_of = |sku: &Sku| {
+            let own = self.model_of.iter().flat_map(|m| &m.variants).find(|(s, _)| s == sku);
+            own.is_some_and(|(_, own)| own.as_ref() == Some(colour))
+        };
+        let mut fitting = variants.iter().filter(|v| is_of(&v.value));
+        let one = fitting.next()?;
+        fitting.next().is_none().then(|| zone.fact(one.value.clone(), span, "sku.colour"))
+    }
+
     /// The name that says best which product the letter is about.
     fn best(&self, zone: &Zone<'_>) -> Option<(Span, &Model)> {
         let text = spaced(zone);
@@ -112,10 +150,13 @@ impl Skus {
             .models
             .find_overlapping_iter(&text)
             .filter_map(|m| {
-                let model = self.model_of.get(m.pattern().as_usize())?;
+                let model = self.model_of.get(*self.spelled.get(m.pattern().as_usize())?)?;
                 Some((Span { start: m.start() + 1, end: m.end() - 1 }, model))
             })
             .collect();
+        let known = |span: Span| zone.hits.iter().any(|h| h.span.start <= span.start && span.end <= h.span.end);
+        let slipped = self.slips.find(&text, known);
+        found.extend(slipped.into_iter().filter_map(|(span, at)| Some((span, self.model_of.get(at)?))));
         found.sort_by_key(|(span, _)| (span.start, std::cmp::Reverse(span.end)));
         let mut end = 0;
         found.retain(|(span, _)| {
@@ -192,29 +233,6 @@ fn is_accessory(zone: &Zone<'_>, span: Span) -> bool {
             zone.hits.iter().any(|h| h.group == Group::Accessory && h.span.contains(place))
         },
     )
-}
-
-fn words_from(text: &str, at: usize) -> impl Iterator<Item = (usize, &str)> {
-    let rest = text.get(at..).unwrap_or_default();
-    rest.split(' ')
-        .scan(at, |start, word| {
-            let here = *start;
-            *start += word.len() + 1;
-            Some((here, word))
-        })
-        .filter(|(_, word)| !word.is_empty())
-}
-
-fn words_before(text: &str, at: usize) -> impl Iterator<Item = (usize, &str)> {
-    let before = text.get(..at).unwrap_or_default();
-    before
-        .rsplit(' ')
-        .scan(at, |end, word| {
-            let start = *end - word.len().min(*end);
-            *end = start.saturating_sub(1);
-            Some((start, word))
-        })
-        .filter(|(_, word)| !word.is_empty())
 }
 
 /// The letters and digits of a text, lower case, and where each stood.

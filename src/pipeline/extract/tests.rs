@@ -75,6 +75,11 @@ fn order_numbers_and_what_only_looks_like_one() {
         ("Order number\tWEB-2026-4471", "WEB-2026-4471"),
         ("Customer number 40028811, but the order was KS55123.", "KS55123"),
         ("KS20001 is wrong, the order number is KS20002.", "KS20002"),
+        ("Not KS20001 but KS20002 is my order.", "KS20002"),
+        ("Przepraszam, to nie KS20001, tylko KS20002.", "KS20002"),
+        ("My Amazon order is 205 6641930 9982317.", "205-6641930-9982317"),
+        ("Bestellnummer: 205.6641930.9982317, die Uhr ist defekt.", "205-6641930-9982317"),
+        ("Order-No.KS20001, please help.", "KS20001"),
     ] {
         assert_eq!(of(text).as_deref(), Some(expected), "{text}");
     }
@@ -82,6 +87,8 @@ fn order_numbers_and_what_only_looks_like_one() {
         "You can ring me on 07700 900461 or +49 171 4471882.",
         "The tracking number is 1Z999AA10123456784 and LP00612345678901.",
         "IMEI 356938035643809, firmware 1.2.3456, I paid 119.99 on 12-10-2026.",
+        "Firmware 205.6641930.9982317, card 4111 1111 1111 1111.",
+        "Order number: unknown\nOrder: n/a\nOrder no.: -",
         "PayPal transaction 4RT88213KJ559013L, invoice 2026-00417.",
         "The code on the box is 4006381333931.",
     ] {
@@ -101,6 +108,8 @@ fn products_by_code_name_and_colour() {
         ("The ROAM-5 Pro is dead.", "RX-ROAM5P-BK"),
         ("My Dune goes black after a minute.", "RX-DUNE-GD"),
         ("My charging cable is broken at the plug.", "RX-CHG"),
+        ("My roam5 pro is dead.", "RX-ROAM5P-BK"),
+        ("My RX–ROAM5–SV is dead.", "RX-ROAM5-SV"),
     ] {
         assert_eq!(of(text).as_deref(), Some(expected), "{text}");
     }
@@ -135,10 +144,20 @@ fn the_day_of_receipt_and_no_other_day() {
         ("Erhalten habe ich sie am 1. Juli 2026.", "2026-07-01"),
         ("Bestellt am 3.10.2026, angekommen am 9.10.2026.", "2026-10-09"),
         ("Received: 1 August 2026", "2026-08-01"),
+        ("Since I received it on 3 November the screen flickers.", "2026-11-03"),
+        ("It does not charge since it arrived yesterday.", "2026-11-03"),
     ] {
         assert_eq!(of(text).as_deref(), Some(expected), "{text}");
     }
-    for text in ["I bought it on 3 May 2026.", "Since 12 October it restarts.", "I received it in spring."] {
+    for text in [
+        "I bought it on 3 May 2026.",
+        "Since 12 October it restarts.",
+        "I received it in spring.",
+        "It has not arrived until today.",
+        "Die Uhr ist bis heute nicht angekommen.",
+        "La montre n'est pas arrivée jusqu'à hier.",
+        "I have received no answer since Monday.",
+    ] {
         assert_eq!(of(text), None, "{text}");
     }
 }
@@ -161,6 +180,11 @@ fn what_when_how_and_what_was_tried() {
         ("The speaker crackles. I have not tried anything yet.", "x--x"),
         ("Die Uhr lädt nicht mehr.", "x---"),
         ("Seit gestern startet sie ständig neu, wenn eine Nachricht kommt.", "xxx-"),
+        ("Received: 3 Nov\nThe display stays black.", "x---"),
+        ("Empfangen am: 03.11.\nDas Display bleibt schwarz.", "x---"),
+        ("Seit ich sie am 3. November bekommen habe, flackert das Display.", "xx--"),
+        ("Gestern bekommen, das Display flackert.", "x---"),
+        ("Problem: Screen flickers\nWhen: since Monday", "xx--"),
         ("Das GPS findet kein Signal. Neustart und Reset habe ich gemacht.", "x--x"),
     ] {
         assert_eq!(told(text), expected, "{text}");

@@ -3,7 +3,7 @@
 use crate::domain::facts::{Evidence, Fact, Source};
 use crate::domain::ids::LetterId;
 use crate::pipeline::extract::meaning::{Meaning, Model, Scores};
-use crate::pipeline::fold::{Folded, Span};
+use crate::pipeline::fold::{self, Folded, Span};
 use crate::pipeline::lexicon::Lexicon;
 use crate::pipeline::phrases::{Group, Hit};
 
@@ -17,6 +17,8 @@ pub struct Zone<'a> {
     pub hits: Vec<Hit>,
     /// What the model reads in each sentence; empty where only forms are looked for.
     scores: Vec<Scores>,
+    /// The words that deny the code right behind them.
+    pub nots: Vec<String>,
     kind: Kind,
 }
 
@@ -42,7 +44,8 @@ impl<'a> Zone<'a> {
             lexicons.iter().filter_map(|l| l.search()).flat_map(|phrases| phrases.find(&folded)).collect();
         hits.sort_by_key(|h| (h.span.start, h.span.end, h.group));
         hits.dedup();
-        Self { letter, text, folded, hits, scores: Vec::new(), kind }
+        let nots = lexicons.iter().flat_map(|l| l.answers.not.iter().map(|w| fold::phrase(w))).collect();
+        Self { letter, text, folded, hits, scores: Vec::new(), nots, kind }
     }
 
     /// Reads its sentences with the model.
