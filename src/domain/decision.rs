@@ -56,6 +56,8 @@ pub enum Reason {
     Conflict,
     UnsafeAttachment,
     NotAvailable,
+    /// Something that may void the warranty, or a danger, may have been told in passing: a person looks first.
+    Doubt,
     /// The same mail was taken in before; nothing is done twice.
     DuplicateLetter,
     /// The cap on automatic letters to one address is reached.

@@ -138,6 +138,8 @@ pub struct Facts {
     pub links: Vec<String>,
     pub void_signals: Vec<Fact<VoidSignal>>,
     pub safety: Option<Evidence>,
+    /// A sentence that may tell of what voids the warranty or of a danger, too unclear to be taken for it.
+    pub doubt: Option<Evidence>,
     pub unsafe_attachment: Option<Evidence>,
     /// What the customer says can't be given.
     pub not_available: Vec<Fact<Item>>,
@@ -178,6 +180,7 @@ impl Facts {
             }
         }
         keep(&mut self.safety, &later.safety);
+        keep(&mut self.doubt, &later.doubt);
         keep(&mut self.unsafe_attachment, &later.unsafe_attachment);
         for item in &later.not_available {
             if self.not_available.iter().all(|i| i.value != item.value) {

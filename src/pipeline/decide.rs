@@ -136,6 +136,7 @@ impl Situation<'_> {
                 Some(Track::Doa | Track::Repair) if !looked_at => {
                     self.decision(Action::Staff, vec![Reason::EvidenceByLink], checklist)
                 }
+                Some(_) if facts.doubt.is_some() => self.decision(Action::Staff, vec![Reason::Doubt], checklist),
                 Some(_) => self.decision(Action::IssueRma, Vec::new(), checklist),
                 None => self.decision(Action::Staff, vec![Reason::Request], checklist),
             };

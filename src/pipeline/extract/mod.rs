@@ -251,6 +251,7 @@ impl Extractor {
         facts.steps_taken = account.steps;
         facts.void_signals = signals::void(text);
         facts.safety = signals::safety(text).or_else(|| signals::safety(subject));
+        facts.doubt = signals::doubt(text);
         facts.not_available = proof::not_available(text);
         facts.where_to_find = proof::where_to_find(text);
     }

@@ -30,6 +30,27 @@ pub fn safety(zone: &Zone<'_>) -> Option<Evidence> {
     reported(zone, Group::Safety, Meaning::Safety, 3, "safety")
 }
 
+/// A sentence that may tell of such a thing in passing ("to be fair, it took a dive off the balcony"): not sure enough to
+/// be taken for it, too likely to authorise a return on it.
+pub fn doubt(zone: &Zone<'_>) -> Option<Evidence> {
+    const DOUBTFUL: f32 = -0.35;
+    const LEAST_WORDS: usize = 4;
+    const KINDS: [Meaning; 6] = [
+        Meaning::Misuse,
+        Meaning::Opened,
+        Meaning::Modified,
+        Meaning::Flashed,
+        Meaning::Continued,
+        Meaning::Safety,
+    ];
+    zone.folded.sentences.iter().find_map(|sentence| {
+        let long = zone.folded.slice(*sentence).split_whitespace().count() > LEAST_WORDS;
+        let own = long && !zone.has(*sentence, Group::Elsewhere);
+        let kind = KINDS.into_iter().find(|k| own && zone.score(*sentence, *k).is_some_and(|s| s > DOUBTFUL))?;
+        Some(zone.evidence(*sentence, &kind.rule().replace("meaning", "doubt")))
+    })
+}
+
 /// From here on the model is sure.
 const SURE: f32 = 0.5;
 
