@@ -128,7 +128,7 @@ impl Setup {
             brand: config.brand.clone(),
             from: config.delivery.from.clone(),
             return_address: config.rma.return_address.clone().unwrap_or_default(),
-            mail_size: megabytes(config.limits.mail_size),
+            mail_megabytes: (config.limits.mail_size >> 20).max(1),
         };
         let patterns: Vec<String> = config.orders.number_patterns.iter().map(|r| r.as_str().to_owned()).collect();
         let per_sender = config.limits.replies_per_sender as usize;
@@ -141,11 +141,6 @@ impl Setup {
     pub fn office(self, config: &Config, store: Store) -> Office {
         Office::new(store, self.terms, self.orders, config.rma.prefix.clone(), config.limits.replies_per_hour as usize)
     }
-}
-
-/// A size as letters print it.
-fn megabytes(bytes: u64) -> String {
-    format!("{} MB", (bytes >> 20).max(1))
 }
 
 /// All templates below a folder: path inside it and text.

@@ -62,8 +62,8 @@ pub struct Frame {
     /// The lines of the address that returns go to. Printed in RMA letters only; if there are none, these say that the
     /// address follows from staff.
     pub return_address: Vec<String>,
-    /// The largest mail that is taken in, for people: `35 MB`.
-    pub mail_size: String,
+    /// The largest mail that is taken in, in MiB; the unit is a word of the language.
+    pub mail_megabytes: u64,
 }
 
 /// What a reply answers.

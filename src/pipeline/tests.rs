@@ -33,7 +33,7 @@ fn terms() -> Terms {
         brand: "Roam".to_owned(),
         from,
         return_address: vec!["Roam Returns".to_owned(), "1 Sample Street".to_owned()],
-        mail_size: "35 MB".to_owned(),
+        mail_megabytes: 35,
     };
     let letters = Letters::embedded().unwrap();
     Terms::new(Policy::default(), Catalogue { products }, desk, letters, frame, 6, &[r"KS\d{4,8}".to_owned()]).unwrap()

@@ -94,7 +94,7 @@ fn a_german_claim_for_a_watch_that_was_dead_on_arrival() {
                 asked: &[
                     "Artikelcode",
                     "Was Sie schon versucht haben",
-                    "Foto oder Video vom Defekt",
+                    "Foto oder Video des Defekts",
                     "Foto der Verpackung",
                 ],
             },

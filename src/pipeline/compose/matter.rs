@@ -26,7 +26,7 @@ pub(super) struct Matter {
     pub brand: String,
     /// Who signs.
     pub desk: String,
-    pub mail_size: String,
+    pub mail_megabytes: u64,
     pub case: String,
     /// The subject that is answered, without prefixes and tags; may be empty.
     pub topic: String,
@@ -119,7 +119,7 @@ impl Matter {
             language: language.to_owned(),
             brand: frame.brand.clone(),
             desk: frame.from.name.clone().unwrap_or_else(|| frame.brand.clone()),
-            mail_size: frame.mail_size.clone(),
+            mail_megabytes: frame.mail_megabytes,
             case: case.id.as_str().to_owned(),
             topic: plain::topic(subject, prefixes),
             name: case.customer.name.as_deref().and_then(|name| plain::human_name(name, no_names, &frame.brand)),

@@ -75,7 +75,7 @@ pub(super) fn plain(kind: Kind, language: &str) -> Matter {
         language: language.to_owned(),
         brand: "Example".to_owned(),
         desk: "Example After-Sales".to_owned(),
-        mail_size: "35 MB".to_owned(),
+        mail_megabytes: 35,
         case: "AS-2J4KX7QD".to_owned(),
         topic: "Watch does not charge".to_owned(),
         name: Some("Maria Schmidt".to_owned()),

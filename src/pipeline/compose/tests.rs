@@ -221,7 +221,7 @@ fn mistakes_in_templates_show_when_loading() {
         Letters::from_folder(&files).unwrap_err().join("\n")
     };
     let cases = [
-        ("ask/de.txt", "{{ mail_size }}", "{{ mail_sise }}", "ask/de.txt:"),
+        ("ask/de.txt", "size(mail_megabytes)", "size(mail_megabites)", "ask/de.txt:"),
         ("ask/de.txt", "Subject: ", "Betreff: ", "ask/de.txt:1: begin with a line"),
         ("rma/en.html", "{% endblock %}", "", "rma/en.html:"),
         ("rma/en.txt", "{{ line }}", "", "rma/en.txt:1: the return address"),

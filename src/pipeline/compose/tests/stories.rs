@@ -200,7 +200,7 @@ pub(super) fn frame() -> Frame {
             address: Address::new("after-sales@example.com").unwrap(),
         },
         return_address: ["Example Returns", "1 Sample Street", "10115 Berlin", "Germany"].map(str::to_owned).to_vec(),
-        mail_size: "35 MB".to_owned(),
+        mail_megabytes: 35,
     }
 }
 
