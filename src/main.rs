@@ -1,10 +1,11 @@
 //! The door: arguments, logging, exit code. See the library's map for the rest.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use aftersalesd::app::cases::Query;
+use aftersalesd::app::triage::Form;
 use aftersalesd::app::{self, Failure};
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -142,7 +143,10 @@ fn command(command: Command) -> Result<(), Failure> {
         Command::Run(configured) => app::daemon::run(&configured.config),
         Command::Once(configured) => app::daemon::once(&configured.config),
         Command::Check { config, offline } => app::check::check(&config.config, offline, &mut out),
-        Command::Triage { config, json, paths } => app::triage::run(config.as_deref(), json, &paths, &mut out),
+        Command::Triage { config, json, paths } => {
+            let form = if json { Form::Json } else { Form::Page { colour: shows_colour() } };
+            app::triage::run(config.as_deref(), form, &paths, &mut out)
+        }
         Command::Cases { query } => {
             let (query, asked) = match query {
                 Cases::List(asked) => (Query::List, asked),
@@ -161,6 +165,11 @@ fn command(command: Command) -> Result<(), Failure> {
         Err(Failure::Other(text)) if text.contains("Broken pipe") => Ok(()),
         done => done,
     }
+}
+
+/// Whether standard output is a terminal whose user wants colours (<https://no-color.org>).
+fn shows_colour() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 fn start_log(command: &Command) {

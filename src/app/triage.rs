@@ -16,8 +16,17 @@ use crate::store::Store;
 use crate::worker::inbound::{self, Taken};
 use crate::worker::{Clock, Office};
 
-/// Takes `paths` in, in order, as one mailbox; prints one JSON line or one readable page a letter.
-pub fn run(config: Option<&Path>, as_json: bool, paths: &[PathBuf], out: &mut dyn Write) -> Result<(), Failure> {
+/// How a letter is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// One JSON object a line.
+    Json,
+    /// A page for people.
+    Page { colour: bool },
+}
+
+/// Takes `paths` in, in order, as one mailbox; prints each letter.
+pub fn run(config: Option<&Path>, form: Form, paths: &[PathBuf], out: &mut dyn Write) -> Result<(), Failure> {
     let (setup, config) = match config {
         Some(path) => {
             let config = load(path)?;
@@ -32,9 +41,9 @@ pub fn run(config: Option<&Path>, as_json: bool, paths: &[PathBuf], out: &mut dy
             let (name, raw) = letter?;
             let (raw, cut_short) = beginning(raw, config.limits.mail_size);
             let taken = take(&office, &raw, cut_short)?;
-            match as_json {
-                true => writeln!(out, "{}", report::triage(&name, &taken))?,
-                false => page::write(&name, &taken, out)?,
+            match form {
+                Form::Json => writeln!(out, "{}", report::triage(&name, &taken))?,
+                Form::Page { colour } => page::write(&name, &taken, &office.terms, colour, out)?,
             }
             out.flush()?;
         }

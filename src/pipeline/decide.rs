@@ -53,6 +53,14 @@ pub fn decide(situation: &Situation<'_>) -> Decision {
     situation.complete_or_ask(checklist)
 }
 
+/// Months of warranty on the case's product; of the longest in the catalogue while the product is unknown.
+pub fn warranty_months(facts: &Facts, catalogue: &Catalogue, policy: &Policy) -> u32 {
+    let months = |own: Option<u32>| own.unwrap_or(policy.warranty_months);
+    let longest = || catalogue.products.iter().map(|p| months(p.warranty_months)).max();
+    let of_product = facts.sku.as_ref().map(|sku| months(catalogue.by_sku(&sku.value).and_then(|p| p.warranty_months)));
+    of_product.or_else(longest).unwrap_or(policy.warranty_months)
+}
+
 impl Situation<'_> {
     /// Rule 3: what goes to a person whatever is complete.
     fn at_once(&self, request: Request, reasons: &mut Vec<Reason>) {
@@ -108,13 +116,7 @@ impl Situation<'_> {
         }
         match request {
             Request::Defect => {
-                let months = |own: Option<u32>| own.unwrap_or(self.policy.warranty_months);
-                let longest = || self.catalogue.products.iter().map(|p| months(p.warranty_months)).max();
-                let of_product = facts
-                    .sku
-                    .as_ref()
-                    .map(|sku| months(self.catalogue.by_sku(&sku.value).and_then(|p| p.warranty_months)));
-                let term = of_product.or_else(longest).unwrap_or(self.policy.warranty_months);
+                let term = warranty_months(facts, self.catalogue, self.policy);
                 if self.case.opened_on > warranty::warranty_ends(received.value, term) {
                     reasons.push(Reason::OutOfWarranty);
                 }

@@ -44,6 +44,11 @@ impl Folded {
                     if folded.ends_word() {
                         word.clear();
                     }
+                    if char.is_ascii() {
+                        folded.push(char.to_ascii_lowercase(), at);
+                        word.push(char.to_ascii_lowercase());
+                        continue;
+                    }
                     for plain in fold_char(char) {
                         folded.push(plain, at);
                         word.push(plain);

@@ -1,6 +1,6 @@
 //! The words of each language, as data: one `extract/lexicon/<language>.toml` a language, built into the binary.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::OnceLock;
 
 use serde::Deserialize;
@@ -183,6 +183,8 @@ pub struct MailWords {
 #[derive(Debug)]
 pub struct Lexicons {
     pub all: Vec<Lexicon>,
+    /// By frequent word: the places in `all` of the languages that have it.
+    speakers: HashMap<String, Vec<usize>>,
 }
 
 impl Lexicons {
@@ -194,7 +196,24 @@ impl Lexicons {
             lexicon.prepare(name.trim_end_matches(".toml")).map_err(|e| format!("lexicon {name}: {e}"))?;
             all.push(lexicon);
         }
-        Ok(Self { all })
+        let mut speakers: HashMap<String, Vec<usize>> = HashMap::new();
+        for (place, lexicon) in all.iter().enumerate() {
+            for word in &lexicon.common {
+                speakers.entry(word.clone()).or_default().push(place);
+            }
+        }
+        Ok(Self { all, speakers })
+    }
+
+    /// How many of `words` (folded) are frequent ones of each language, in the order of `all`.
+    pub fn shared<'w>(&self, words: impl Iterator<Item = &'w str>) -> Vec<usize> {
+        let mut counts = vec![0; self.all.len()];
+        for place in words.filter_map(|w| self.speakers.get(w)).flatten() {
+            if let Some(count) = counts.get_mut(*place) {
+                *count += 1;
+            }
+        }
+        counts
     }
 
     /// Tries every phrase of every language; an error names the file.

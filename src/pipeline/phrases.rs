@@ -3,6 +3,7 @@
 //! An entry is written as people write the words, plus four signs: `flicker*` any ending, `*problem` any beginning,
 //! `geht .. nicht` up to four words in between (never across the end of a clause), `(my|the) watch` either word.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use aho_corasick::{AhoCorasick, MatchKind};
@@ -217,17 +218,17 @@ impl Phrases {
 
     /// All hits, in the order in which they begin.
     pub fn find(&self, folded: &Folded) -> Vec<Hit> {
-        let text = folded.text.as_str();
+        let text = &Text::new(&folded.text);
         let mut hits: Vec<Hit> = self
             .literals
-            .find_overlapping_iter(text)
+            .find_overlapping_iter(text.text)
             .filter_map(|found| {
                 let entry = self.entries.get(found.pattern().as_usize())?;
                 let start = found.start() + entry.lead;
-                let start = if entry.any_beginning { word_start(text, start) } else { start };
+                let start = if entry.any_beginning { text.word_start(start) } else { start };
                 let end = found.end() - entry.trail;
-                let end = if entry.any_ending { word_end(text, end) } else { end };
-                let end = follow(&entry.rest, vec![end], 0, text).into_iter().max()?;
+                let end = if entry.any_ending { text.word_end(end) } else { end };
+                let end = follow(&entry.rest, &[], end, 0, text)?;
                 Some(Hit { group: entry.group, span: Span { start, end } })
             })
             .collect();
@@ -237,43 +238,38 @@ impl Phrases {
     }
 }
 
-/// The places where `pieces` can end if they begin behind one of `places`, with up to `gap` words before them.
-fn follow(pieces: &[Piece], mut places: Vec<usize>, mut gap: usize, text: &str) -> Vec<usize> {
-    for piece in pieces {
-        match piece {
-            Piece::Gap => {
-                gap = GAP;
-                continue;
-            }
-            Piece::Word { text: word, any_beginning, any_ending } => {
-                let fits = |here: &str| match (any_beginning, any_ending) {
-                    (false, false) => here == word,
-                    (false, true) => here.starts_with(word.as_str()),
-                    (true, false) => here.ends_with(word.as_str()),
-                    (true, true) => here.contains(word.as_str()),
-                };
-                places = places.into_iter().filter_map(|at| next_word(text, at, gap, fits)).collect();
-            }
-            Piece::OneOf(choices) => {
-                places = choices.iter().flat_map(|one| follow(one, places.clone(), gap, text)).collect();
-                places.sort_unstable();
-                places.dedup();
-            }
+/// The furthest place where `pieces`, and `then` behind them, can end if they begin behind `at`, with up to `gap` words
+/// before them.
+fn follow(pieces: &[Piece], then: &[Piece], at: usize, gap: usize, text: &Text<'_>) -> Option<usize> {
+    let Some((piece, rest)) = pieces.split_first() else {
+        return if then.is_empty() { Some(at) } else { follow(then, &[], at, 0, text) };
+    };
+    match piece {
+        Piece::Gap => follow(rest, then, at, GAP, text),
+        Piece::Word { text: word, any_beginning, any_ending } => {
+            let fits = |here: &str| match (any_beginning, any_ending) {
+                (false, false) => here == word,
+                (false, true) => here.starts_with(word.as_str()),
+                (true, false) => here.ends_with(word.as_str()),
+                (true, true) => here.contains(word.as_str()),
+            };
+            follow(rest, then, next_word(text, at, gap, fits)?, 0, text)
         }
-        gap = 0;
-        if places.is_empty() {
-            break;
+        Piece::OneOf(choices) => {
+            // A choice within a choice is rare; what stands behind both is then one list.
+            let behind: Cow<'_, [Piece]> =
+                if then.is_empty() { Cow::Borrowed(rest) } else { Cow::Owned([rest, then].concat()) };
+            choices.iter().filter_map(|one| follow(one, &behind, at, gap, text)).max()
         }
     }
-    places
 }
 
 /// The end of the first word behind `at` that `fits`, with at most `gap` words of the same clause before it.
-fn next_word(text: &str, mut at: usize, gap: usize, fits: impl Fn(&str) -> bool) -> Option<usize> {
+fn next_word(text: &Text<'_>, mut at: usize, gap: usize, fits: impl Fn(&str) -> bool) -> Option<usize> {
     for _ in 0..=gap {
         let start = at + 1;
-        let end = word_end(text, start);
-        let here = text.get(start..end)?;
+        let end = text.word_end(start);
+        let here = text.text.get(start..end)?;
         if fits(here) {
             return Some(end);
         }
@@ -285,12 +281,35 @@ fn next_word(text: &str, mut at: usize, gap: usize, fits: impl Fn(&str) -> bool)
     None
 }
 
-fn word_end(text: &str, at: usize) -> usize {
-    text.get(at..).and_then(|rest| rest.find(' ')).map_or(text.len(), |n| at + n)
+/// A folded text whose words' ends are known: hundreds of phrases begin with the same common word, and each looks at the
+/// words behind it.
+struct Text<'t> {
+    text: &'t str,
+    /// For each byte, the place of the first blank at or behind it.
+    ends: Vec<usize>,
 }
 
-fn word_start(text: &str, at: usize) -> usize {
-    text.get(..at).and_then(|before| before.rfind(' ')).map_or(0, |n| n + 1)
+impl<'t> Text<'t> {
+    fn new(text: &'t str) -> Self {
+        let mut end = text.len();
+        let mut ends: Vec<usize> = Vec::with_capacity(text.len());
+        for (at, byte) in text.bytes().enumerate().rev() {
+            if byte == b' ' {
+                end = at;
+            }
+            ends.push(end);
+        }
+        ends.reverse();
+        Self { text, ends }
+    }
+
+    fn word_end(&self, at: usize) -> usize {
+        self.ends.get(at).copied().unwrap_or(self.text.len())
+    }
+
+    fn word_start(&self, at: usize) -> usize {
+        self.text.get(..at).and_then(|before| before.rfind(' ')).map_or(0, |n| n + 1)
+    }
 }
 
 /// The ways to write an entry: with each spelling, with and without its apostrophes.

@@ -17,6 +17,7 @@ mod daemon;
 mod floors;
 mod hostile;
 mod imap;
+mod pages;
 mod passes;
 mod readme;
 mod smtp;

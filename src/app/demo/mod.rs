@@ -103,8 +103,8 @@ fn prepare(dir: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     Ok(mails)
 }
 
-/// Puts the pictures where the samples name them.
-fn with_photos(text: &str) -> Vec<u8> {
+/// Puts the sample pictures where a sample mail names them: a line `@photo:NAME@` stands for base64.
+pub fn with_photos(text: &str) -> Vec<u8> {
     let lines = text.lines().map(|line| {
         let name = line.strip_prefix("@photo:").and_then(|rest| rest.strip_suffix('@'));
         let photo = name.and_then(|name| PHOTOS.iter().find(|(n, _)| *n == name));

@@ -14,11 +14,10 @@ pub fn detect(text: &str, lexicons: &Lexicons) -> Option<String> {
     let words: Vec<&str> =
         folded.text.split(' ').filter(|w| w.chars().all(char::is_alphabetic) && !w.is_empty()).collect();
     let letters: usize = words.iter().map(|w| w.chars().count()).sum();
-    let share = |language: &str| {
-        let common = lexicons.common(language);
-        words.iter().filter(|w| common.is_some_and(|c| c.contains(**w))).count() as f64 / words.len().max(1) as f64
-    };
-    let mut shares: Vec<(f64, &str)> = lexicons.all.iter().map(|l| (share(&l.language), l.language.as_str())).collect();
+    let shared = lexicons.shared(words.iter().copied());
+    let share = |count: usize| count as f64 / words.len().max(1) as f64;
+    let mut shares: Vec<(f64, &str)> =
+        lexicons.all.iter().zip(shared).map(|(l, count)| (share(count), l.language.as_str())).collect();
     shares.sort_by(|a, b| b.0.total_cmp(&a.0));
     let best = shares.first().copied().unwrap_or((0.0, ""));
     let next = shares.get(1).map_or(0.0, |s| s.0);
@@ -67,11 +66,8 @@ pub fn nearest<'l>(text: &str, lexicons: &'l Lexicons) -> Vec<&'l Lexicon> {
         return lexicons.all.iter().collect();
     }
     let folded = Folded::new(text, &[]);
-    let shared = |lexicon: &&Lexicon| {
-        let common = lexicons.common(&lexicon.language);
-        folded.text.split(' ').filter(|w| common.is_some_and(|c| c.contains(*w))).count()
-    };
-    lexicons.all.iter().max_by_key(shared).into_iter().collect()
+    let shared = lexicons.shared(folded.text.split(' '));
+    lexicons.all.iter().zip(shared).max_by_key(|(_, count)| *count).map(|(l, _)| l).into_iter().collect()
 }
 
 /// The ISO 639-1 code of a language.

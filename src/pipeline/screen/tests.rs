@@ -113,24 +113,52 @@ fn real_mail_is_told_apart() {
     let root = Path::new("../shared/corpora"); // cargo runs tests in the project root
     let Ok(labels) = fs::read_to_string(root.join("labels.tsv")) else { return };
     let screen = Screen::new(Desk::default(), &Lexicons::embedded().unwrap());
-    let mut table: BTreeMap<(String, String), usize> = BTreeMap::new();
-    let (mut answered, mut held, mut may_reply) = (Vec::new(), Vec::new(), 0);
+    let mut classes: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let mut corpora: BTreeMap<String, Tally> = BTreeMap::new();
+    let (mut answered, mut held) = (Vec::new(), Vec::new());
     for line in labels.lines().skip(1) {
         let [path, class, gate, evidence] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
         let letter = parse::letter(&mail(root, path), false);
         let got = screen.classify(&letter);
-        *table.entry((format!("{class}/{gate}"), got.class.code())).or_default() += 1;
-        match (gate, got.class) {
-            ("suppress", Class::Customer) => answered.push(format!("{path}: {evidence}")),
-            ("may_reply", class) if class != Class::Customer => held.push(format!("{path}: {evidence}: {}", got.why)),
+        *classes.entry((format!("{class}/{gate}"), got.class.code())).or_default() += 1;
+        let tally = corpora.entry(path.split('/').next().unwrap().to_owned()).or_default();
+        let is_customer = got.class == Class::Customer;
+        match gate {
+            "suppress" => {
+                tally.suppress += 1;
+                if is_customer {
+                    tally.answered += 1;
+                    answered.push(format!("{path}: {evidence}"));
+                }
+            }
+            "may_reply" => {
+                tally.may_reply += 1;
+                if !is_customer {
+                    tally.held += 1;
+                    held.push(format!("{path}: {evidence}: {}", got.why));
+                }
+            }
             _ => {}
         }
-        may_reply += usize::from(gate == "may_reply");
     }
-    for ((label, class), count) in &table {
+    for ((label, class), count) in &classes {
         println!("{label:24} {class:12} {count:5}");
     }
+    for (corpus, tally) in &corpora {
+        let Tally { suppress, answered, may_reply, held } = tally;
+        println!("{corpus:24} answered {answered:3} of {suppress:3}   held back {held:3} of {may_reply:3}");
+    }
+    let may_reply: usize = corpora.values().map(|tally| tally.may_reply).sum();
     println!("answered:\n{}\nheld back, {} of {may_reply}:\n{}", answered.join("\n"), held.len(), held.join("\n"));
     assert!(answered.is_empty(), "{answered:#?}");
     assert!(held.len() * 50 <= may_reply, "{held:#?}");
+}
+
+/// Of one corpus: mail that must not be answered and would be, mail that may be and would not.
+#[derive(Default)]
+struct Tally {
+    suppress: usize,
+    answered: usize,
+    may_reply: usize,
+    held: usize,
 }

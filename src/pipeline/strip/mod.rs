@@ -3,6 +3,7 @@
 //! Nothing is thrown away: each line of the bodies lands in exactly one field of [`Words`]. Where a quote may be ours,
 //! in doubt it is a quote: our own sample values must never be read as the customer's facts.
 
+mod contact;
 mod heads;
 mod html;
 mod lines;
@@ -54,7 +55,7 @@ impl Stripper {
         if !self.quotes.mark(&mut lines, letter) {
             all_marked_is_text(&mut lines, letter);
         }
-        self.signatures.mark(&mut lines);
+        self.signatures.mark(&mut lines, letter);
         assemble(&lines)
     }
 }

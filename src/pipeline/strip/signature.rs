@@ -1,9 +1,14 @@
-//! Where a signature begins: the `-- ` line, a sign-off near the end, a mail program's footer, a disclaimer.
+//! Where a signature begins: the `-- ` line, a sign-off near the end, a mail program's footer, a disclaimer, the writer's
+//! name and address.
 //!
 //! Facts may stand below a sign-off and stay in the signature; prose below it (a postscript) stays text.
 
+use std::collections::BTreeSet;
+
+use super::contact;
 use super::lines::{Line, Place};
 use super::words::{Phrases, plain};
+use crate::domain::letter::Letter;
 use crate::pipeline::lexicon::Lexicons;
 
 /// Non-blank lines below a sign-off: name, role, company, street, town, telephone, web site, a slogan.
@@ -32,14 +37,15 @@ impl Signatures {
     }
 
     /// Sets the place of the signature lines in each run of the customer's own lines.
-    pub fn mark(&self, lines: &mut [Line]) {
+    pub fn mark(&self, lines: &mut [Line], letter: &Letter) {
+        let names = contact::names(letter);
         let mut start = 0;
         while start < lines.len() {
             let own = |l: &Line| l.place == Place::Own;
             let Some(from) = lines.iter().skip(start).position(own).map(|i| i + start) else { break };
             let end = lines.iter().skip(from).position(|l| !own(l)).map_or(lines.len(), |i| i + from);
             if let Some(run) = lines.get_mut(from..end) {
-                self.mark_run(run, from == 0);
+                self.mark_run(run, from == 0, &names);
             }
             start = end;
         }
@@ -56,7 +62,7 @@ impl Signatures {
         }
     }
 
-    fn mark_run(&self, run: &mut [Line], first: bool) {
+    fn mark_run(&self, run: &mut [Line], first: bool, names: &BTreeSet<String>) {
         let full = |run: &[Line]| -> Vec<usize> {
             (0..run.len()).filter(|i| run.get(*i).is_some_and(|l| !l.is_blank() && l.place == Place::Own)).collect()
         };
@@ -93,6 +99,10 @@ impl Signatures {
         if let Some((_, at)) = signoff {
             self.take_signature(run, *at);
         }
+        let end = run.iter().position(|l| !l.is_blank() && l.place != Place::Own).unwrap_or(run.len());
+        if let Some(at) = run.get(..end).and_then(|own| contact::begins(own, names)) {
+            set(run, at, end);
+        }
         // A rule that led to what is now off.
         for at in full(run).into_iter().rev() {
             let rule = run
@@ -127,8 +137,8 @@ impl Signatures {
         bare.len() <= 200
             && self
                 .footers
-                .rest(&plain(bare))
-                .is_some_and(|rest| rest.split('<').next().unwrap_or_default().split_whitespace().count() <= 9)
+                .rest(&plain(&bare.replace(['[', ']'], "")))
+                .is_some_and(|rest| rest.split(['<', '(']).next().unwrap_or_default().split_whitespace().count() <= 9)
     }
 
     /// A closing phrase with nothing after it but punctuation and a name.
