@@ -37,6 +37,11 @@ pub struct Letter {
 }
 
 impl Letter {
+    /// Whether it answers no other mail (RFC 5322, section 3.6.4).
+    pub fn begins_thread(&self) -> bool {
+        self.in_reply_to.is_empty() && self.references.is_empty()
+    }
+
     /// The first header field of that name (lower case).
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|h| h.name == name).map(|h| h.value.as_str())

@@ -119,9 +119,8 @@ impl Extractor {
         lexicons: &Lexicons,
     ) -> Extract {
         // The subject of an answer is carried along: it says nothing about the words written now.
-        let first = letter.in_reply_to.is_empty() && letter.references.is_empty();
         let written = format!("{}\n{}", letter.subject, words.text);
-        let in_subject = || first.then(|| language::detect(&written, lexicons)).flatten();
+        let in_subject = || letter.begins_thread().then(|| language::detect(&written, lexicons)).flatten();
         let own = language::detect(&words.text, lexicons);
         let language = own.clone().or_else(|| language::guess(&words.text, lexicons)).or_else(in_subject);
         // Without words enough to tell its language a letter is read with all lexicons; a code needs no language.
@@ -153,7 +152,7 @@ impl Extractor {
         self.codes(&zones, letter, catalogue, &mut facts);
         let finders = (&self.order_numbers, &self.item_codes, &self.skus);
         self.file_names.fill(&mut facts, letter, &all_attachments(letter), known, catalogue, finders);
-        self.account(&zones, &dates, arrived.date(), &mut facts);
+        self.account(&zones, letter.begins_thread(), &dates, arrived.date(), &mut facts);
         facts.links = self.links.find(&words.text);
         let links = facts.links.len();
         facts.packaging_shown = proof::packaging(&zones, &facts.photos, &facts.videos, links, &letter.id, known);
@@ -234,14 +233,25 @@ impl Extractor {
         }
     }
 
-    fn account(&self, zones: &[Zone<'_>], dates: &[&Dates], today: Date, facts: &mut Facts) {
+    fn account(&self, zones: &[Zone<'_>], first: bool, dates: &[&Dates], today: Date, facts: &mut Facts) {
         let [text, subject, signature, passed_on] = zones else { return };
         let product = self.skus.mention(text);
         let mut account = problem::account(text, product, dates, today);
-        let in_subject = problem::account(subject, None, dates, today);
-        account.what = account.what.or(in_subject.what);
-        account.broken = account.broken.or(in_subject.broken);
-        facts.request = request::request(zones.get(..2).unwrap_or_default(), &account);
+        // The subject of a reply is that of an earlier letter.
+        let read = if first { zones.get(..2) } else { zones.get(..1) };
+        if first {
+            let in_subject = problem::account(subject, None, dates, today);
+            account.what = account.what.or(in_subject.what);
+            account.broken = account.broken.or(in_subject.broken);
+        }
+        facts.request = request::request(read.unwrap_or_default(), &account);
+        if !passed_on.text.is_empty() {
+            let forwarded = problem::account(passed_on, None, dates, today);
+            account.what = account.what.or(forwarded.what);
+            account.when = account.when.or(forwarded.when);
+            account.how = account.how.or(forwarded.how);
+            account.steps = account.steps.or(forwarded.steps);
+        }
         facts.unopened = request::unopened(std::slice::from_ref(text));
         facts.received_on =
             [text, passed_on, signature].into_iter().find_map(|z| receipt::received_on(z, dates, today));

@@ -52,8 +52,8 @@ fn plainness(zones: &[Zone<'_>], account: &Account) -> f32 {
 /// What a letter may ask for besides the repair of a fault: by which meaning, by which words, and by how much it must
 /// be plainer than a fault told in the same letter.
 const WISHES: [(Request, Meaning, &[Group], f32); 7] = [
-    (Request::ShippingReimbursement, Meaning::Shipping, &[Group::ShippingReimbursement], 0.0),
-    (Request::SpareParts, Meaning::Parts, &[Group::SpareParts], 0.0),
+    (Request::ShippingReimbursement, Meaning::Shipping, &[Group::ShippingReimbursement], -0.4),
+    (Request::SpareParts, Meaning::Parts, &[Group::SpareParts], -0.4),
     (Request::ReturnUnused, Meaning::Return, &[Group::WantsReturn], 0.5),
     (Request::ReturnUnused, Meaning::Sealed, &[Group::Sealed], 0.5),
     (Request::OrderIssue, Meaning::Order, &[Group::OrderIssue], 0.3),

@@ -149,7 +149,7 @@ impl Meaning {
             Self::What => (-0.2, -0.6),
             Self::When => (-0.2, -0.7),
             Self::How => (-0.3, -0.8),
-            Self::Tried => (0.0, -1.2),
+            Self::Tried => (-0.2, -1.2),
             Self::Untried => (0.0, -1.0),
             Self::Broken => (0.0, -0.8),
             Self::Safety => (-0.1, -0.6),
