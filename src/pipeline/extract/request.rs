@@ -36,7 +36,8 @@ pub fn request(zones: &[Zone<'_>], account: &Account) -> Option<Fact<Request>> {
     }
     // Thanks end many letters that want something; more than thanks has to say that all is well.
     let closing = strongest(zones, Meaning::Closing, &[])?;
-    (!closing.thanks && closing.strength > PLAIN).then_some(Fact { value: Request::Closing, evidence: closing.evidence })
+    (!closing.thanks && closing.strength > PLAIN)
+        .then_some(Fact { value: Request::Closing, evidence: closing.evidence })
 }
 
 /// From here on a sentence says something plainly.
@@ -164,7 +165,8 @@ fn solved(zones: &[Zone<'_>], account: &Account) -> Option<Fact<Request>> {
     .all(|g| hits(text, *g).next().is_none());
     let question = text.folded.sentences.iter().any(|s| text.folded.is_question(*s));
     let digits = text.text.bytes().filter(u8::is_ascii_digit).count() >= 5;
-    (words <= 2 && plain && !long && account.what.is_none() && !question && !digits).then(|| text.fact(Request::Closing, thanks.span, "request.thanks"))
+    (words <= 2 && plain && !long && account.what.is_none() && !question && !digits)
+        .then(|| text.fact(Request::Closing, thanks.span, "request.thanks"))
 }
 
 /// The hits of a group with the sentence each stands in.

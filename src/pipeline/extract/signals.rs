@@ -35,14 +35,8 @@ pub fn safety(zone: &Zone<'_>) -> Option<Evidence> {
 pub fn doubt(zone: &Zone<'_>) -> Option<Evidence> {
     const DOUBTFUL: f32 = -0.35;
     const LEAST_WORDS: usize = 4;
-    const KINDS: [Meaning; 6] = [
-        Meaning::Misuse,
-        Meaning::Opened,
-        Meaning::Modified,
-        Meaning::Flashed,
-        Meaning::Continued,
-        Meaning::Safety,
-    ];
+    const KINDS: [Meaning; 6] =
+        [Meaning::Misuse, Meaning::Opened, Meaning::Modified, Meaning::Flashed, Meaning::Continued, Meaning::Safety];
     zone.folded.sentences.iter().find_map(|sentence| {
         let long = zone.folded.slice(*sentence).split_whitespace().count() > LEAST_WORDS;
         let own = long && !zone.has(*sentence, Group::Elsewhere);

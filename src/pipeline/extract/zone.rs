@@ -58,9 +58,9 @@ impl<'a> Zone<'a> {
     /// read in pieces, which tell of what happened, but not of what was denied further off.
     fn read(&self, sentence: Span, model: &Model) -> Scores {
         let whole = model.read(self.folded.slice(sentence), self.hits_in(sentence));
-        self.pieces(sentence).into_iter().fold(whole, |scores, piece| {
-            scores.or_account(model.read(self.folded.slice(piece), self.hits_in(piece)))
-        })
+        self.pieces(sentence)
+            .into_iter()
+            .fold(whole, |scores, piece| scores.or_account(model.read(self.folded.slice(piece), self.hits_in(piece))))
     }
 
     /// The clauses of a sentence, and the stretches of a clause that is very long.

@@ -156,7 +156,7 @@ impl Meaning {
             Self::Misuse | Self::Opened | Self::Modified => (0.0, -0.6),
             Self::Flashed | Self::Continued => (0.0, -0.9),
             Self::Sealed => (-0.2, -0.6),
-            Self::Used => (0.0, -0.6),
+            Self::Used => (0.0, -0.8),
             Self::Return => (-0.1, -0.5),
             Self::Shipping => (-0.2, -1.5),
             Self::Parts => (0.0, -0.7),
@@ -212,7 +212,9 @@ impl Model {
         let (head, weights) = WEIGHTS.split_at_checked(MAGIC.len() + 8 * MEANINGS).ok_or("weights.bin is cut short")?;
         let (magic, numbers) = head.split_at_checked(MAGIC.len()).unwrap_or_default();
         if magic != MAGIC || weights.len() != BUCKETS * MEANINGS {
-            return Err("weights.bin was made for another version: run `cargo run --release --example train`".to_owned());
+            return Err(
+                "weights.bin was made for another version: run `cargo run --release --example train`".to_owned()
+            );
         }
         let mut numbers = numbers.chunks_exact(4).filter_map(|b| Some(f32::from_le_bytes(b.try_into().ok()?)));
         let mut take = || std::array::from_fn(|_| numbers.next().unwrap_or_default());
@@ -283,5 +285,93 @@ impl Model {
 
     fn row(&self, bucket: usize) -> &[u8] {
         self.weights.get(bucket * MEANINGS..(bucket + 1) * MEANINGS).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::ids::LetterId;
+    use crate::pipeline::extract::zone::{Kind, Zone};
+    use crate::pipeline::lexicon::Lexicons;
+
+    /// What a sentence says by the model alone.
+    fn said(language: &str, sentence: &str) -> Vec<Meaning> {
+        let (lexicons, model) = (Lexicons::embedded().unwrap(), Model::embedded().unwrap());
+        let letter = LetterId::from_digest(&[0; 32]);
+        let zone = Zone::new(&letter, Kind::Text, sentence, &[lexicons.of(language).unwrap()]).scored(&model);
+        let sentences = &zone.folded.sentences;
+        Meaning::ALL.into_iter().filter(|m| sentences.iter().any(|s| zone.says(*s, *m, false))).collect()
+    }
+
+    #[test]
+    fn symptoms_are_understood_in_words_that_no_list_holds() {
+        for (language, sentence) in [
+            ("en", "The stopwatch runs fast, about three seconds a minute."),
+            ("de", "Der Schrittzähler springt beim Autofahren auf neuntausend."),
+            ("fr", "La boussole indique le sud quand je marche vers le nord."),
+            ("es", "El cronómetro se adelanta tres segundos por minuto."),
+            ("it", "La bussola segna sempre la stessa direzione."),
+            ("pt", "O cronómetro adianta três segundos por minuto."),
+            ("nl", "Het kompas wijst steeds dezelfde kant op."),
+            ("pl", "Kompas pokazuje cały czas ten sam kierunek."),
+        ] {
+            assert!(said(language, sentence).contains(&Meaning::What), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn what_is_denied_or_told_of_others_is_not_said() {
+        for (language, sentence) in [
+            ("en", "I have never dropped it and nobody has opened it."),
+            ("de", "Sie ist nie heruntergefallen und war nie im Wasser."),
+            ("fr", "Elle n'est jamais tombée et personne ne l'a ouverte."),
+            ("es", "Nunca se me ha caído ni lo he abierto."),
+            ("it", "Non è mai caduto e nessuno lo ha aperto."),
+            ("pt", "Nunca caiu ao chão e ninguém o abriu."),
+            ("nl", "Hij is nooit gevallen en niemand heeft hem opengemaakt."),
+            ("pl", "Nigdy nie upadł i nikt go nie otwierał."),
+        ] {
+            let said = said(language, sentence);
+            assert!(!said.contains(&Meaning::Misuse) && !said.contains(&Meaning::Opened), "{sentence}: {said:?}");
+        }
+    }
+
+    #[test]
+    fn the_reasons_are_words_of_the_sentence() {
+        let model = Model::embedded().unwrap();
+        let reasons = model.reasons(" the battery swelled and burned my wrist . ", &[], Meaning::Safety);
+        assert!(
+            !reasons.is_empty()
+                && reasons.iter().all(|r| r
+                    .split(' ')
+                    .all(|w| w == "…" || w == "." || "the battery swelled and burned my wrist".contains(w))),
+            "{reasons:?}"
+        );
+    }
+
+    #[test]
+    fn each_meaning_stands_at_its_place_and_has_the_name_of_its_label() {
+        for (at, meaning) in Meaning::ALL.into_iter().enumerate() {
+            assert_eq!(meaning as usize, at);
+            let label = serde_json::to_value(meaning).unwrap();
+            assert_eq!(meaning.rule(), format!("meaning.{}", label.as_str().unwrap()));
+        }
+    }
+
+    #[test]
+    fn weights_survive_the_way_to_the_file() {
+        let model = Model::embedded().unwrap();
+        assert_eq!(model.to_bytes(), WEIGHTS);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read(text in "\\PC{0,300}") {
+            let scores = Model::embedded().unwrap().read(&text, &[]);
+            prop_assert!(Meaning::ALL.iter().all(|m| scores.of(*m).is_finite()));
+        }
     }
 }

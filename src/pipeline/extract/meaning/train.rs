@@ -36,9 +36,10 @@ impl Example {
 
     /// Whether the sentence is kept from training when the model is measured.
     pub fn is_held_out(&self) -> bool {
-        let hash = self.sentence.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let hash = self
+            .sentence
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         (hash >> 32) % FOLDS == 0
     }
 
@@ -89,7 +90,9 @@ pub fn train(examples: &[Example], lexicons: &Lexicons) -> Model {
             }
             for (bucket, value) in &row.features {
                 let place = bucket * MEANINGS..(bucket + 1) * MEANINGS;
-                let (Some(weights), Some(squares)) = (weights.get_mut(place.clone()), squares.get_mut(place)) else { continue };
+                let (Some(weights), Some(squares)) = (weights.get_mut(place.clone()), squares.get_mut(place)) else {
+                    continue;
+                };
                 for ((weight, square), slope) in weights.iter_mut().zip(squares).zip(slopes) {
                     if slope != 0.0 {
                         let slope = slope * value + SHRINK * *weight;
@@ -150,5 +153,49 @@ impl Random {
         for last in (1..order.len()).rev() {
             order.swap(last, (self.next() % (last as u64 + 1)) as usize);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_language_has_labelled_sentences_each_once() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/pipeline/extract/lexicon");
+        for lexicon in Lexicons::embedded().unwrap().all {
+            let file = std::fs::read_to_string(folder.join(format!("{}.tsv", lexicon.language))).unwrap();
+            let examples = Example::parse(&lexicon.language, &file).unwrap();
+            assert!(examples.len() > 1000, "{}", lexicon.language);
+            let mut seen = HashSet::new();
+            for example in &examples {
+                assert!(seen.insert(example.sentence.as_str()), "{}: twice: {}", lexicon.language, example.sentence);
+                let both = [Meaning::What, Meaning::Broken].iter().all(|m| example.meanings.contains(m));
+                assert!(!both, "{}: a symptom is no mere claim: {}", lexicon.language, example.sentence);
+            }
+        }
+    }
+
+    #[test]
+    fn bad_lines_are_named() {
+        assert_eq!(
+            Example::parse("en", "-\thello\nwhat screen").unwrap_err(),
+            "line 2: no tab between labels and sentence"
+        );
+        assert_eq!(Example::parse("en", "what,wen\tscreen").unwrap_err(), "line 1: there is no label \"wen\"");
+    }
+
+    #[test]
+    fn training_gives_the_same_bytes_each_time_and_learns() {
+        let lexicons = Lexicons::embedded().unwrap();
+        let file = "what\tthe dial is dim\n-\thello dear team\nwhat\tthe dial is dark\n-\tkind regards";
+        let examples = Example::parse("en", file).unwrap();
+        let model = train(&examples, &lexicons);
+        assert_eq!(model.to_bytes(), train(&examples, &lexicons).to_bytes());
+        let score = |text| model.read(text, &[]).of(Meaning::What);
+        assert!(score(" the dial is dark ") > 0.0 && score(" kind regards ") < 0.0);
     }
 }
