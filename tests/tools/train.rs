@@ -2,7 +2,11 @@
 //!
 //! `--check` only says whether the weights in the repository are what the sentences give. `--measure` trains without a
 //! fifth of the sentences and reports how well those are read.
-#![allow(clippy::print_stdout, clippy::indexing_slicing, reason = "a command of the repository that reports to its user")]
+#![allow(
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a command of the repository that reports to its user"
+)]
 
 use std::error::Error;
 use std::fs;
@@ -10,8 +14,8 @@ use std::io::Write as _;
 use std::path::Path;
 
 use aftersalesd::domain::catalogue::Catalogue;
-use aftersalesd::domain::ids::LetterId;
 use aftersalesd::domain::facts::{Request, VoidSignal};
+use aftersalesd::domain::ids::LetterId;
 use aftersalesd::pipeline::extract::Extractor;
 use aftersalesd::pipeline::extract::meaning::train::{Example, train};
 use aftersalesd::pipeline::extract::meaning::{MEANINGS, Meaning, Model};
@@ -33,7 +37,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     match std::env::args().nth(1).as_deref() {
         None => fs::write(&weights, train(&examples, &lexicons).to_bytes())?,
         Some("--check") if fs::read(&weights)? == train(&examples, &lexicons).to_bytes() => {}
-        Some("--check") => return Err("weights.bin is not what the sentences give: run `cargo run --release --example train`".into()),
+        Some("--check") => {
+            return Err("weights.bin is not what the sentences give: run `cargo run --release --example train`".into());
+        }
         Some("--measure") => measure(&examples, &lexicons)?,
         Some("--read") => read(&lexicons)?,
         Some(other) => return Err(format!("{other}: there is --check, --measure and --read LANGUAGE TEXT").into()),
@@ -69,7 +75,8 @@ fn taken(extractor: &Extractor, example: &Example, lexicons: &Lexicons) -> Vec<M
     let letter = parse::letter(raw.as_bytes(), false);
     let words = Words { text: example.sentence.clone(), ..Words::default() };
     let now = letter.arrived("2026-11-01T10:00:00Z".parse().unwrap_or_default());
-    let facts = extractor.facts(&letter, &words, now, &Catalogue::default(), &Vec::from_iter(lexicons.of(&example.language)));
+    let facts =
+        extractor.facts(&letter, &words, now, &Catalogue::default(), &Vec::from_iter(lexicons.of(&example.language)));
     let request = facts.request.as_ref().map(|r| r.value);
     let sealed = facts.unopened.as_ref().map(|f| f.value);
     let void = |signal| facts.void_signals.iter().any(|s| s.value == signal);
@@ -133,7 +140,15 @@ fn measure(examples: &[Example], lexicons: &Lexicons) -> Result<(), Box<dyn Erro
         for (meaning, counts) in Meaning::ALL.iter().zip(&mut table) {
             let truth = wanted.contains(meaning);
             let says = [by_words.contains(meaning), by_model(meaning), by_both.contains(meaning)];
-            writeln!(dump, "{meaning:?}\t{truth}\t{}\t{}\t{:.3}\t{}\t{}", says[0], says[2], scores.of(*meaning), example.language, example.sentence)?;
+            writeln!(
+                dump,
+                "{meaning:?}\t{truth}\t{}\t{}\t{:.3}\t{}\t{}",
+                says[0],
+                says[2],
+                scores.of(*meaning),
+                example.language,
+                example.sentence
+            )?;
             for (count, says) in counts.iter_mut().zip(says) {
                 match (says, truth) {
                     (true, true) => count[0] += 1,
@@ -157,12 +172,27 @@ fn measure(examples: &[Example], lexicons: &Lexicons) -> Result<(), Box<dyn Erro
     let mut mean = 0.0;
     let mut shown = String::new();
     for meaning in Meaning::ALL {
-        let mut list: Vec<(f32, bool)> = held.iter().map(|e| { let (t,h)=e.seen(lexicons); (model.read(&t,&h).of(meaning), e.meanings.contains(&meaning)) }).collect();
-        list.sort_by(|a,b| b.0.total_cmp(&a.0));
+        let mut list: Vec<(f32, bool)> = held
+            .iter()
+            .map(|e| {
+                let (t, h) = e.seen(lexicons);
+                (model.read(&t, &h).of(meaning), e.meanings.contains(&meaning))
+            })
+            .collect();
+        list.sort_by(|a, b| b.0.total_cmp(&a.0));
         let n = list.iter().filter(|l| l.1).count() as f32;
         let (mut tp, mut best, mut at) = (0.0_f32, 0.0_f32, 0.0_f32);
-        for (i,(score,truth)) in list.iter().enumerate() { if *truth { tp += 1.0; } let f = 200.0*tp/(i as f32+1.0+n); if f>best { best=f; at=*score; } }
-        mean += best/26.0;
+        for (i, (score, truth)) in list.iter().enumerate() {
+            if *truth {
+                tp += 1.0;
+            }
+            let f = 200.0 * tp / (i as f32 + 1.0 + n);
+            if f > best {
+                best = f;
+                at = *score;
+            }
+        }
+        mean += best / 26.0;
         shown += &format!(" {meaning:?} {best:.0}@{at:.1}");
     }
     println!("MEAN model {mean:.1} {shown}");

@@ -15,7 +15,8 @@ pub fn request(zones: &[Zone<'_>], account: &Account) -> Option<Fact<Request>> {
     let sealed = unopened(zones);
     let nothing_wrong = says(zones, Group::NothingWrong);
     let defect = account.what.as_ref().or(account.broken.as_ref());
-    let told = account.what.as_ref().map(|_| strongest(zones, Meaning::What, &[Group::Symptom]).map_or(0.0, |w| w.strength));
+    let told =
+        account.what.as_ref().map(|_| strongest(zones, Meaning::What, &[Group::Symptom]).map_or(0.0, |w| w.strength));
     let mut wishes: Vec<Wish> = WISHES
         .iter()
         .filter_map(|(request, meaning, groups, over)| {
@@ -27,7 +28,9 @@ pub fn request(zones: &[Zone<'_>], account: &Account) -> Option<Fact<Request>> {
         })
         .collect();
     if told.is_none() && account.broken.is_some() {
-        wishes.retain(|w| w.request != Request::ReturnUnused || nothing_wrong || sealed.as_ref().is_some_and(|s| !s.value));
+        wishes.retain(|w| {
+            w.request != Request::ReturnUnused || nothing_wrong || sealed.as_ref().is_some_and(|s| !s.value)
+        });
         wishes.retain(|w| !matches!(w.request, Request::Question | Request::Status));
     }
     let wish = wishes.into_iter().max_by(|a, b| a.strength.total_cmp(&b.strength));
@@ -46,7 +49,12 @@ pub fn request(zones: &[Zone<'_>], account: &Account) -> Option<Fact<Request>> {
     }
     // Thanks end many letters that want something; more than thanks has to say that all is well.
     let closing = strongest(zones, Meaning::Closing, &[])?;
-    let thanks = zones.iter().any(|z| z.folded.sentences.iter().any(|s| z.has(*s, Group::Thanks) && z.evidence(*s, "").quote == closing.evidence.quote));
+    let thanks = zones.iter().any(|z| {
+        z.folded
+            .sentences
+            .iter()
+            .any(|s| z.has(*s, Group::Thanks) && z.evidence(*s, "").quote == closing.evidence.quote)
+    });
     (!thanks && closing.strength > 0.3).then_some(Fact { value: Request::Closing, evidence: closing.evidence })
 }
 

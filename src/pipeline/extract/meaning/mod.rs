@@ -212,7 +212,9 @@ impl Model {
         let (head, weights) = WEIGHTS.split_at_checked(MAGIC.len() + 8 * MEANINGS).ok_or("weights.bin is cut short")?;
         let (magic, numbers) = head.split_at_checked(MAGIC.len()).unwrap_or_default();
         if magic != MAGIC || weights.len() != BUCKETS * MEANINGS {
-            return Err("weights.bin was made for another version: run `cargo run --release --example train`".to_owned());
+            return Err(
+                "weights.bin was made for another version: run `cargo run --release --example train`".to_owned()
+            );
         }
         let mut numbers = numbers.chunks_exact(4).filter_map(|b| Some(f32::from_le_bytes(b.try_into().ok()?)));
         let mut take = || std::array::from_fn(|_| numbers.next().unwrap_or_default());

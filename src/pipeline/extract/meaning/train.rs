@@ -36,9 +36,10 @@ impl Example {
 
     /// Whether the sentence is kept from training when the model is measured.
     pub fn is_held_out(&self) -> bool {
-        let hash = self.sentence.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let hash = self
+            .sentence
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         (hash >> 32) % FOLDS == 0
     }
 
@@ -89,7 +90,9 @@ pub fn train(examples: &[Example], lexicons: &Lexicons) -> Model {
             }
             for (bucket, value) in &row.features {
                 let place = bucket * MEANINGS..(bucket + 1) * MEANINGS;
-                let (Some(weights), Some(squares)) = (weights.get_mut(place.clone()), squares.get_mut(place)) else { continue };
+                let (Some(weights), Some(squares)) = (weights.get_mut(place.clone()), squares.get_mut(place)) else {
+                    continue;
+                };
                 for ((weight, square), slope) in weights.iter_mut().zip(squares).zip(slopes) {
                     if slope != 0.0 {
                         let slope = slope * value + SHRINK * *weight;
