@@ -1,3 +1,4 @@
+mod html;
 mod stories;
 
 use std::path::Path;

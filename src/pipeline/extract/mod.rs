@@ -152,7 +152,7 @@ impl Extractor {
         self.attachments(letter, words, &mut facts);
         self.codes(&zones, letter, catalogue, &mut facts);
         let finders = (&self.order_numbers, &self.item_codes, &self.skus);
-        self.file_names.fill(&mut facts, letter, &all_attachments(letter), &known, catalogue, finders);
+        self.file_names.fill(&mut facts, letter, &all_attachments(letter), known, catalogue, finders);
         self.account(&zones, &dates, arrived.date(), &mut facts);
         facts.links = self.links.find(&words.text);
         let links = facts.links.len();

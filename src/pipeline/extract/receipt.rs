@@ -74,12 +74,15 @@ pub fn is_dated_line(zone: &Zone<'_>, sentence: Span, clause: Span) -> bool {
 
 /// How far a word stands from a day, in bytes; a comma parts more than many words do.
 fn apart(zone: &Zone<'_>, word: Span, day: Span) -> usize {
+    // "Ordered on the 25th arrived on the 30th": a day rather belongs to the word before it.
+    const BEHIND: usize = 5;
+    let behind = if day.end <= word.start { BEHIND } else { 0 };
     let between = if word.end <= day.start {
         Span { start: word.end, end: day.start }
     } else {
         Span { start: day.end, end: word.start.max(day.end) }
     };
-    between.end - between.start + 30 * zone.folded.slice(between).matches(" , ").count()
+    behind + between.end - between.start + 30 * zone.folded.slice(between).matches(" , ").count()
 }
 
 /// "Has not arrived until today", "I have received no answer since Monday". A negation that tells the symptom ("it does

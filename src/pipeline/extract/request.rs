@@ -9,31 +9,21 @@ use crate::pipeline::phrases::{Group, Hit};
 
 /// The request of a letter, by what its words and its subject say; `None` if they only bring facts.
 pub fn request(zones: &[Zone<'_>], account: &Account) -> Option<Fact<Request>> {
-    if let Some(found) = solved(zones) {
-        return Some(found);
-    }
     let sealed = unopened(zones);
-    let nothing_wrong = says(zones, Group::NothingWrong);
     let defect = account.what.as_ref().or(account.broken.as_ref());
-    let told =
-        account.what.as_ref().map(|_| strongest(zones, Meaning::What, &[Group::Symptom]).map_or(0.0, |w| w.strength));
-    let mut wishes: Vec<Wish> = WISHES
-        .iter()
-        .filter_map(|(request, meaning, groups, over)| {
-            let wish = strongest(zones, *meaning, groups)?;
-            // A letter that tells of a fault is a claim, unless it asks for something else more plainly.
-            let plain = told.is_none_or(|told| wish.strength > told + over);
-            let returns = *request == Request::ReturnUnused && nothing_wrong;
-            (plain || returns).then_some(Wish { request: *request, ..wish })
-        })
-        .collect();
-    if told.is_none() && account.broken.is_some() {
-        wishes.retain(|w| {
-            w.request != Request::ReturnUnused || nothing_wrong || sealed.as_ref().is_some_and(|s| !s.value)
-        });
-        wishes.retain(|w| !matches!(w.request, Request::Question | Request::Status));
+    let fault = defect.map(|_| plainness(zones, account));
+    // A letter that tells of a fault is a claim, unless it asks for something else more plainly.
+    let wishes = WISHES.iter().filter_map(|(request, meaning, groups, over)| {
+        let wish = strongest(zones, *meaning, groups)?;
+        fault.is_none_or(|fault| wish.strength > fault + over).then_some(Wish { request: *request, ..wish })
+    });
+    let wish = wishes.max_by(|a, b| a.strength.total_cmp(&b.strength));
+    if let Some(found) = solved(zones, account) {
+        // "It's my own fault, what does a new glass cost": nothing is settled while something is wanted.
+        if wish.as_ref().is_none_or(|w| w.strength < PLAIN) {
+            return Some(found);
+        }
     }
-    let wish = wishes.into_iter().max_by(|a, b| a.strength.total_cmp(&b.strength));
     if let Some(wish) = wish {
         let request = match (&sealed, wish.request) {
             (Some(fact), Request::ReturnUnused) if !fact.value => Request::ReturnOpened,
@@ -44,29 +34,31 @@ pub fn request(zones: &[Zone<'_>], account: &Account) -> Option<Fact<Request>> {
     if let Some(evidence) = defect {
         return Some(Fact { value: Request::Defect, evidence: evidence.clone() });
     }
-    if let Some(sealed) = sealed.filter(|f| f.value) {
-        return Some(Fact { value: Request::ReturnUnused, evidence: sealed.evidence });
-    }
     // Thanks end many letters that want something; more than thanks has to say that all is well.
     let closing = strongest(zones, Meaning::Closing, &[])?;
-    let thanks = zones.iter().any(|z| {
-        z.folded
-            .sentences
-            .iter()
-            .any(|s| z.has(*s, Group::Thanks) && z.evidence(*s, "").quote == closing.evidence.quote)
-    });
-    (!thanks && closing.strength > 0.3).then_some(Fact { value: Request::Closing, evidence: closing.evidence })
+    (!closing.thanks && closing.strength > PLAIN).then_some(Fact { value: Request::Closing, evidence: closing.evidence })
+}
+
+/// From here on a sentence says something plainly.
+const PLAIN: f32 = 0.3;
+
+/// How plainly a fault is told.
+fn plainness(zones: &[Zone<'_>], account: &Account) -> f32 {
+    let what = account.what.as_ref().and_then(|_| strongest(zones, Meaning::What, &[Group::Symptom]));
+    let broken = || strongest(zones, Meaning::Broken, &[Group::Broken]);
+    what.or_else(broken).map_or(0.0, |told| told.strength)
 }
 
 /// What a letter may ask for besides the repair of a fault: by which meaning, by which words, and by how much it must
 /// be plainer than a fault told in the same letter.
-const WISHES: [(Request, Meaning, &[Group], f32); 6] = [
+const WISHES: [(Request, Meaning, &[Group], f32); 7] = [
     (Request::ShippingReimbursement, Meaning::Shipping, &[Group::ShippingReimbursement], 0.0),
     (Request::SpareParts, Meaning::Parts, &[Group::SpareParts], 0.0),
     (Request::ReturnUnused, Meaning::Return, &[Group::WantsReturn], 0.5),
+    (Request::ReturnUnused, Meaning::Sealed, &[Group::Sealed], 0.5),
     (Request::OrderIssue, Meaning::Order, &[Group::OrderIssue], 0.3),
     (Request::Status, Meaning::Status, &[Group::StatusQuestion], 0.5),
-    (Request::Question, Meaning::Question, &[Group::BeforeBuying, Group::HowTo], 0.7),
+    (Request::Question, Meaning::Question, &[Group::BeforeBuying, Group::HowTo], 0.5),
 ];
 
 /// A request that a sentence makes.
@@ -74,6 +66,8 @@ struct Wish {
     request: Request,
     strength: f32,
     evidence: Evidence,
+    /// The sentence gives thanks.
+    thanks: bool,
 }
 
 /// The sentence that says it most plainly; the lexicon's word adds to the model's.
@@ -85,7 +79,7 @@ fn strongest(zones: &[Zone<'_>], meaning: Meaning, groups: &[Group]) -> Option<W
         let by_words = hit.map(|h| zone.evidence(h.span, &format!("request.{}", h.group.name())));
         let strength = zone.score(sentence, meaning).unwrap_or_default() + if hit.is_some() { BY_WORDS } else { 0.0 };
         let evidence = zone.judged(sentence, meaning, by_words)?;
-        Some(Wish { request: Request::Other, strength, evidence })
+        Some(Wish { request: Request::Other, strength, evidence, thanks: zone.has(sentence, Group::Thanks) })
     });
     said.max_by(|a, b| a.strength.total_cmp(&b.strength))
 }
@@ -117,7 +111,7 @@ fn denied(zone: &Zone<'_>, sentence: Span, hit: &Hit) -> bool {
 }
 
 /// Closing: says that it is solved, and tells no trouble beside it; or only says thanks.
-fn solved(zones: &[Zone<'_>]) -> Option<Fact<Request>> {
+fn solved(zones: &[Zone<'_>], account: &Account) -> Option<Fact<Request>> {
     let text = zones.iter().find(|z| z.kind() == super::zone::Kind::Text)?;
     let good = |(sentence, hit): &(Span, Hit)| {
         let clause = text.clause_of(*sentence, hit.span);
@@ -146,7 +140,8 @@ fn solved(zones: &[Zone<'_>]) -> Option<Fact<Request>> {
     {
         return Some(text.fact(Request::Closing, hit.span, "request.solved"));
     }
-    let (_, thanks) = hits(text, Group::Thanks).next()?;
+    let (sentence, thanks) = hits(text, Group::Thanks).next()?;
+    let long = text.folded.slice(sentence).split_whitespace().count() > 12;
     // Only thanks: nothing else is said, or it may be the answer to a question of ours.
     let beside = text.folded.sentences.iter().filter(|s| !text.has(**s, Group::Thanks));
     let words: usize =
@@ -169,15 +164,7 @@ fn solved(zones: &[Zone<'_>]) -> Option<Fact<Request>> {
     .all(|g| hits(text, *g).next().is_none());
     let question = text.folded.sentences.iter().any(|s| text.folded.is_question(*s));
     let digits = text.text.bytes().filter(u8::is_ascii_digit).count() >= 5;
-    (words <= 2 && plain && !question && !digits).then(|| text.fact(Request::Closing, thanks.span, "request.thanks"))
-}
-
-fn first<'z, 'a>(zones: &'z [Zone<'a>], group: Group) -> Option<(&'z Zone<'a>, Hit)> {
-    zones.iter().find_map(|zone| hits(zone, group).next().map(|(_, hit)| (zone, hit)))
-}
-
-fn says(zones: &[Zone<'_>], group: Group) -> bool {
-    first(zones, group).is_some()
+    (words <= 2 && plain && !long && account.what.is_none() && !question && !digits).then(|| text.fact(Request::Closing, thanks.span, "request.thanks"))
 }
 
 /// The hits of a group with the sentence each stands in.

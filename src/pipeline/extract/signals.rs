@@ -30,11 +30,16 @@ pub fn safety(zone: &Zone<'_>) -> Option<Evidence> {
     reported(zone, Group::Safety, Meaning::Safety, 3, "safety")
 }
 
+/// From here on the model is sure.
+const SURE: f32 = 0.5;
+
 /// The first sentence that reports it; a denial reaches over `reach` words.
 fn reported(zone: &Zone<'_>, group: Group, meaning: Meaning, reach: usize, rule: &str) -> Option<Evidence> {
     zone.folded.sentences.iter().find_map(|sentence| {
         let by_words = happened(zone, *sentence, group, reach).then(|| zone.evidence(*sentence, rule));
-        zone.judged(*sentence, meaning, by_words)
+        // Of another device the model alone has to be sure.
+        let sure = !zone.has(*sentence, Group::Elsewhere) || zone.score(*sentence, meaning).is_some_and(|s| s > SURE);
+        zone.judged(*sentence, meaning, by_words.clone()).filter(|_| sure || by_words.is_some())
     })
 }
 
