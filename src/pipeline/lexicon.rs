@@ -28,6 +28,9 @@ pub struct Lexicon {
     pub colour_labels: Vec<String>,
     /// Words that may stand between a product's name and its colour: `in the colour`.
     pub colour_fillers: Vec<String>,
+    /// Says that something is with us, or on the way to us: `at yours`, `sent back to you`.
+    #[serde(default)]
+    pub with_us: WithUs,
     /// What people write in place of an answer.
     #[serde(default)]
     pub answers: AnswerWords,
@@ -37,6 +40,40 @@ pub struct Lexicon {
     compiled: OnceLock<Option<Phrases>>,
     #[serde(skip)]
     common: HashSet<String>,
+    #[serde(skip)]
+    vocabulary: Vocabulary,
+}
+
+/// All the words of a lexicon, folded, by which a line of few words is told from another language's.
+#[derive(Debug, Default)]
+struct Vocabulary {
+    words: HashSet<String>,
+    /// What words begin with, where the lexicon leaves their ending open.
+    stems: HashSet<String>,
+}
+
+impl Vocabulary {
+    const STEM: usize = 5;
+
+    fn of(lexicon: &Lexicon) -> Self {
+        let mut vocabulary = Self::default();
+        let phrases = lexicon.phrases.values().flatten().flat_map(|p| p.split([' ', '(', ')', '|']));
+        for word in phrases.filter(|w| !w.starts_with('*') && *w != "..") {
+            let folded = fold::phrase(word.trim_end_matches('*'));
+            let mut parts: Vec<&str> = folded.split(' ').collect();
+            if word.ends_with('*') {
+                vocabulary.stems.extend(parts.pop().filter(|s| s.len() >= Self::STEM).map(str::to_owned));
+            }
+            vocabulary.words.extend(parts.into_iter().filter(|w| w.len() > 1).map(str::to_owned));
+        }
+        vocabulary.words.extend(lexicon.common.iter().cloned());
+        vocabulary
+    }
+
+    fn has(&self, word: &str) -> bool {
+        let stemmed = || (Self::STEM..word.len()).any(|n| word.get(..n).is_some_and(|s| self.stems.contains(s)));
+        self.words.contains(word) || stemmed()
+    }
 }
 
 impl Lexicon {
@@ -60,6 +97,7 @@ impl Lexicon {
         self.writing.abbreviations = self.writing.abbreviations.iter().map(|a| fold::phrase(a)).collect();
         let words = self.writing.common.iter().map(|w| fold::phrase(w));
         self.common = words.flat_map(|w| w.split(' ').map(str::to_owned).collect::<Vec<_>>()).collect();
+        self.vocabulary = Vocabulary::of(self);
         Ok(())
     }
 }
@@ -122,11 +160,24 @@ pub struct DateWords {
     /// Words beside a weekday that say of which week it is, counted back: `last week` is 1, `this week` 0.
     #[serde(default)]
     pub weeks_back: BTreeMap<String, i64>,
+    /// Words behind a day that say of which month it is, counted back: `of this month` is 0.
+    #[serde(default)]
+    pub months_back: BTreeMap<String, i64>,
     /// Words right before a day that show two numbers to be one: `on 3/9`.
     #[serde(default)]
     pub before_day: Vec<String>,
     /// Whether a date of numbers may count the month first (English, by the rule of the contract).
     pub month_first: bool,
+}
+
+/// How people say that their item is with us; its arrival here is no day of receipt.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WithUs {
+    /// Right beside the word of arriving: `at yours`, `by you`.
+    pub place: Vec<String>,
+    /// Before it in the same sentence: `sent it back`.
+    pub sent: Vec<String>,
 }
 
 /// Words in answers to our questions, and in place of them.
@@ -227,6 +278,20 @@ impl Lexicons {
     /// The folded frequent words of a language.
     pub fn common(&self, language: &str) -> Option<&HashSet<String>> {
         self.of(language).map(|l| &l.common)
+    }
+
+    /// How much of a text each language's lexicon knows, from 0 to 1, likeliest first; what several know counts less.
+    pub fn likeness(&self, words: &[&str]) -> Vec<(f64, &str)> {
+        let mut sums: Vec<(f64, &str)> = self.all.iter().map(|l| (0.0, l.language.as_str())).collect();
+        for word in words {
+            let known: Vec<bool> = self.all.iter().map(|l| l.vocabulary.has(word)).collect();
+            let share = 1.0 / (known.iter().filter(|k| **k).count() * words.len()).max(1) as f64;
+            for ((sum, _), _) in sums.iter_mut().zip(&known).filter(|(_, known)| **known) {
+                *sum += share;
+            }
+        }
+        sums.sort_by(|a, b| b.0.total_cmp(&a.0));
+        sums
     }
 
     /// The lexicon of a language.

@@ -180,8 +180,11 @@ pub fn recall(reading: &mut Reading, link: &Link, terms: &Terms) {
     if reading.class != Class::Customer {
         return;
     }
-    if case.language.is_some() && !extract::language::is_telling(&reading.words.text) {
-        reading.language.clone_from(&case.language);
+    if let Some(before) = &case.language {
+        let changed = |now: &String| extract::language::has_changed(&reading.words.text, before, now, &terms.lexicons);
+        if !reading.language.as_ref().is_some_and(changed) {
+            reading.language.clone_from(&case.language);
+        }
     }
     let asked = match &case.decision {
         Some(decision) if case.state == State::AwaitingInfo => decision.ask.as_slice(),

@@ -71,25 +71,27 @@ pub enum Link {
 /// Decides among the cases that the keys led to: `by_thread` by reference or number, `by_order` the sender's own cases
 /// with the letter's order number.
 pub fn choose(sender: &Address, facts: &Facts, by_thread: Option<Case>, by_order: Vec<Case>) -> Link {
-    let another = |case: &Case| is_another_claim(case, facts);
+    let named = facts.problem_what.as_ref().is_some_and(|e| e.rule == NAMED);
     let open = |case: &Case| case.state != State::Closed;
     if let Some(case) = by_thread {
         if case.customer.address != *sender {
             return Link::Stranger(Box::new(case));
         }
-        if !another(&case) {
+        if !is_another_claim(&case, facts, named) {
             return Link::Known(Box::new(case));
         }
     }
-    let mut fitting = by_order.into_iter().filter(|c| open(c) && c.customer.address == *sender && !another(c));
+    let mut fitting =
+        by_order.into_iter().filter(|c| open(c) && c.customer.address == *sender && !is_another_claim(c, facts, true));
     fitting.next().map_or(Link::New, |case| Link::Known(Box::new(case)))
 }
 
 /// Whether a letter tells of a second order, or of a second item of the order, rather than correcting the first: it
-/// names another one and tells a problem of its own.
-fn is_another_claim(case: &Case, facts: &Facts) -> bool {
+/// names another one and tells a problem of its own. In a thread, where a correction is likelier, the problem has to be
+/// `plain`.
+fn is_another_claim(case: &Case, facts: &Facts, plain: bool) -> bool {
     // The subject of an answer still tells the first problem.
-    let told = facts.problem_what.as_ref().is_some_and(|e| e.source.is_fresh() && e.rule == NAMED);
+    let told = plain && facts.problem_what.as_ref().is_some_and(|e| e.source.is_fresh());
     if !told && facts.unopened.is_none() {
         return false;
     }

@@ -28,6 +28,7 @@ pub struct Dates {
     iso: Regex,
     day_month: Regex,
     month_day: Regex,
+    day_of_month: Regex,
     words: Regex,
     ago: Vec<Regex>,
     weekday_of_week: Regex,
@@ -35,6 +36,7 @@ pub struct Dates {
     month_of: BTreeMap<String, i8>,
     weekday_of: BTreeMap<String, i8>,
     weeks_of: BTreeMap<String, i64>,
+    months_of: BTreeMap<String, i64>,
     days_of: BTreeMap<String, i64>,
     day_of: BTreeMap<String, i64>,
     number_of: BTreeMap<String, i64>,
@@ -70,6 +72,8 @@ impl Dates {
         let number_of = counts(lexicon, &words.numbers);
         let day_of = spelled_days(lexicon, &number_of);
         let weeks_of = counts(lexicon, &words.weeks_back);
+        let months_of = counts(lexicon, &words.months_back);
+        let which_month = one_of(&months_of.keys().cloned().collect::<Vec<_>>());
         let unit_of = units(lexicon);
         let months = alternatives(month_of.keys());
         let fillers = one_of(&folded(lexicon, &words.fillers));
@@ -88,6 +92,7 @@ impl Dates {
             iso: Regex::new(r" (?P<y>20\d\d)[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})\b")?,
             day_month: Regex::new(&format!(r" {day} (?:{fillers} )?(?P<m>{months})\b{year}"))?,
             month_day: Regex::new(&format!(r" (?P<m>{months}) (?:{fillers} )?{day}\b{year}"))?,
+            day_of_month: Regex::new(&format!(r" {day} (?P<k>{which_month})\b"))?,
             words: Regex::new(&format!(r" (?P<w>{})\b", alternatives(days_of.keys())))?,
             ago: ago.iter().map(|form| Regex::new(form)).collect::<Result<_, _>>()?,
             weekday_of_week: Regex::new(&format!(
@@ -97,6 +102,7 @@ impl Dates {
             month_of,
             weekday_of,
             weeks_of,
+            months_of,
             days_of,
             day_of,
             days_meant: counts(lexicon, &words.days_meant),
@@ -133,6 +139,7 @@ impl Dates {
         add(&self.iso, "date.iso", &|c| date(number(c, "y")?, number(c, "m")?, number(c, "d")?));
         add(&self.day_month, "date.named", &|c| self.named(c, today));
         add(&self.month_day, "date.named", &|c| self.named(c, today));
+        add(&self.day_of_month, "date.day_of_month", &|c| self.of_month(c, today));
         add(&self.numeric, "date.numeric", &|c| self.numbers(c, text, today));
         add(&self.weekday_of_week, "date.weekday_of_week", &|c| {
             let weeks = *self.weeks_of.get(c.name("k").or_else(|| c.name("k2"))?.as_str())?;
@@ -156,12 +163,22 @@ impl Dates {
 
     fn named(&self, captures: &Captures<'_>, today: Date) -> Option<Date> {
         let month = i64::from(*self.month_of.get(captures.name("m")?.as_str())?);
-        let written = captures.name("d")?.as_str();
-        let day = written.parse().ok().or_else(|| self.day_of.get(written).copied())?;
+        let day = self.day(captures.name("d")?.as_str())?;
         match number(captures, "y").or_else(|| number(captures, "yy").map(|y| 2000 + y)) {
             Some(year) => date(year, month, day),
             None => latest(month, day, today),
         }
+    }
+
+    fn of_month(&self, captures: &Captures<'_>, today: Date) -> Option<Date> {
+        let back = *self.months_of.get(captures.name("k")?.as_str())?;
+        let month = today.first_of_month().checked_sub(back.months()).ok()?;
+        let day = self.day(captures.name("d")?.as_str())?;
+        date(i64::from(month.year()), i64::from(month.month()), day).filter(|d| *d <= today)
+    }
+
+    fn day(&self, written: &str) -> Option<i64> {
+        written.parse().ok().or_else(|| self.day_of.get(written).copied())
     }
 
     fn numbers(&self, captures: &Captures<'_>, text: &str, today: Date) -> Option<Date> {

@@ -1,5 +1,7 @@
 //! The language of the words a customer wrote now.
 
+use std::collections::BTreeSet;
+
 use whatlang::Lang;
 
 use crate::pipeline::fold::Folded;
@@ -11,19 +13,19 @@ use crate::pipeline::lexicon::{Lexicon, Lexicons};
 /// letter statistics decide the rest, and tell languages that have no lexicon. Codes and names are left out of account.
 pub fn detect(text: &str, lexicons: &Lexicons) -> Option<String> {
     let folded = Folded::new(text, &[]);
-    let words: Vec<&str> =
-        folded.text.split(' ').filter(|w| w.chars().all(char::is_alphabetic) && !w.is_empty()).collect();
+    let words = words(&folded);
     let letters: usize = words.iter().map(|w| w.chars().count()).sum();
-    let shared = lexicons.shared(words.iter().copied());
-    let share = |count: usize| count as f64 / words.len().max(1) as f64;
-    let mut shares: Vec<(f64, &str)> =
-        lexicons.all.iter().zip(shared).map(|(l, count)| (share(count), l.language.as_str())).collect();
-    shares.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let best = shares.first().copied().unwrap_or((0.0, ""));
-    let next = shares.get(1).map_or(0.0, |s| s.0);
+    let shares = shares(&words, lexicons);
+    let (best, next) = first_two(&shares);
     // A third of frequent words is what plain prose of a language has; a related one shares about a tenth.
     if best.0 >= 0.3 && best.0 >= next + 0.1 {
         return Some(best.1.to_owned());
+    }
+    // Letter statistics say little of a line; more of its words are in the one lexicon than in the others.
+    if words.len() <= LINE
+        && let Some(likely) = likeliest(&words, lexicons)
+    {
+        return Some(likely);
     }
     let info = (letters >= 12).then(|| whatlang::detect(text)).flatten();
     let guessed = info.and_then(|i| code(i.lang()).map(|code| (code, i.is_reliable())));
@@ -43,19 +45,67 @@ pub fn detect(text: &str, lexicons: &Lexicons) -> Option<String> {
 /// The likeliest language with a lexicon, for a line of words that [`detect`] can't tell.
 pub fn guess(text: &str, lexicons: &Lexicons) -> Option<String> {
     const LETTERS: usize = 20;
-    let letters =
-        text.split_whitespace().filter(|w| w.chars().all(char::is_alphabetic)).map(|w| w.chars().count()).sum();
+    let folded = Folded::new(text, &[]);
+    let words = words(&folded);
+    let letters = words.iter().map(|w| w.chars().count()).sum();
+    if let Some(likely) = likeliest(&words, lexicons) {
+        return Some(likely);
+    }
     let ours = whatlang::Lang::all().iter().copied().filter(|l| code(*l).is_some_and(|c| lexicons.of(c).is_some()));
     let detector = whatlang::Detector::with_allowlist(ours.collect());
     let lang = (LETTERS <= letters).then(|| detector.detect_lang(text)).flatten()?;
     code(lang).map(str::to_owned)
 }
 
-/// Whether a text has words enough to tell that its writer has changed the language: "Merci!" and "OK" have not.
-pub fn is_telling(text: &str) -> bool {
+/// Whether the writer of a text, who has written in `before` until now, has changed to `now`: in doubt he has not, and
+/// a handful of words is always a doubt ("Merci!", "OK super").
+pub fn has_changed(text: &str, before: &str, now: &str, lexicons: &Lexicons) -> bool {
     const FEW: usize = 4;
     let folded = Folded::new(text, &[]);
-    folded.text.split(' ').filter(|w| w.len() > 1 && w.chars().all(char::is_alphabetic)).count() >= FEW
+    let words = words(&folded);
+    if words.iter().filter(|w| w.len() > 1).count() < FEW {
+        return false;
+    }
+    let shares = shares(&words, lexicons);
+    let share = |language: &str| shares.iter().find(|(_, l)| *l == language).map_or(0.0, |(s, _)| *s);
+    match lexicons.of(now) {
+        Some(_) if words.len() <= LINE => {
+            share(now) >= 0.25
+                && share(now) >= share(before) + 0.2
+                && likeliest(&words, lexicons).is_some_and(|likely| likely == now)
+        }
+        Some(_) => share(now) > share(before),
+        None => words.len() > LINE && share(before) < 0.15,
+    }
+}
+
+/// Up to so many words are a line rather than a text.
+const LINE: usize = 20;
+
+fn words(folded: &Folded) -> Vec<&str> {
+    let all = || folded.text.split(' ').filter(|w| w.chars().all(char::is_alphabetic) && !w.is_empty());
+    // In a line, an article that stands in it four times must not outvote the rest.
+    if all().count() <= LINE { all().collect::<BTreeSet<_>>().into_iter().collect() } else { all().collect() }
+}
+
+/// The share of each lexicon's frequent words, highest first.
+fn shares<'l>(words: &[&str], lexicons: &'l Lexicons) -> Vec<(f64, &'l str)> {
+    let share = |count: usize| count as f64 / words.len().max(1) as f64;
+    let shared = lexicons.shared(words.iter().copied());
+    let mut shares: Vec<(f64, &str)> =
+        lexicons.all.iter().zip(shared).map(|(l, count)| (share(count), l.language.as_str())).collect();
+    shares.sort_by(|a, b| b.0.total_cmp(&a.0));
+    shares
+}
+
+fn first_two<'l>(shares: &[(f64, &'l str)]) -> ((f64, &'l str), f64) {
+    (shares.first().copied().unwrap_or((0.0, "")), shares.get(1).map_or(0.0, |s| s.0))
+}
+
+/// The language whose lexicon knows clearly most of the words.
+fn likeliest(words: &[&str], lexicons: &Lexicons) -> Option<String> {
+    let (best, next) = first_two(&lexicons.likeness(words));
+    (best.0 >= 0.2 && best.0 >= 1.5 * next + 0.05).then(|| best.1.to_owned())
 }
 
 /// The lexicons to read a text with that has no language: all for a few words, which may be of any; of a longer text,
@@ -167,6 +217,35 @@ mod tests {
         );
         assert_eq!(of("6973014177010"), None);
         assert_eq!(of(""), None);
+    }
+
+    #[test]
+    fn lines_of_a_few_words() {
+        let lexicons = Lexicons::embedded().unwrap();
+        for (language, line) in [
+            ("de", "super danke das ging ja fix"),
+            ("de", "Foto kommt heute Abend"),
+            ("en", "screen stays black"),
+            ("es", "pantalla en negro, ayuda"),
+            ("fr", "Ecran noir, que faire ?"),
+            ("it", "schermo nero, aiuto"),
+            ("nl", "scherm blijft zwart"),
+            ("pl", "aaa na kartonie i łapcie foto"),
+            ("pt", "Esqueci-me de juntar a fotografia da guia, aqui vai."),
+        ] {
+            let said = detect(line, &lexicons).or_else(|| guess(line, &lexicons));
+            assert_eq!(said.as_deref(), Some(language), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_handful_of_words_changes_no_language() {
+        let lexicons = Lexicons::embedded().unwrap();
+        for line in ["Merci!", "OK super thanks", "6973014177010", "ok perfect merci à vous"] {
+            let now = detect(line, &lexicons).or_else(|| guess(line, &lexicons)).unwrap_or_default();
+            assert!(now == "de" || !has_changed(line, "de", &now, &lexicons), "{line}: {now}");
+        }
+        assert!(has_changed("Could you please write to me in English? I do not read this.", "de", "en", &lexicons));
     }
 
     #[test]

@@ -11,6 +11,9 @@ use crate::pipeline::extract::zone::Zone;
 use crate::pipeline::fold::Span;
 use crate::pipeline::phrases::Group;
 
+/// Shops whose name says that the long number is an order's. Names, not words of a language.
+const LONG_NUMBER_SHOPS: &[&str] = &[" aliexpress ", " ali express ", " ali "];
+
 /// The forms of order numbers, compiled.
 #[derive(Debug)]
 pub struct OrderNumbers {
@@ -19,6 +22,8 @@ pub struct OrderNumbers {
     /// Amazon's digits with blanks, stops or nothing between them: only beside an order word.
     amazon_loose: Regex,
     long: Regex,
+    /// AliExpress' sixteen digits in whatever groups: only where the shop or an order word is named.
+    grouped: Regex,
     labelled: Regex,
 }
 
@@ -37,6 +42,7 @@ impl OrderNumbers {
             amazon: bounded(r"\d{3} ?[-–] ?\d{7} ?[-–] ?\d{7}")?,
             amazon_loose: bounded(r"\d{3}[ .\u{a0}–—‐-]{0,3}\d{7}[ .\u{a0}–—‐-]{0,3}\d{7}")?,
             long: bounded(r"\d{13,20}|\d{4}(?:[ -]\d{4}){3}")?,
+            grouped: bounded(r"\d{2,10}(?:[ .\u{a0}/–-]{1,2}\d{2,10}){1,7}")?,
             labelled: bounded(r"[A-Z]{0,6}[-_]?\d[A-Z0-9]*(?:[-_/][A-Z0-9]+){0,4}")?,
         })
     }
@@ -58,8 +64,12 @@ impl OrderNumbers {
             return Some(fact);
         }
         let is_ours = is_item_code(catalogue);
-        let long = candidates(&self.long, zone).filter(|c| !is_ours(c.text)).find_map(|c| {
-            c.fact(zone, "order_number.long").filter(|(label, ..)| *label == Some(Group::LabelOrderNumber))
+        let sixteen = |c: &Candidate<'_>| c.text.bytes().filter(u8::is_ascii_digit).count() == 16;
+        let grouped = candidates(&self.grouped, zone).filter(sixteen);
+        let long = candidates(&self.long, zone).chain(grouped).filter(|c| !is_ours(c.text)).find_map(|c| {
+            c.fact(zone, "order_number.long").filter(|(label, ..)| {
+                *label == Some(Group::LabelOrderNumber) || sixteen(&c) && is_of_a_shop(zone, c.span)
+            })
         });
         if let Some((_, _, fact)) = long {
             return Some(fact);
@@ -175,6 +185,13 @@ fn loosened(pattern: &str) -> String {
         }
         _ => pattern.to_owned(),
     }
+}
+
+/// Whether the zone names a shop with long numbers, and no label says that this one is another.
+fn is_of_a_shop(zone: &Zone<'_>, number: Span) -> bool {
+    let label = zone.label_before(zone.folded_place(number));
+    !matches!(label, Some(Group::LabelOther | Group::LabelItemCode | Group::LabelSku))
+        && LONG_NUMBER_SHOPS.iter().any(|shop| zone.folded.text.contains(shop))
 }
 
 /// The pattern in either case, with no letter or digit right before or behind it; group 1 is the number.

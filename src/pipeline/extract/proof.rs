@@ -7,6 +7,7 @@ use crate::domain::facts::{Evidence, Fact, Photo, Source};
 use crate::domain::ids::LetterId;
 use crate::domain::warranty::Item;
 use crate::pipeline::extract::item_code::is_ean;
+use crate::pipeline::extract::meaning::Meaning;
 use crate::pipeline::extract::zone::Zone;
 use crate::pipeline::fold::{Folded, Span};
 use crate::pipeline::lexicon::Lexicon;
@@ -155,7 +156,8 @@ pub fn packaging(
                     && between.end.saturating_sub(between.start) <= NEAR
                     && !zone.has_code(between)
             });
-            pictured.then(|| zone.evidence(shown.span, "packaging.said"))
+            let told = zone.judged(*sentence, Meaning::Packaging, None).filter(|_| !zone.has_code(*sentence));
+            pictured.then(|| zone.evidence(shown.span, "packaging.said")).or(told)
         })
     })
 }
@@ -170,10 +172,12 @@ fn names_packaging(name: &str, lexicons: &[&Lexicon]) -> bool {
 pub fn not_available(zone: &Zone<'_>) -> Vec<Fact<Item>> {
     let mut found: Vec<Fact<Item>> = Vec::new();
     for sentence in zone.folded.sentences.iter().filter(|s| !zone.folded.is_question(**s) && !zone.has_code(**s)) {
-        let Some(gone) = zone.within(*sentence, Group::Gone).next() else { continue };
+        let gone = zone.within(*sentence, Group::Gone).next();
+        let gone = gone.map(|hit| zone.evidence(hit.span, "not_available.said"));
+        let Some(evidence) = zone.judged(*sentence, Meaning::Gone, gone) else { continue };
         for item in named_items(zone, *sentence) {
             if found.iter().all(|f| f.value != item) {
-                found.push(zone.fact(item, gone.span, "not_available.said"));
+                found.push(Fact { value: item, evidence: evidence.clone() });
             }
         }
     }

@@ -4,12 +4,18 @@ use jiff::civil::Date;
 
 use crate::domain::facts::Fact;
 use crate::pipeline::extract::dates::Dates;
+use crate::pipeline::extract::meaning::Meaning;
 use crate::pipeline::extract::zone::Zone;
 use crate::pipeline::fold::Span;
 use crate::pipeline::phrases::{Group, Hit};
 
-/// The day that stands nearest to a word of receiving, and nearer to it than to a word of buying.
+/// The day of receipt: by a word of receiving, else by what the sentence around a day means.
 pub fn received_on(zone: &Zone<'_>, dates: &[&Dates], today: Date) -> Option<Fact<Date>> {
+    by_words(zone, dates, today).or_else(|| by_meaning(zone, dates, today))
+}
+
+/// The day that stands nearest to a word of receiving, and nearer to it than to a word of buying.
+fn by_words(zone: &Zone<'_>, dates: &[&Dates], today: Date) -> Option<Fact<Date>> {
     zone.folded.sentences.iter().find_map(|sentence| {
         let found = dates.iter().flat_map(|d| d.find(&zone.folded, *sentence, today));
         found.into_iter().find_map(|day| {
@@ -26,6 +32,36 @@ pub fn received_on(zone: &Zone<'_>, dates: &[&Dates], today: Date) -> Option<Fac
     })
 }
 
+/// The one day of a sentence that tells of an arrival in words that no list has ("the postman rang with it on Monday"),
+/// unless something else in the sentence claims the day.
+fn by_meaning(zone: &Zone<'_>, dates: &[&Dates], today: Date) -> Option<Fact<Date>> {
+    const OTHER: [Group; 8] = [
+        Group::Bought,
+        Group::Symptom,
+        Group::Broken,
+        Group::Fault,
+        Group::Step,
+        Group::Negation,
+        Group::StatusQuestion,
+        Group::OrderIssue,
+    ];
+    zone.folded.sentences.iter().find_map(|sentence| {
+        let tells = |meaning, group| zone.says(*sentence, meaning, zone.has(*sentence, group));
+        let claimed = OTHER.iter().any(|g| zone.has(*sentence, *g))
+            || tells(Meaning::What, Group::Symptom)
+            || tells(Meaning::When, Group::When)
+            || zone.folded.is_question(*sentence)
+            || is_with_us(zone, *sentence, *sentence);
+        if claimed || !zone.says(*sentence, Meaning::Received, false) {
+            return None;
+        }
+        let mut days = dates.iter().flat_map(|d| d.find(&zone.folded, *sentence, today));
+        let first = days.next().filter(|d| d.date <= today)?;
+        let one = days.all(|d| d.date == first.date);
+        one.then(|| zone.fact(first.date, first.span, &format!("received_on.meaning.{}", first.rule)))
+    })
+}
+
 /// Whether the clause is the value of a line "Received: 3 Nov" or "Bought on: 3 Nov": its day is no moment of a problem.
 pub fn is_dated_line(zone: &Zone<'_>, sentence: Span, clause: Span) -> bool {
     let clauses = zone.folded.clauses(sentence);
@@ -38,12 +74,15 @@ pub fn is_dated_line(zone: &Zone<'_>, sentence: Span, clause: Span) -> bool {
 
 /// How far a word stands from a day, in bytes; a comma parts more than many words do.
 fn apart(zone: &Zone<'_>, word: Span, day: Span) -> usize {
+    // "Ordered on the 25th arrived on the 30th": a day rather belongs to the word before it.
+    const BEHIND: usize = 5;
+    let behind = if day.end <= word.start { BEHIND } else { 0 };
     let between = if word.end <= day.start {
         Span { start: word.end, end: day.start }
     } else {
         Span { start: day.end, end: word.start.max(day.end) }
     };
-    between.end - between.start + 30 * zone.folded.slice(between).matches(" , ").count()
+    behind + between.end - between.start + 30 * zone.folded.slice(between).matches(" , ").count()
 }
 
 /// "Has not arrived until today", "I have received no answer since Monday". A negation that tells the symptom ("it does
@@ -64,7 +103,35 @@ fn is_denied(zone: &Zone<'_>, sentence: Span, hit: &Hit) -> bool {
         .any(|q| q.span.start == hit.span.end + 1 || q.span.start == hit.span.start && q.span.end > hit.span.end);
     let negated = zone.within(zone.clause_of(sentence, hit.span), Group::Negation).any(|n| {
         let between = zone.folded.slice(Span { start: n.span.end, end: hit.span.start });
-        n.span.end <= hit.span.start && between.split_whitespace().count() <= 2 && !tells(n.span.start)
+        // "Nothing helps order KS20001 arrived on 3.11." begins anew behind the number.
+        let at_once = between.split_whitespace().count() <= 2 && !between.contains(|c: char| c.is_ascii_digit());
+        n.span.end <= hit.span.start && at_once && !tells(n.span.start)
     });
-    never_came || another_thing || negated
+    never_came || another_thing || negated || is_with_us(zone, sentence, hit.span)
+}
+
+/// "Delivered to you on the 10th", "I sent it back and it arrived on Monday": what arrived here. `arrival` is the word
+/// of receiving; "ordered from you, arrived on Monday" arrived there.
+fn is_with_us(zone: &Zone<'_>, sentence: Span, arrival: Span) -> bool {
+    const NEAR: usize = 3;
+    let [place, sent] = &zone.with_us;
+    let text = zone.folded.slice(sentence);
+    let places = |list: &'_ [String]| -> Vec<Span> {
+        let found = |words: &String| {
+            let spaced = format!(" {words} ");
+            let at = text.find(&spaced)?;
+            Some(Span { start: sentence.start + at + 1, end: sentence.start + at + 1 + words.len() })
+        };
+        list.iter().filter_map(found).collect()
+    };
+    let words = |span: Span| zone.folded.slice(span).split_whitespace().filter(|w| w.len() > 1).count();
+    let bought = |at: Span| {
+        let between = |b: Hit| Span { start: at.end.min(b.span.end), end: at.start.max(b.span.start) };
+        zone.within(sentence, Group::Bought).any(|b| words(between(b)) <= 1)
+    };
+    let beside = |at: &Span| {
+        let between = Span { start: at.end.min(arrival.end), end: at.start.max(arrival.start) };
+        words(between) <= NEAR && !bought(*at)
+    };
+    places(sent).iter().any(|at| at.start < arrival.end) || places(place).iter().any(beside)
 }

@@ -73,6 +73,8 @@ fn order_numbers_and_what_only_looks_like_one() {
         ("Ordered on Amazon, 205-6641930-9982317, in May.", "205-6641930-9982317"),
         ("Number of order: 8192334455667788, track number RS0912345678Y.", "8192334455667788"),
         ("Order number\tWEB-2026-4471", "WEB-2026-4471"),
+        ("Bestellt über AliExpress, 8190 4471 2260 3815, kam gestern.", "8190447122603815"),
+        ("Ma montre (AliExpress 8190002213347718) ne marche plus.", "8190002213347718"),
         ("Customer number 40028811, but the order was KS55123.", "KS55123"),
         ("KS20001 is wrong, the order number is KS20002.", "KS20002"),
         ("Not KS20001 but KS20002 is my order.", "KS20002"),
@@ -144,6 +146,12 @@ fn the_day_of_receipt_and_no_other_day() {
         ("Erhalten habe ich sie am 1. Juli 2026.", "2026-07-01"),
         ("Bestellt am 3.10.2026, angekommen am 9.10.2026.", "2026-10-09"),
         ("Received: 1 August 2026", "2026-08-01"),
+        ("Ordinato il 25 ottobre arrivato a casa il 30 ottobre.", "2026-10-30"),
+        ("Me lo hanno portato il primo settembre.", "2026-09-01"),
+        ("La montre est reçue le 2 de ce mois.", "2026-11-02"),
+        ("Die Uhr kam am 28. letzten Monats.", "2026-10-28"),
+        ("hilft nix bestellnr ks16022 angekommen am 28.9.26 auf der schachtel", "2026-09-28"),
+        ("Ordered from you, it arrived on 2 November.", "2026-11-02"),
         ("Since I received it on 3 November the screen flickers.", "2026-11-03"),
         ("It does not charge since it arrived yesterday.", "2026-11-03"),
     ] {
@@ -157,6 +165,8 @@ fn the_day_of_receipt_and_no_other_day() {
         "Die Uhr ist bis heute nicht angekommen.",
         "La montre n'est pas arrivée jusqu'à hier.",
         "I have received no answer since Monday.",
+        "I sent my watch back on 1 November and it was delivered to you on 3 November.",
+        "Vi ho spedito il mio orologio il 1 novembre e risulta consegnato da voi il 3 novembre.",
     ] {
         assert_eq!(of(text), None, "{text}");
     }

@@ -4,7 +4,7 @@ use crate::domain::facts::{Evidence, Fact, Source};
 use crate::domain::ids::LetterId;
 use crate::pipeline::extract::meaning::{Meaning, Model, Scores};
 use crate::pipeline::fold::{self, Folded, Span};
-use crate::pipeline::lexicon::Lexicon;
+use crate::pipeline::lexicon::{Lexicon, WithUs};
 use crate::pipeline::phrases::{Group, Hit};
 
 /// A text of the letter, folded and searched.
@@ -19,6 +19,8 @@ pub struct Zone<'a> {
     scores: Vec<Scores>,
     /// The words that deny the code right behind them.
     pub nots: Vec<String>,
+    /// Words that say that something is with us, folded: right beside a word of arriving, and anywhere before it.
+    pub with_us: [Vec<String>; 2],
     kind: Kind,
 }
 
@@ -45,7 +47,11 @@ impl<'a> Zone<'a> {
         hits.sort_by_key(|h| (h.span.start, h.span.end, h.group));
         hits.dedup();
         let nots = lexicons.iter().flat_map(|l| l.answers.not.iter().map(|w| fold::phrase(w))).collect();
-        Self { letter, text, folded, hits, scores: Vec::new(), nots, kind }
+        let ours = |list: fn(&WithUs) -> &Vec<String>| {
+            lexicons.iter().flat_map(|l| list(&l.with_us).iter().map(|w| fold::phrase(w))).collect()
+        };
+        let with_us = [ours(|w| &w.place), ours(|w| &w.sent)];
+        Self { letter, text, folded, hits, scores: Vec::new(), nots, with_us, kind }
     }
 
     /// Reads its sentences with the model.
