@@ -148,7 +148,7 @@ impl Meaning {
         match self {
             Self::What => (-0.2, -0.6),
             Self::When => (-0.2, -0.7),
-            Self::How => (-0.3, -0.8),
+            Self::How => (-0.25, -0.8),
             Self::Tried => (-0.2, -1.2),
             Self::Untried => (0.0, -1.0),
             Self::Broken => (0.0, -0.8),
@@ -156,7 +156,7 @@ impl Meaning {
             Self::Misuse | Self::Opened | Self::Modified => (0.0, -0.6),
             Self::Flashed | Self::Continued => (0.0, -0.9),
             Self::Sealed => (-0.2, -0.6),
-            Self::Used => (0.0, -0.8),
+            Self::Used => (-0.15, -0.8),
             Self::Return => (-0.1, -0.5),
             Self::Shipping => (-0.2, -1.5),
             Self::Parts => (0.0, -0.7),
@@ -181,7 +181,16 @@ impl Scores {
 
     /// The higher score of each meaning that belongs to the customer's account of what happened.
     pub fn or_account(mut self, piece: Self) -> Self {
-        const ACCOUNT: [Meaning; 5] = [Meaning::What, Meaning::When, Meaning::How, Meaning::Tried, Meaning::Untried];
+        const ACCOUNT: [Meaning; 8] = [
+            Meaning::What,
+            Meaning::When,
+            Meaning::How,
+            Meaning::Tried,
+            Meaning::Untried,
+            Meaning::Used,
+            Meaning::Parts,
+            Meaning::Order,
+        ];
         for meaning in ACCOUNT {
             if let Some(score) = self.0.get_mut(meaning as usize) {
                 *score = score.max(piece.of(meaning));
