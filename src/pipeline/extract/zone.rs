@@ -66,7 +66,7 @@ impl<'a> Zone<'a> {
         let whole = model.read(self.folded.slice(sentence), self.hits_in(sentence));
         self.pieces(sentence)
             .into_iter()
-            .fold(whole, |scores, piece| scores.or_account(model.read(self.folded.slice(piece), self.hits_in(piece))))
+            .fold(whole, |scores, piece| scores.or_piece(model.read(self.folded.slice(piece), self.hits_in(piece))))
     }
 
     /// The clauses of a sentence, and the stretches of a clause that is very long.

@@ -157,7 +157,7 @@ impl Meaning {
             Self::Flashed | Self::Continued => (0.0, -0.9),
             Self::Sealed => (-0.2, -0.6),
             Self::Used => (-0.15, -0.8),
-            Self::Return => (-0.1, -0.5),
+            Self::Return => (-0.1, -0.7),
             Self::Shipping => (-0.2, -1.5),
             Self::Parts => (0.0, -0.7),
             Self::Order => (0.0, -0.6),
@@ -179,9 +179,9 @@ impl Scores {
         self.0.get(meaning as usize).copied().unwrap_or_default()
     }
 
-    /// The higher score of each meaning that belongs to the customer's account of what happened.
-    pub fn or_account(mut self, piece: Self) -> Self {
-        const ACCOUNT: [Meaning; 8] = [
+    /// The higher score of each meaning that a piece of a sentence tells as well as the whole: no denial lies outside it.
+    pub fn or_piece(mut self, piece: Self) -> Self {
+        const TOLD: [Meaning; 10] = [
             Meaning::What,
             Meaning::When,
             Meaning::How,
@@ -190,8 +190,10 @@ impl Scores {
             Meaning::Used,
             Meaning::Parts,
             Meaning::Order,
+            Meaning::Return,
+            Meaning::Shipping,
         ];
-        for meaning in ACCOUNT {
+        for meaning in TOLD {
             if let Some(score) = self.0.get_mut(meaning as usize) {
                 *score = score.max(piece.of(meaning));
             }
