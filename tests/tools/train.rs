@@ -177,7 +177,7 @@ fn measure(examples: &[Example], lexicons: &Lexicons) -> Result<(), Box<dyn Erro
         print!("{:10} {:5}", format!("{meaning:?}"), counts[0][0] + counts[0][2]);
         for (column, [right, wrong, missed]) in counts.into_iter().enumerate() {
             // Some meanings only support other rules; no fact of theirs could be counted.
-            if column != 1 && !FACTS.contains(&meaning) {
+            if column != 1 && !FACTS.contains(meaning) {
                 print!(" |      -     -     -");
                 continue;
             }
