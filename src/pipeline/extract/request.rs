@@ -24,6 +24,15 @@ pub fn request(zones: &[Zone<'_>], account: &Account) -> Option<Fact<Request>> {
             return Some(found);
         }
     }
+    // Thanks end many letters that want something; more than thanks has to say that all is well.
+    let closing = strongest(zones, Meaning::Closing, &[]).filter(|c| !c.thanks && c.strength > PLAIN);
+    if let Some(closing) = closing {
+        // "Forget it, it was the phone's Bluetooth" tells a symptom too.
+        let plainer = |other: f32| closing.strength > other;
+        if fault.is_none_or(plainer) && wish.as_ref().is_none_or(|w| plainer(w.strength)) {
+            return Some(Fact { value: Request::Closing, evidence: closing.evidence });
+        }
+    }
     if let Some(wish) = wish {
         let request = match (&sealed, wish.request) {
             (Some(fact), Request::ReturnUnused) if !fact.value => Request::ReturnOpened,
@@ -31,13 +40,7 @@ pub fn request(zones: &[Zone<'_>], account: &Account) -> Option<Fact<Request>> {
         };
         return Some(Fact { value: request, evidence: wish.evidence });
     }
-    if let Some(evidence) = defect {
-        return Some(Fact { value: Request::Defect, evidence: evidence.clone() });
-    }
-    // Thanks end many letters that want something; more than thanks has to say that all is well.
-    let closing = strongest(zones, Meaning::Closing, &[])?;
-    (!closing.thanks && closing.strength > PLAIN)
-        .then_some(Fact { value: Request::Closing, evidence: closing.evidence })
+    defect.map(|evidence| Fact { value: Request::Defect, evidence: evidence.clone() })
 }
 
 /// From here on a sentence says something plainly.

@@ -105,6 +105,23 @@ impl Meaning {
         Self::Legal,
     ];
 
+    /// Whether it tells what happened to the item, rather than what is wanted.
+    pub fn is_account(self) -> bool {
+        matches!(
+            self,
+            Self::What
+                | Self::Broken
+                | Self::When
+                | Self::How
+                | Self::Safety
+                | Self::Misuse
+                | Self::Opened
+                | Self::Flashed
+                | Self::Modified
+                | Self::Continued
+        )
+    }
+
     /// The rule that names a fact read by the model.
     pub fn rule(self) -> &'static str {
         match self {
