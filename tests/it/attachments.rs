@@ -177,7 +177,7 @@ fn the_letter_says_what_is_wrong_with_the_photos_and_how_to_do_better() {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(photos(&told), (0, 2));
     assert!(told["missing"].as_array().unwrap().contains(&"photo".into()), "{told}");
-    for words in ["IMG_1.jpg", "too dark. Daylight or a lamp", "IMG_2.jpg", "out of focus. Please tap on the defect"] {
+    for words in ["IMG_1.jpg", "too dark. Daylight or a lamp", "IMG_2.jpg", "out of focus. Please tap the defect"] {
         assert!(text.contains(words), "{words}: {text}");
     }
 }

@@ -166,13 +166,13 @@ impl Meaning {
             Self::What => (-0.2, -0.6),
             Self::When => (-0.2, -0.7),
             Self::How => (-0.25, -0.8),
-            Self::Tried => (-0.2, -1.2),
+            Self::Tried => (-0.1, -1.2),
             Self::Untried => (0.0, -1.0),
             Self::Broken => (0.0, -0.8),
             Self::Safety => (-0.1, -0.6),
             Self::Misuse | Self::Opened | Self::Modified => (0.0, -0.6),
             Self::Flashed | Self::Continued => (0.0, -0.9),
-            Self::Sealed => (-0.2, -0.6),
+            Self::Sealed => (0.15, -0.6),
             Self::Used => (-0.15, -0.8),
             Self::Return => (-0.1, -0.7),
             Self::Shipping => (-0.2, -1.5),
@@ -198,7 +198,7 @@ impl Scores {
 
     /// The higher score of each meaning that a piece of a sentence tells as well as the whole: no denial lies outside it.
     pub fn or_piece(mut self, piece: Self) -> Self {
-        const TOLD: [Meaning; 10] = [
+        const TOLD: [Meaning; 11] = [
             Meaning::What,
             Meaning::When,
             Meaning::How,
@@ -209,6 +209,7 @@ impl Scores {
             Meaning::Order,
             Meaning::Return,
             Meaning::Shipping,
+            Meaning::Received,
         ];
         for meaning in TOLD {
             if let Some(score) = self.0.get_mut(meaning as usize) {
