@@ -42,6 +42,18 @@ impl Letter {
         self.in_reply_to.is_empty() && self.references.is_empty()
     }
 
+    /// Its attachments and, behind them, those of the mails it passes on, at whatever depth: the order in which evidence
+    /// counts files.
+    pub fn files(&self) -> Vec<&Attachment> {
+        self.attachments.iter().chain(self.forwarded.iter().flat_map(Self::files)).collect()
+    }
+
+    /// Lets go of what the files hold.
+    pub fn drop_contents(&mut self) {
+        self.attachments.iter_mut().for_each(|file| file.data = Vec::new());
+        self.forwarded.iter_mut().for_each(Self::drop_contents);
+    }
+
     /// The first header field of that name (lower case).
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|h| h.name == name).map(|h| h.value.as_str())

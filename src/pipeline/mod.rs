@@ -156,10 +156,7 @@ pub fn read(raw: &[u8], cut_short: bool, terms: &Terms, fetched_at: Timestamp) -
         _ => (None, Facts::default()),
     };
     let keys = terms.tracer.keys(&letter, &words, &facts);
-    for attachment in letter.attachments.iter_mut().chain(letter.forwarded.iter_mut().flat_map(|f| &mut f.attachments))
-    {
-        attachment.data = Vec::new();
-    }
+    letter.drop_contents();
     Reading {
         letter,
         class: screening.class,

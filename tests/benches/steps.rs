@@ -106,7 +106,7 @@ fn steps(raw: &[u8], terms: &Terms, wanted: &[String]) -> Vec<(&'static str, f64
     line("  extract: fold", &mut || cost(|| Folded::new(&words.text, &english.writing.abbreviations)));
     line("  extract: phrases", &mut || cost(|| english.search().unwrap().find(&folded)));
     line("  extract: fold, phrases, model", &mut || {
-        cost(|| Zone::new(&letter.id, Kind::Text, &words.text, &[english]).scored(&model))
+        cost(|| Zone::new(&letter.id, Kind::Text, &words.text, &[english]).scored(Some(&model)))
     });
     line("  extract: dates", &mut || {
         cost(|| folded.sentences.iter().map(|s| dates.find(&folded, *s, today).len()).sum::<usize>())
@@ -125,7 +125,7 @@ fn steps(raw: &[u8], terms: &Terms, wanted: &[String]) -> Vec<(&'static str, f64
     });
     line("model, a sentence", &mut || {
         let plain = cost(|| Zone::new(&letter.id, Kind::Text, &words.text, &[english]));
-        let scored = cost(|| Zone::new(&letter.id, Kind::Text, &words.text, &[english]).scored(&model));
+        let scored = cost(|| Zone::new(&letter.id, Kind::Text, &words.text, &[english]).scored(Some(&model)));
         (scored - plain) / sentences
     });
     lines

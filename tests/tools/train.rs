@@ -52,7 +52,7 @@ fn read(lexicons: &Lexicons) -> Result<(), Box<dyn Error>> {
     let (language, text) = (std::env::args().nth(2).unwrap_or_default(), std::env::args().nth(3).unwrap_or_default());
     let lexicon = lexicons.of(&language).ok_or("the first word behind --read is a language")?;
     let id = LetterId::from_digest(&[0; 32]);
-    let zone = Zone::new(&id, Kind::Text, &text, &[lexicon]).scored(&model);
+    let zone = Zone::new(&id, Kind::Text, &text, &[lexicon]).scored(Some(&model));
     for sentence in &zone.folded.sentences {
         println!("{}", zone.folded.slice(*sentence).trim());
         for meaning in Meaning::ALL {
@@ -145,8 +145,8 @@ fn measure(examples: &[Example], lexicons: &Lexicons) -> Result<(), Box<dyn Erro
     let model = train(&seen, lexicons);
     println!("{} sentences for training, {} held out", seen.len(), held.len());
     let none = Catalogue::default();
-    let words = Extractor::with_model(&[], &none, lexicons, Model::silent())?;
-    let both = Extractor::with_model(&[], &none, lexicons, model.clone())?;
+    let words = Extractor::with_model(&[], &none, lexicons, None)?;
+    let both = Extractor::with_model(&[], &none, lexicons, Some(model.clone()))?;
     let mut table = [[[0_u32; 3]; 3]; MEANINGS];
     for example in &held {
         let wanted = wanted(example);

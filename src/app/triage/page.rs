@@ -14,7 +14,6 @@ use std::io::{self, Write};
 use crate::domain::case::Case;
 use crate::domain::decision::Outcome;
 use crate::domain::facts::Facts;
-use crate::domain::letter::{Attachment, Letter};
 use crate::pipeline::{Reading, Terms};
 use crate::worker::inbound::Taken;
 
@@ -127,6 +126,7 @@ fn signals(paper: &mut Paper<'_>, case: &Case, reading: &Reading) -> io::Result<
     let mut found = Vec::new();
     found.extend(facts.safety.as_ref().map(|e| ("safety".to_owned(), e)));
     found.extend(facts.void_signals.iter().map(|s| (format!("void: {}", s.value.code()), &s.evidence)));
+    found.extend(facts.doubt.as_ref().map(|e| ("doubt".to_owned(), e)));
     found.extend(facts.unsafe_attachment.as_ref().map(|e| ("unsafe file".to_owned(), e)));
     if found.is_empty() {
         return Ok(());
@@ -142,7 +142,7 @@ fn signals(paper: &mut Paper<'_>, case: &Case, reading: &Reading) -> io::Result<
 /// The letter's own files, by the numbers that evidence names, and what looking at them found; links.
 fn files(paper: &mut Paper<'_>, reading: &Reading) -> io::Result<()> {
     let facts = &reading.facts;
-    let attachments = attachments(&reading.letter);
+    let attachments = reading.letter.files();
     if attachments.is_empty() && facts.links.is_empty() {
         return Ok(());
     }
@@ -160,11 +160,6 @@ fn files(paper: &mut Paper<'_>, reading: &Reading) -> io::Result<()> {
         paper.entry(&format!("file {}", index + 1), &format!("{name}: {found}"))?;
     }
     facts.links.iter().try_for_each(|link| paper.entry("link", &clean(link)))
-}
-
-/// In the order in which evidence counts them: the letter's, then those of the mails it passes on.
-fn attachments(letter: &Letter) -> Vec<&Attachment> {
-    letter.attachments.iter().chain(letter.forwarded.iter().flat_map(attachments)).collect()
 }
 
 fn decision(paper: &mut Paper<'_>, outcome: &Outcome, case: Option<&Case>) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! Step 5: the words and attachments of one letter become [`Facts`], each with its evidence.
 //!
 //! What has a form (numbers, codes, days, labels, links) is read by pattern; what has a meaning by the lexicon of the
-//! letter's language. Nothing here knows the case or the order feed.
+//! letter's language and the sentence model together. Nothing here knows the case or the order feed.
 
 pub mod answers;
 
@@ -61,7 +61,8 @@ pub struct Extractor {
     item_codes: ItemCodes,
     skus: Skus,
     links: Links,
-    model: Model,
+    /// Without one the word lists decide alone.
+    model: Option<Model>,
     file_names: FileNames,
     numbering: Numbering,
     /// By language, as in the lexicons.
@@ -78,15 +79,15 @@ pub struct Extract {
 impl Extractor {
     /// Compiles the shop's order number patterns, the catalogue and the lexicons; the error names what can't be compiled.
     pub fn new(patterns: &[String], catalogue: &Catalogue, lexicons: &Lexicons) -> Result<Self, String> {
-        Self::with_model(patterns, catalogue, lexicons, Model::embedded()?)
+        Self::with_model(patterns, catalogue, lexicons, Some(Model::embedded()?))
     }
 
-    /// As [`Extractor::new`], with other weights than the built-in ones.
+    /// As [`Extractor::new`], with other weights than the built-in ones, or none.
     pub fn with_model(
         patterns: &[String],
         catalogue: &Catalogue,
         lexicons: &Lexicons,
-        model: Model,
+        model: Option<Model>,
     ) -> Result<Self, String> {
         let dates = lexicons
             .all
@@ -141,21 +142,21 @@ impl Extractor {
         known: &[&Lexicon],
     ) -> Facts {
         let forwarded = forwarded_text(letter, words);
-        let text = Zone::new(&letter.id, Kind::Text, &words.text, known).scored(&self.model);
-        let subject = Zone::new(&letter.id, Kind::Subject, &letter.subject, known).scored(&self.model);
+        let text = Zone::new(&letter.id, Kind::Text, &words.text, known).scored(self.model.as_ref());
+        let subject = Zone::new(&letter.id, Kind::Subject, &letter.subject, known).scored(self.model.as_ref());
         let signature = Zone::new(&letter.id, Kind::Signature, &words.signature, known);
-        let passed_on = Zone::new(&letter.id, Kind::Forwarded, &forwarded, known).scored(&self.model);
+        let passed_on = Zone::new(&letter.id, Kind::Forwarded, &forwarded, known).scored(self.model.as_ref());
         let zones = [text, subject, signature, passed_on];
         let dates = self.dates_of(known);
         let mut facts = Facts::default();
         self.attachments(letter, words, &mut facts);
         self.codes(&zones, letter, catalogue, &mut facts);
         let finders = (&self.order_numbers, &self.item_codes, &self.skus);
-        self.file_names.fill(&mut facts, letter, &all_attachments(letter), known, catalogue, finders);
+        self.file_names.fill(&mut facts, letter, &letter.files(), known, catalogue, finders);
         self.account(&zones, letter.begins_thread(), &dates, arrived.date(), &mut facts);
         facts.links = self.links.find(&words.text);
         let links = facts.links.len();
-        facts.packaging_shown = proof::packaging(&zones, &facts.photos, &facts.videos, links, &letter.id, known);
+        facts.packaging_shown = proof::packaging(&zones, &facts.photos, links, letter, known);
         facts
     }
 
@@ -189,7 +190,7 @@ impl Extractor {
 
     fn attachments(&self, letter: &Letter, words: &Words, facts: &mut Facts) {
         let mut room = Room::default();
-        for (index, attachment) in all_attachments(letter).into_iter().enumerate() {
+        for (index, attachment) in letter.files().into_iter().enumerate() {
             match attachment.kind {
                 FileKind::Picture | FileKind::HeicPicture => {
                     let in_signature =
@@ -259,17 +260,14 @@ impl Extractor {
         facts.problem_when = account.when;
         facts.problem_how = account.how;
         facts.steps_taken = account.steps;
-        facts.void_signals = signals::void(text);
-        facts.safety = signals::safety(text).or_else(|| signals::safety(subject));
-        facts.doubt = signals::doubt(text);
+        facts.void_signals = signals::void(&[text, passed_on]);
+        facts.safety = [text, subject, passed_on].into_iter().find_map(signals::safety);
+        if facts.safety.is_none() && facts.void_signals.is_empty() {
+            facts.doubt = [text, passed_on].into_iter().find_map(signals::doubt);
+        }
         facts.not_available = proof::not_available(text);
         facts.where_to_find = proof::where_to_find(text);
     }
-}
-
-/// The letter's attachments and those of the mails it passes on.
-fn all_attachments(letter: &Letter) -> Vec<&crate::domain::letter::Attachment> {
-    letter.attachments.iter().chain(letter.forwarded.iter().flat_map(all_attachments)).collect()
 }
 
 /// What the customer passes on: mails forwarded inline, and the subjects and texts of attached ones.

@@ -4,7 +4,7 @@
 use regex::Regex;
 
 use crate::domain::facts::{Evidence, Fact, Photo, Source};
-use crate::domain::ids::LetterId;
+use crate::domain::letter::{FileKind, Letter};
 use crate::domain::warranty::Item;
 use crate::pipeline::extract::item_code::is_ean;
 use crate::pipeline::extract::meaning::Meaning;
@@ -120,24 +120,24 @@ fn is_host(host: &str, site: &str) -> bool {
 pub fn packaging(
     zones: &[Zone<'_>],
     photos: &[Photo],
-    videos: &[String],
     links: usize,
-    letter: &LetterId,
+    letter: &Letter,
     lexicons: &[&Lexicon],
 ) -> Option<Evidence> {
     let usable: Vec<&Photo> = photos.iter().filter(|p| p.judgement.is_usable()).collect();
-    let by_file = |index, quote: &str, rule: &str| {
-        let source = Source::Attachment { index };
-        Some(Evidence { letter: Some(letter.clone()), source, quote: quote.to_owned(), rule: rule.to_owned() })
+    let files = letter.files();
+    let videos = || files.iter().enumerate().filter(|(_, file)| file.kind == FileKind::Video);
+    let by_file = |source, quote: &str, rule: &str| {
+        Some(Evidence { letter: Some(letter.id.clone()), source, quote: quote.to_owned(), rule: rule.to_owned() })
     };
     if let Some(photo) = usable.iter().find(|p| p.codes.iter().any(|c| is_ean(c))) {
-        return by_file(photo.index, &photo.name, "packaging.barcode");
+        return by_file(Source::Attachment { index: photo.index }, &photo.name, "packaging.barcode");
     }
-    let named = usable.iter().map(|p| (p.index, &p.name)).chain(videos.iter().map(|name| (0, name)));
+    let named = usable.iter().map(|p| (p.index, &p.name)).chain(videos().map(|(index, file)| (index, &file.name)));
     if let Some((index, name)) = named.into_iter().find(|(_, name)| names_packaging(name, lexicons)) {
-        return by_file(index, name, "packaging.file_name");
+        return by_file(Source::FileName { index }, name, "packaging.file_name");
     }
-    if usable.is_empty() && videos.is_empty() && links == 0 {
+    if usable.is_empty() && videos().next().is_none() && links == 0 {
         return None;
     }
     zones.iter().find_map(|zone| {
@@ -186,7 +186,8 @@ pub fn not_available(zone: &Zone<'_>) -> Vec<Fact<Item>> {
 
 /// What the customer asks us where to find.
 pub fn where_to_find(zone: &Zone<'_>) -> Vec<Item> {
-    let asking = zone.folded.sentences.iter().filter(|s| zone.has(**s, Group::WhereToFind));
+    let asking =
+        zone.folded.sentences.iter().filter(|s| zone.says(**s, Meaning::Where, zone.has(**s, Group::WhereToFind)));
     let mut items: Vec<Item> = asking
         .flat_map(|s| named_items(zone, *s))
         .filter(|i| matches!(i, Item::OrderNumber | Item::Sku | Item::ItemCode))

@@ -14,13 +14,13 @@ pub fn request(zones: &[Zone<'_>], account: &Account) -> Option<Fact<Request>> {
     let fault = defect.map(|_| plainness(zones, account));
     // A letter that tells of a fault is a claim, unless it asks for something else more plainly.
     let wishes = WISHES.iter().filter_map(|(request, meaning, groups, over)| {
-        let wish = strongest(zones, *meaning, groups)?;
-        fault.is_none_or(|fault| wish.strength > fault + over).then_some(Wish { request: *request, ..wish })
+        let said = strongest(zones, *meaning, groups)?;
+        fault.is_none_or(|fault| said.strength > fault + over).then_some((*request, said))
     });
-    let wish = wishes.max_by(|a, b| a.strength.total_cmp(&b.strength));
+    let wish = wishes.max_by(|(_, a), (_, b)| a.strength.total_cmp(&b.strength));
     if let Some(found) = solved(zones, account) {
         // "It's my own fault, what does a new glass cost": nothing is settled while something is wanted.
-        if wish.as_ref().is_none_or(|w| w.strength < PLAIN) {
+        if wish.as_ref().is_none_or(|(_, said)| said.strength < PLAIN) {
             return Some(found);
         }
     }
@@ -29,18 +29,20 @@ pub fn request(zones: &[Zone<'_>], account: &Account) -> Option<Fact<Request>> {
     if let Some(closing) = closing {
         // "Forget it, it was the phone's Bluetooth" tells a symptom too.
         let plainer = |other: f32| closing.strength > other;
-        if fault.is_none_or(plainer) && wish.as_ref().is_none_or(|w| plainer(w.strength)) {
+        if fault.is_none_or(plainer) && wish.as_ref().is_none_or(|(_, said)| plainer(said.strength)) {
             return Some(Fact { value: Request::Closing, evidence: closing.evidence });
         }
     }
-    if let Some(wish) = wish {
-        let request = match (&sealed, wish.request) {
+    if let Some((request, said)) = wish {
+        let request = match (&sealed, request) {
             (Some(fact), Request::ReturnUnused) if !fact.value => Request::ReturnOpened,
             (_, request) => request,
         };
-        return Some(Fact { value: request, evidence: wish.evidence });
+        return Some(Fact { value: request, evidence: said.evidence });
     }
-    defect.map(|evidence| Fact { value: Request::Defect, evidence: evidence.clone() })
+    let claim = defect.map(|evidence| Fact { value: Request::Defect, evidence: evidence.clone() });
+    // "Never worn, what now": whoever says no more than that wants to return it.
+    claim.or_else(|| sealed.filter(|f| f.value).map(|f| Fact { value: Request::ReturnUnused, evidence: f.evidence }))
 }
 
 /// From here on a sentence says something plainly.
@@ -65,9 +67,8 @@ const WISHES: [(Request, Meaning, &[Group], f32); 7] = [
     (Request::Question, Meaning::Question, &[Group::BeforeBuying, Group::HowTo], 0.5),
 ];
 
-/// A request that a sentence makes.
-struct Wish {
-    request: Request,
+/// What a sentence says, and how plainly.
+struct Said {
     strength: f32,
     evidence: Evidence,
     /// The sentence gives thanks.
@@ -75,7 +76,7 @@ struct Wish {
 }
 
 /// The sentence that says it most plainly; the lexicon's word adds to the model's.
-fn strongest(zones: &[Zone<'_>], meaning: Meaning, groups: &[Group]) -> Option<Wish> {
+fn strongest(zones: &[Zone<'_>], meaning: Meaning, groups: &[Group]) -> Option<Said> {
     const BY_WORDS: f32 = 0.5;
     let sentences = zones.iter().flat_map(|z| z.folded.sentences.iter().map(move |s| (z, *s)));
     let said = sentences.filter_map(|(zone, sentence)| {
@@ -83,7 +84,7 @@ fn strongest(zones: &[Zone<'_>], meaning: Meaning, groups: &[Group]) -> Option<W
         let by_words = hit.map(|h| zone.evidence(h.span, &format!("request.{}", h.group.name())));
         let strength = zone.score(sentence, meaning).unwrap_or_default() + if hit.is_some() { BY_WORDS } else { 0.0 };
         let evidence = zone.judged(sentence, meaning, by_words)?;
-        Some(Wish { request: Request::Other, strength, evidence, thanks: zone.has(sentence, Group::Thanks) })
+        Some(Said { strength, evidence, thanks: zone.has(sentence, Group::Thanks) })
     });
     said.max_by(|a, b| a.strength.total_cmp(&b.strength))
 }

@@ -7,8 +7,8 @@ use crate::pipeline::extract::zone::Zone;
 use crate::pipeline::fold::Span;
 use crate::pipeline::phrases::Group;
 
-/// The void signals of a zone; policy clauses `void.*`, `wear`.
-pub fn void(zone: &Zone<'_>) -> Vec<Fact<VoidSignal>> {
+/// The void signals of the zones, each once; policy clauses `void.*`, `wear`.
+pub fn void(zones: &[&Zone<'_>]) -> Vec<Fact<VoidSignal>> {
     const SIGNALS: [(Group, Meaning, VoidSignal, &str); 5] = [
         (Group::Flashed, Meaning::Flashed, VoidSignal::Flashed, "void.flash"),
         (Group::Opened, Meaning::Opened, VoidSignal::Opened, "void.open"),
@@ -19,7 +19,7 @@ pub fn void(zone: &Zone<'_>) -> Vec<Fact<VoidSignal>> {
     SIGNALS
         .into_iter()
         .filter_map(|(group, meaning, value, rule)| {
-            let evidence = reported(zone, group, meaning, 5, rule)?;
+            let evidence = zones.iter().find_map(|zone| reported(zone, group, meaning, 5, rule))?;
             Some(Fact { value, evidence })
         })
         .collect()
@@ -41,7 +41,7 @@ pub fn doubt(zone: &Zone<'_>) -> Option<Evidence> {
         let long = zone.folded.slice(*sentence).split_whitespace().count() > LEAST_WORDS;
         let own = long && !zone.has(*sentence, Group::Elsewhere);
         let kind = KINDS.into_iter().find(|k| own && zone.score(*sentence, *k).is_some_and(|s| s > DOUBTFUL))?;
-        Some(zone.evidence(*sentence, &kind.rule().replace("meaning", "doubt")))
+        Some(zone.evidence(*sentence, &format!("doubt.{}", kind.name())))
     })
 }
 

@@ -299,3 +299,25 @@ fn the_subject_fills_gaps_only() {
     let facts = reader.read("Order KS10001", "The screen stays black.").facts;
     assert_eq!(facts.order_number.unwrap().evidence.source, Source::Subject);
 }
+
+#[test]
+fn what_is_passed_on_counts_as_said() {
+    let reader = Reader::new();
+    let mail = "---------- Forwarded message ---------\nFrom: Jo <jo@example.net>\nDate: Mon, 2 Nov 2026 at 10:00\n\
+                Subject: My watch\nTo: shop <shop@example.com>\n\nThe back swelled and it burned my wrist. I dropped it on \
+                the stairs and the display stays black.";
+    let facts = reader.read("Fwd: My watch", &format!("see below please\n\n{mail}")).facts;
+    let safety = facts.safety.unwrap();
+    assert_eq!(safety.source, Source::Forwarded);
+    assert!(facts.void_signals.iter().any(|s| s.value == VoidSignal::Misuse), "{:?}", facts.void_signals);
+    assert!(facts.problem_what.is_some());
+}
+
+#[test]
+fn a_doubt_is_only_what_is_not_told_plainly() {
+    let reader = Reader::new();
+    let told = reader.read("", "I dropped it on the stairs and the display stays black.").facts;
+    assert!(!told.void_signals.is_empty() && told.doubt.is_none());
+    let plain = reader.read("", "The display stays black since Monday. I restarted it twice.").facts;
+    assert!(plain.void_signals.is_empty() && plain.doubt.is_none());
+}

@@ -54,9 +54,9 @@ impl<'a> Zone<'a> {
         Self { letter, text, folded, hits, scores: Vec::new(), nots, with_us, kind }
     }
 
-    /// Reads its sentences with the model.
-    pub fn scored(mut self, model: &Model) -> Self {
-        self.scores = self.folded.sentences.iter().map(|s| self.read(*s, model)).collect();
+    /// Reads its sentences with the model, if there is one.
+    pub fn scored(mut self, model: Option<&Model>) -> Self {
+        self.scores = model.map_or_else(Vec::new, |m| self.folded.sentences.iter().map(|s| self.read(*s, m)).collect());
         self
     }
 
@@ -135,7 +135,7 @@ impl<'a> Zone<'a> {
     /// itself, if the model is sure enough.
     pub fn judged(&self, sentence: Span, meaning: Meaning, by_words: Option<Evidence>) -> Option<Evidence> {
         let said = self.says(sentence, meaning, by_words.is_some());
-        said.then(|| by_words.unwrap_or_else(|| self.evidence(sentence, meaning.rule())))
+        said.then(|| by_words.unwrap_or_else(|| self.evidence(sentence, &format!("meaning.{}", meaning.name()))))
     }
 
     /// Whether a group has a hit inside `span`.

@@ -39,7 +39,8 @@ pub(super) struct Held {
 pub(super) fn open(kind: FileKind, data: &[u8], room: &mut usize) -> Opened {
     match kind {
         // The zip reader is other people's code on hostile bytes.
-        FileKind::Archive => catch_unwind(AssertUnwindSafe(|| unzip::open(data, room))).unwrap_or_default(),
+        FileKind::Archive => catch_unwind(AssertUnwindSafe(|| unzip::open(data, room)))
+            .unwrap_or_else(|_| Opened { left_out: true, ..Opened::default() }),
         FileKind::Tnef => tnef::open(data, room),
         _ => Opened::default(),
     }

@@ -58,6 +58,7 @@ fn named<'f>(facts: &'f Facts) -> Vec<(String, &'f Evidence)> {
     add("unopened".to_owned(), facts.unopened.as_ref().map(|f| &f.evidence));
     add("packaging_shown".to_owned(), facts.packaging_shown.as_ref());
     add("safety".to_owned(), facts.safety.as_ref());
+    add("doubt".to_owned(), facts.doubt.as_ref());
     for signal in &facts.void_signals {
         add(format!("void/{}", signal.value.code()), Some(&signal.evidence));
     }

@@ -122,35 +122,35 @@ impl Meaning {
         )
     }
 
-    /// The rule that names a fact read by the model.
-    pub fn rule(self) -> &'static str {
+    /// The label.
+    pub fn name(self) -> &'static str {
         match self {
-            Self::What => "meaning.what",
-            Self::Broken => "meaning.broken",
-            Self::When => "meaning.when",
-            Self::How => "meaning.how",
-            Self::Tried => "meaning.tried",
-            Self::Untried => "meaning.untried",
-            Self::Safety => "meaning.safety",
-            Self::Misuse => "meaning.misuse",
-            Self::Opened => "meaning.opened",
-            Self::Flashed => "meaning.flashed",
-            Self::Modified => "meaning.modified",
-            Self::Continued => "meaning.continued",
-            Self::Sealed => "meaning.sealed",
-            Self::Used => "meaning.used",
-            Self::Return => "meaning.return",
-            Self::Shipping => "meaning.shipping",
-            Self::Parts => "meaning.parts",
-            Self::Order => "meaning.order",
-            Self::Status => "meaning.status",
-            Self::Question => "meaning.question",
-            Self::Closing => "meaning.closing",
-            Self::Gone => "meaning.gone",
-            Self::Where => "meaning.where",
-            Self::Packaging => "meaning.packaging",
-            Self::Received => "meaning.received",
-            Self::Legal => "meaning.legal",
+            Self::What => "what",
+            Self::Broken => "broken",
+            Self::When => "when",
+            Self::How => "how",
+            Self::Tried => "tried",
+            Self::Untried => "untried",
+            Self::Safety => "safety",
+            Self::Misuse => "misuse",
+            Self::Opened => "opened",
+            Self::Flashed => "flashed",
+            Self::Modified => "modified",
+            Self::Continued => "continued",
+            Self::Sealed => "sealed",
+            Self::Used => "used",
+            Self::Return => "return",
+            Self::Shipping => "shipping",
+            Self::Parts => "parts",
+            Self::Order => "order",
+            Self::Status => "status",
+            Self::Question => "question",
+            Self::Closing => "closing",
+            Self::Gone => "gone",
+            Self::Where => "where",
+            Self::Packaging => "packaging",
+            Self::Received => "received",
+            Self::Legal => "legal",
         }
     }
 
@@ -160,7 +160,12 @@ impl Meaning {
         score > if by_words { with_words } else { alone }
     }
 
-    /// The scores that are enough for the model alone, and together with the words of the lexicon.
+    /// The scores that are enough for the model alone, and together with the words of the lexicon. Set by what a mistake
+    /// costs: a sealed box misread is a wrong RMA, so it has to be said plainly; a danger overlooked hurts people, so it
+    /// need not; a question too many only annoys. Scores between these and [`signals::doubt`] send a letter to a person
+    /// rather than let it have an RMA.
+    ///
+    /// [`signals::doubt`]: crate::pipeline::extract::signals::doubt
     fn thresholds(self) -> (f32, f32) {
         match self {
             Self::What => (-0.2, -0.6),
@@ -250,11 +255,6 @@ impl Model {
         Ok(Self { steps: take(), biases: take(), weights: Cow::Borrowed(weights) })
     }
 
-    /// A model that has no opinion: the lexicon decides alone.
-    pub fn silent() -> Self {
-        Self { steps: [0.0; MEANINGS], biases: [-0.5; MEANINGS], weights: Cow::Borrowed(&[]) }
-    }
-
     /// The contents of the file of weights.
     pub fn to_bytes(&self) -> Vec<u8> {
         let numbers = self.steps.iter().chain(&self.biases).flat_map(|n| n.to_le_bytes());
@@ -330,7 +330,7 @@ mod tests {
     fn said(language: &str, sentence: &str) -> Vec<Meaning> {
         let (lexicons, model) = (Lexicons::embedded().unwrap(), Model::embedded().unwrap());
         let letter = LetterId::from_digest(&[0; 32]);
-        let zone = Zone::new(&letter, Kind::Text, sentence, &[lexicons.of(language).unwrap()]).scored(&model);
+        let zone = Zone::new(&letter, Kind::Text, sentence, &[lexicons.of(language).unwrap()]).scored(Some(&model));
         let sentences = &zone.folded.sentences;
         Meaning::ALL.into_iter().filter(|m| sentences.iter().any(|s| zone.says(*s, *m, false))).collect()
     }
@@ -386,7 +386,7 @@ mod tests {
         for (at, meaning) in Meaning::ALL.into_iter().enumerate() {
             assert_eq!(meaning as usize, at);
             let label = serde_json::to_value(meaning).unwrap();
-            assert_eq!(meaning.rule(), format!("meaning.{}", label.as_str().unwrap()));
+            assert_eq!(meaning.name(), label.as_str().unwrap());
         }
     }
 

@@ -1,10 +1,11 @@
 //! Makes the weights from labelled sentences: a linear model a meaning, squared hinge loss, AdaGrad. Only additions,
 //! multiplications, divisions and square roots in a fixed order, so that every machine makes the same bytes.
 
-use crate::pipeline::extract::meaning::features::{self, BUCKETS};
+use crate::domain::ids::LetterId;
+use crate::pipeline::extract::meaning::features::{self, BUCKETS, Feature};
 use crate::pipeline::extract::meaning::{MEANINGS, Meaning, Model};
-use crate::pipeline::fold::Folded;
-use crate::pipeline::lexicon::{Lexicon, Lexicons};
+use crate::pipeline::extract::zone::{Kind, Zone};
+use crate::pipeline::lexicon::Lexicons;
 use crate::pipeline::phrases::Hit;
 
 /// A labelled sentence.
@@ -16,7 +17,7 @@ pub struct Example {
 }
 
 /// One in so many sentences is kept from training when the model is measured.
-const FOLDS: u64 = 5;
+const FOLDS: usize = 5;
 
 impl Example {
     /// The sentences of a file; an error names its line and what is wrong with it.
@@ -36,29 +37,18 @@ impl Example {
 
     /// Whether the sentence is kept from training when the model is measured.
     pub fn is_held_out(&self) -> bool {
-        let hash = self
-            .sentence
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        (hash >> 32) % FOLDS == 0
+        Feature::Word(&self.sentence).bucket() % FOLDS == 0
     }
 
     /// The folded sentence and the lexicon's hits in it, as the model sees them.
     pub fn seen(&self, lexicons: &Lexicons) -> (String, Vec<Hit>) {
-        let Some(lexicon) = lexicons.of(&self.language) else { return Default::default() };
-        see(&self.sentence, lexicon)
+        let letter = LetterId::from_digest(&[0; 32]);
+        let zone = Zone::new(&letter, Kind::Text, &self.sentence, &Vec::from_iter(lexicons.of(&self.language)));
+        (zone.folded.text, zone.hits)
     }
 }
 
-fn see(sentence: &str, lexicon: &Lexicon) -> (String, Vec<Hit>) {
-    let folded = Folded::new(sentence, &lexicon.writing.abbreviations);
-    let mut hits = lexicon.search().map(|p| p.find(&folded)).unwrap_or_default();
-    hits.sort_by_key(|h| (h.span.start, h.span.end, h.group));
-    hits.dedup();
-    (folded.text, hits)
-}
-
-/// Trains on all `examples` that are not `held_out`.
+/// The model that `examples` give.
 pub fn train(examples: &[Example], lexicons: &Lexicons) -> Model {
     const ROUNDS: usize = 30;
     const RATE: f32 = 0.03;
