@@ -10,6 +10,9 @@ pub mod domain;
 // Floor 1: two small traits, where letters come from and where replies go.
 pub mod ports;
 
+// Floor 1: where tests let the process die; empty in a release.
+pub mod fail_point;
+
 // Floor 1: the path of one e-mail, pure functions, one file a step.
 pub mod pipeline;
 

@@ -67,6 +67,9 @@ enum Command {
         #[command(subcommand)]
         query: Cases,
     },
+    /// How the daemon is: does it take in letters, what waits, when it last spoke with the servers; exit code 1 if no
+    /// daemon runs or it takes in none
+    Status(Asked),
     /// Write the whole store as JSON lines to standard output; the daemon must not run
     Export(Configured),
     /// Read an export into an empty store; the daemon must not run
@@ -156,6 +159,7 @@ fn command(command: Command) -> Result<(), Failure> {
             };
             app::cases::run(&asked.config.config, &query, asked.json, &mut out)
         }
+        Command::Status(asked) => app::status::run(&asked.config.config, asked.json, &mut out),
         Command::Export(configured) => app::transfer::export(&configured.config, &mut out),
         Command::Import { config, file } => app::transfer::import(&config.config, &file),
     };

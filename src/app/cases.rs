@@ -6,9 +6,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Failure, control, load, report};
+use super::{Failure, control, load, report, status};
 use crate::domain::ids::{CaseId, OrderNumber, RmaNumber};
 use crate::store::{Store, StoreError};
+use crate::worker::health::Status;
 
 /// What can be asked about cases.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,8 @@ pub enum Query {
     Show(String),
     Search(String),
     Quarantine,
+    /// How the daemon is; answered from a store alone, that none runs.
+    Status,
 }
 
 /// The most cases a search shows.
@@ -57,6 +60,10 @@ pub fn answer(store: &Store, query: &Query, tell: &mut dyn FnMut(Value) -> io::R
                 tell(report::quarantined(&entry))?;
             }
         }
+        Query::Status => {
+            let status = Status::without_daemon(&store.counts()?);
+            tell(serde_json::to_value(status).map_err(io::Error::from)?)?;
+        }
     }
     Ok(())
 }
@@ -82,7 +89,6 @@ fn named(store: &Store, name: &str) -> Result<Vec<CaseId>, StoreError> {
 
 /// The command: asks, prints.
 pub fn run(config: &Path, query: &Query, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    let config = load(config)?;
     let mut count = 0;
     let mut print = |object: Value| {
         count += 1;
@@ -91,22 +97,28 @@ pub fn run(config: &Path, query: &Query, as_json: bool, out: &mut dyn Write) -> 
             false => print(query, &object, out),
         }
     };
-    if !control::ask(&config.store, query, &mut print)? {
-        match Store::open(&config.store) {
-            Ok(store) => answer(&store, query, &mut print)?,
-            // A daemon may have come up in between.
-            Err(e @ StoreError::Locked { .. }) => {
-                if !control::ask(&config.store, query, &mut print)? {
-                    return Err(e.into());
-                }
-            }
-            Err(e) => return Err(e.into()),
-        }
-    }
+    ask(config, query, &mut print)?;
     if count == 0 && !as_json {
         writeln!(out, "nothing found")?;
     }
     Ok(())
+}
+
+/// Asks the daemon if one runs, else opens the store itself.
+pub fn ask(config: &Path, query: &Query, tell: &mut dyn FnMut(Value) -> io::Result<()>) -> Result<(), Failure> {
+    let config = load(config)?;
+    if control::ask(&config.store, query, tell)? {
+        return Ok(());
+    }
+    match Store::open(&config.store) {
+        Ok(store) => answer(&store, query, tell),
+        // A daemon may have come up in between.
+        Err(e @ StoreError::Locked { .. }) => match control::ask(&config.store, query, tell)? {
+            true => Ok(()),
+            false => Err(e.into()),
+        },
+        Err(e) => Err(e.into()),
+    }
 }
 
 fn print(query: &Query, object: &Value, out: &mut dyn Write) -> io::Result<()> {
@@ -138,6 +150,7 @@ fn print(query: &Query, object: &Value, out: &mut dyn Write) -> io::Result<()> {
             text("why")
         ),
         Query::Show(_) => show(object, out),
+        Query::Status => status::print(object, out),
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use super::Failure;
 use super::cases::{self, Query};
+use crate::worker::health::Health;
 use crate::worker::{Office, Stop};
 
 const NAME: &str = "control.sock";
@@ -30,6 +31,53 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct End {
     /// Why the answer is not whole.
     end: Option<String>,
+}
+
+/// What the daemon's side answers from: the office, unless its store is closed because the disk failed.
+#[derive(Debug)]
+pub struct Desk {
+    health: Arc<Health>,
+    office: Mutex<Option<Arc<Office>>>,
+}
+
+impl Desk {
+    pub fn new(office: Arc<Office>) -> Self {
+        Self { health: Arc::clone(&office.health), office: Mutex::new(Some(office)) }
+    }
+
+    pub fn office(&self) -> Option<Arc<Office>> {
+        self.slot().clone()
+    }
+
+    pub fn open(&self, office: Arc<Office>) {
+        *self.slot() = Some(office);
+    }
+
+    /// The store has to be closed, for this reason.
+    pub fn close(&self, why: &str) {
+        self.health.intake_stopped(why);
+        if let Some(Ok(counts)) = self.slot().take().map(|office| office.store.counts()) {
+            self.health.status(Some(&counts));
+        }
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<Arc<Office>>> {
+        self.office.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answer(&self, query: &Query, tell: &mut dyn FnMut(Value) -> io::Result<()>) -> Result<(), Failure> {
+        match (query, self.office()) {
+            (Query::Status, office) => {
+                let counts = office.map(|office| office.store.counts()).transpose()?;
+                Ok(tell(serde_json::to_value(self.health.status(counts.as_ref())).map_err(io::Error::from)?)?)
+            }
+            (_, Some(office)) => cases::answer(&office.store, query, tell),
+            (_, None) => {
+                let why = self.health.status(None).intake.why.unwrap_or_default();
+                Err(Failure::Temporary(format!("the store is closed until it can be opened again: {why}")))
+            }
+        }
+    }
 }
 
 /// The daemon's side; ends when told.
@@ -52,7 +100,7 @@ impl Control {
 }
 
 /// Serves the socket in `folder` until it is wished to stop. The store's lock says that no other daemon does.
-pub fn serve(folder: &Path, office: &Arc<Office>, mut stop: Stop) -> Result<Control, Failure> {
+pub fn serve(folder: &Path, desk: &Arc<Desk>, mut stop: Stop) -> Result<Control, Failure> {
     let path = folder.join(NAME);
     match std::fs::remove_file(&path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(place(&path, &e)),
@@ -60,7 +108,7 @@ pub fn serve(folder: &Path, office: &Arc<Office>, mut stop: Stop) -> Result<Cont
     }
     let listener = UnixListener::bind(&path).map_err(|e| place(&path, &e))?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(|e| place(&path, &e))?;
-    let office = Arc::clone(office);
+    let desk = Arc::clone(desk);
     let task = tokio::spawn(async move {
         loop {
             let accepted = tokio::select! {
@@ -69,9 +117,9 @@ pub fn serve(folder: &Path, office: &Arc<Office>, mut stop: Stop) -> Result<Cont
             };
             match accepted {
                 Ok((stream, _)) => {
-                    let office = Arc::clone(&office);
+                    let desk = Arc::clone(&desk);
                     tokio::spawn(async move {
-                        if let Err(e) = respond(stream, office).await {
+                        if let Err(e) = respond(stream, desk).await {
                             tracing::debug!(error = %e, "a command left before its answer was whole");
                         }
                     });
@@ -90,7 +138,7 @@ fn place(path: &Path, e: &io::Error) -> Failure {
     Failure::Other(format!("control socket {}: {e}", path.display()))
 }
 
-async fn respond(stream: UnixStream, office: Arc<Office>) -> io::Result<()> {
+async fn respond(stream: UnixStream, desk: Arc<Desk>) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut line = String::new();
     let mut reader = tokio::io::BufReader::new(reader.take(LONGEST));
@@ -100,7 +148,7 @@ async fn respond(stream: UnixStream, office: Arc<Office>) -> io::Result<()> {
         let query: Query = serde_json::from_str(&line).map_err(|e| format!("not a question this daemon knows: {e}"))?;
         let mut tell =
             |object: Value| lines.blocking_send(object.to_string()).map_err(|_| io::ErrorKind::BrokenPipe.into());
-        cases::answer(&office.store, &query, &mut tell).map_err(|failure| failure.to_string())
+        desk.answer(&query, &mut tell).map_err(|failure| failure.to_string())
     });
     while let Some(line) = answered.recv().await {
         writer.write_all(line.as_bytes()).await?;

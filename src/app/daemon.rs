@@ -6,29 +6,36 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{AnyMailbox, AnyMailer, Failure, control, load, open_office};
+use super::control::{self, Desk};
+use super::{AnyMailbox, AnyMailer, Failure, load, open_office};
 use crate::config::Config;
+use crate::store::{CommitError, Store, StoreError};
 use crate::worker::inbound::{self, Progress};
 use crate::worker::outbound::{self, Sent};
-use crate::worker::{Office, Stop, Trouble};
+use crate::worker::{Office, Stop, Trouble, flush, pace};
+
+/// Tries after which a store that is still held by a thread of ours is given up.
+const RELEASED_AFTER: u32 = 5;
 
 /// `run`: takes in letters and sends replies until SIGTERM or SIGINT; then finishes what is in flight.
 pub fn run(path: &Path) -> Result<(), Failure> {
     let config = load(path)?;
     let office = open_office(&config)?;
     let mailer = AnyMailer::new(&config)?;
-    let (mut mailbox, folder) = AnyMailbox::new(&config);
+    let terms = office.terms.version.clone();
     runtime()?.block_on(async {
         let (switch, stop) = Stop::new();
         let mut term = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let control = control::serve(&config.store, &office, stop.clone())?;
+        let desk = Arc::new(Desk::new(office));
+        let control = control::serve(&config.store, &desk, stop.clone())?;
         if config.console.is_some() {
             tracing::warn!("[console] is set, but this version has no staff console; use `aftersalesd cases`");
         }
-        tracing::info!(folder, store = %config.store.display(), terms = office.terms.version, "aftersalesd runs");
+        let (store, terms) = (config.store.display(), terms);
+        tracing::info!(%store, terms, "aftersalesd runs");
         tell_systemd(&[sd_notify::NotifyState::Ready]);
-        let watchdog = tokio::spawn(watchdog(Arc::clone(&office)));
+        let watchdog = tokio::spawn(watchdog(Arc::clone(&desk)));
         let wishes = async {
             tokio::select! {
                 _ = term.recv() => tracing::info!("SIGTERM: finishing what is in flight"),
@@ -37,17 +44,102 @@ pub fn run(path: &Path) -> Result<(), Failure> {
             // Nobody listens any more only when all loops have ended already.
             let _ = switch.send(true);
             tell_systemd(&[sd_notify::NotifyState::Stopping]);
+            std::future::pending::<()>().await;
         };
-        let letters = inbound::run(&mut mailbox, &folder, &office, stop.clone());
-        let replies = outbound::run(&mailer, &office, stop);
-        tokio::join!(wishes, letters, replies);
+        let ended = tokio::select! {
+            ended = work(&config, &desk, &mailer, stop) => ended,
+            () = wishes => Ok(()),
+        };
         watchdog.abort();
         control.end().await;
-        Ok::<(), Failure>(())
+        ended
     })?;
-    office.store.flush()?;
     tracing::info!("aftersalesd ends");
     Ok(())
+}
+
+/// Works until it is wished to stop. After the disk has failed nothing is taken in or sent, until there is room and the
+/// store can be opened anew.
+async fn work(config: &Config, desk: &Desk, mailer: &AnyMailer, stop: Stop) -> Result<(), Failure> {
+    while let Some(office) = desk.office() {
+        let (mut mailbox, folder) = AnyMailbox::new(config);
+        let trouble = match serve(&mut mailbox, &folder, &office, mailer, stop.clone()).await {
+            Ok(()) => match flush(&office).await {
+                Ok(()) => return Ok(()),
+                Err(trouble) => trouble,
+            },
+            Err(trouble) => trouble,
+        };
+        let needed = if trouble.is_disk_full() { "free some space there" } else { "look at the disk there" };
+        let folder = config.store.display();
+        tracing::error!(
+            %folder,
+            %trouble,
+            "the disk fails: nothing is taken in, acknowledged or sent; {needed}, then the daemon goes on by itself"
+        );
+        desk.close(&format!("the disk of {folder} fails: {trouble}"));
+        match reopen(config, &office, stop.clone()).await? {
+            Some(office) => desk.open(office),
+            None => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// Takes in letters and sends replies until it is wished to stop, or the store has to be opened anew.
+async fn serve(
+    mailbox: &mut AnyMailbox,
+    folder: &str,
+    office: &Arc<Office>,
+    mailer: &AnyMailer,
+    mut stop: Stop,
+) -> Result<(), Trouble> {
+    let (switch, end) = Stop::new();
+    // What ends one loop ends the other.
+    let ending = |ended| {
+        let _ = switch.send(true);
+        ended
+    };
+    let letters = async { ending(inbound::run(mailbox, folder, office, end.clone()).await) };
+    let replies = async { ending(outbound::run(mailer, office, end.clone()).await) };
+    let wish = async {
+        let mut ended = end.clone();
+        tokio::select! {
+            () = stop.wished() => ending(Ok(())),
+            () = ended.wished() => Ok(()),
+        }
+    };
+    let (letters, replies, wish) = tokio::join!(letters, replies, wish);
+    letters.and(replies).and(wish)
+}
+
+/// Opens the store again as soon as there is room; `None`: it is wished to stop.
+async fn reopen(config: &Config, office: &Arc<Office>, mut stop: Stop) -> Result<Option<Arc<Office>>, Failure> {
+    let mut still_held = 0;
+    for failures in 0.. {
+        tokio::select! {
+            () = tokio::time::sleep(pace::reopen(failures)) => {}
+            () = stop.wished() => return Ok(None),
+        }
+        let path = config.store.clone();
+        let opened = tokio::task::spawn_blocking(move || Store::has_room(&path).and_then(|()| Store::open(&path)));
+        match opened.await.map_err(|e| Failure::Other(e.to_string()))? {
+            Ok(store) => {
+                tracing::info!(folder = %config.store.display(), "the store is open again: going on");
+                return Ok(Some(Arc::new(office.reopened(store))));
+            }
+            // A thread that was at work when the disk failed, or a command that reads.
+            Err(e @ StoreError::Locked { .. }) => {
+                still_held += 1;
+                if still_held > RELEASED_AFTER {
+                    return Err(e.into());
+                }
+            }
+            Err(e) if e.is_of_the_disk() => tracing::debug!(error = %e, "the store can't be opened yet"),
+            Err(e) => return Err(e.into()),
+        }
+    }
+    Ok(None)
 }
 
 /// `once`: takes in all mail that waits and empties the outbox.
@@ -80,14 +172,16 @@ pub fn pass(config: &Config, office: &Arc<Office>, mailer: &AnyMailer) -> Result
         let (drained, sent) = tokio::join!(letters, outbound::empty(mailer, office, &mut letters_done));
         Ok::<_, Failure>((drained.map_err(failure)?, sent.map_err(failure)?))
     });
-    office.store.flush()?;
-    done
+    let flushed = office.store.flush();
+    let done = done?;
+    flushed?;
+    Ok(done)
 }
 
 fn failure(trouble: Trouble) -> Failure {
     match trouble {
         Trouble::Mailbox(fault) => fault.into(),
-        Trouble::Store(e) => e.into(),
+        Trouble::Store(e) | Trouble::Commit(CommitError::Store(e)) => e.into(),
         Trouble::Commit(_) | Trouble::Broken(_) => Failure::Other(trouble.to_string()),
     }
 }
@@ -97,14 +191,15 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::from)
 }
 
-/// Tells systemd's watchdog that all is well, as long as the store answers.
-async fn watchdog(office: Arc<Office>) {
+/// Tells systemd's watchdog that all is well, as long as the store answers, or waits to be opened.
+async fn watchdog(desk: Arc<Desk>) {
     let Some(period) = sd_notify::watchdog_enabled() else { return };
     let mut ticks = tokio::time::interval((period / 3).max(Duration::from_millis(100)));
     loop {
         ticks.tick().await;
-        let office = Arc::clone(&office);
-        let answers = tokio::task::spawn_blocking(move || office.store.counts().map(|_| ())).await;
+        let office = desk.office();
+        let look = move || office.map_or(Ok(()), |office| office.store.counts().map(|_| ()));
+        let answers = tokio::task::spawn_blocking(look).await;
         match answers {
             Ok(Ok(())) => tell_systemd(&[sd_notify::NotifyState::Watchdog]),
             Ok(Err(e)) => tracing::error!(error = %e, "the store does not answer"),

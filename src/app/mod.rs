@@ -12,6 +12,8 @@ pub mod demo;
 
 pub mod report;
 
+pub mod status;
+
 pub mod transfer;
 
 pub mod triage;

@@ -18,7 +18,7 @@ pub fn export(config: &Path, out: &mut dyn Write) -> Result<(), Failure> {
 
 /// Reads an export into the store, which must be empty. `file` may be `-` for standard input.
 pub fn import(config: &Path, file: &Path) -> Result<(), Failure> {
-    let store = Store::open(&load(config)?.store)?;
+    let store = Store::open_to_import(&load(config)?.store)?;
     let mut from: Box<dyn BufRead> = if file == Path::new("-") {
         Box::new(BufReader::new(std::io::stdin()))
     } else {

@@ -12,6 +12,7 @@ use super::keys::{self, Table};
 use super::tables::{Change, Row};
 use super::{FORMAT, RawPlace, Store, StoreError, record};
 use crate::domain::ids::LetterId;
+use crate::fail_point;
 
 /// Records that an import writes as one transaction.
 const AT_ONCE: usize = 500;
@@ -45,19 +46,44 @@ impl Store {
         Ok(exported)
     }
 
-    /// Takes an export into this store, which must be empty, and flushes. After an error it is empty again.
+    /// Takes an export into this store, which must be empty, and flushes. After an error it is empty again; until all
+    /// is in, it is marked as [`StoreError::HalfImported`].
     pub fn import(&self, from: &mut dyn BufRead) -> Result<(), StoreError> {
         let used = Table::ALL.into_iter().filter(|table| *table != Table::Meta);
         if used.flat_map(|table| self.inner.tables.scan(table, "")).next().is_some() || self.counts()?.cases > 0 {
             return Err(StoreError::NotEmpty { path: self.inner.path.clone() });
         }
-        let imported = self.import_lines(from).and_then(|()| self.flush());
-        if imported.is_err() {
-            self.inner.tables.clear()?;
-            self.inner.archive.clear()?;
-            super::check_format(&self.inner.tables, &self.inner.path)?;
+        let mut mark = Change::default();
+        mark.put(Table::Meta, keys::IMPORTING.to_owned(), &FORMAT)?;
+        self.inner.tables.run(&mark)?;
+        self.flush()?;
+        fail_point::reached("import-marked");
+        let imported = self.import_lines(from).and_then(|()| self.flush()).and_then(|()| {
+            fail_point::reached("import-flushed");
+            let mut whole = Change::default();
+            whole.remove(Table::Meta, keys::IMPORTING.to_owned());
+            self.inner.tables.run(&whole)?;
+            self.flush()
+        });
+        if imported.is_err()
+            && let Err(e) = self.undo_import()
+        {
+            tracing::error!(error = %e, "what was imported so far could not be removed: the store stays marked as not whole");
         }
         imported
+    }
+
+    /// Whether an import was broken off.
+    pub(super) fn is_half_imported(&self) -> Result<bool, StoreError> {
+        Ok(self.inner.tables.get::<u32>(Table::Meta, keys::IMPORTING)?.is_some())
+    }
+
+    /// Makes the store empty. Its mark goes last: broken off, this is done again.
+    pub(super) fn undo_import(&self) -> Result<(), StoreError> {
+        self.inner.archive.clear()?;
+        fail_point::reached("import-undone");
+        self.inner.tables.clear()?;
+        super::check_format(&self.inner.tables, &self.inner.path)
     }
 
     fn export_mail(&self, row: &Row, out: &mut dyn Write, exported: &mut Exported) -> Result<(), StoreError> {
@@ -115,6 +141,7 @@ impl Store {
 
     fn write(&self, changes: &mut Vec<Change>) -> Result<(), StoreError> {
         self.inner.tables.run_all(&changes.iter().collect::<Vec<_>>())?;
+        fail_point::reached("import-chunk");
         changes.clear();
         Ok(())
     }
@@ -178,7 +205,7 @@ struct Line {
 
 /// Whether a row belongs to this copy of the store and not to what it remembers.
 fn is_local(table: Table, key: &str) -> bool {
-    table == Table::Meta && (key == keys::VERSION || key == keys::RAW_FROM)
+    table == Table::Meta && [keys::VERSION, keys::RAW_FROM, keys::IMPORTING].contains(&key)
 }
 
 fn export_record(table: Table, row: &Row, out: &mut dyn Write) -> Result<(), StoreError> {

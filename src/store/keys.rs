@@ -6,6 +6,7 @@
 //! | tree | key | record |
 //! |---|---|---|
 //! | `meta` | `version` | format of the store |
+//! | | `importing` | format of the export, until all of it is in |
 //! | | `raw` | lowest archive segment that may hold letters without an index entry |
 //! | | `counts` | how many there are |
 //! | `cases` | case | the case as it stands |
@@ -75,6 +76,7 @@ impl Table {
 }
 
 pub(super) const VERSION: &str = "version";
+pub(super) const IMPORTING: &str = "importing";
 pub(super) const RAW_FROM: &str = "raw";
 
 pub(super) const COUNTS: &str = "counts";

@@ -25,7 +25,7 @@ pub use raw::RawPlace;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,6 +41,7 @@ use self::tables::{Change, Tables};
 use crate::domain::case::{Case, CaseEvent};
 use crate::domain::decision::Class;
 use crate::domain::ids::{Address, CaseId, LetterId, MessageId, OrderNumber, RmaNumber, Sku};
+use crate::fail_point;
 use crate::ports::Position;
 
 /// The format of the store as a whole; a newer one is refused.
@@ -73,8 +74,13 @@ pub enum StoreError {
     Corrupt { place: String, what: String },
     #[error("{place}: {source}")]
     Io { place: String, source: io::Error },
+    /// What was written since is in doubt.
+    #[error("{}: an earlier flush failed; the store has to be opened anew", path.display())]
+    Spent { path: PathBuf },
     #[error("{} is not empty: an export is only read into an empty store", path.display())]
     NotEmpty { path: PathBuf },
+    #[error("{} is not whole: an import into it was broken off; import the export again", path.display())]
+    HalfImported { path: PathBuf },
     #[error("line {line}: {what}")]
     Import { line: u64, what: String },
 }
@@ -84,13 +90,28 @@ impl StoreError {
     pub fn is_temporary(&self) -> bool {
         use io::ErrorKind::{Interrupted, QuotaExceeded, ResourceBusy, StorageFull, TimedOut, WouldBlock};
         match self {
-            Self::Locked { .. } => true,
+            Self::Locked { .. } | Self::Spent { .. } => true,
             Self::Io { source, .. } => matches!(
                 source.kind(),
                 Interrupted | QuotaExceeded | ResourceBusy | StorageFull | TimedOut | WouldBlock
             ),
-            Self::Newer { .. } | Self::Corrupt { .. } | Self::NotEmpty { .. } | Self::Import { .. } => false,
+            Self::Newer { .. }
+            | Self::Corrupt { .. }
+            | Self::NotEmpty { .. }
+            | Self::HalfImported { .. }
+            | Self::Import { .. } => false,
         }
+    }
+
+    /// Whether the disk failed us: what is on it shows when the store is opened anew, and so whether it goes on.
+    pub fn is_of_the_disk(&self) -> bool {
+        matches!(self, Self::Io { .. } | Self::Spent { .. })
+    }
+
+    /// Whether there was no room on the disk.
+    pub fn is_disk_full(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Self::Io { source, .. } if matches!(source.kind(), QuotaExceeded | StorageFull))
     }
 
     fn io(place: impl fmt::Display, source: io::Error) -> Self {
@@ -139,9 +160,34 @@ pub struct Counts {
 
 impl Store {
     /// Opens the store in folder `path`, or creates it there, readable by its owner alone. Puts right what a crash
-    /// left behind.
+    /// left behind. What is left of a broken-off import is refused as [`StoreError::HalfImported`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_with(path, raw::SEGMENT_SIZE, None)
+        let store = Self::open_with(path, fail_point::segment_size(raw::SEGMENT_SIZE), None)?;
+        match store.is_half_imported()? {
+            true => Err(StoreError::HalfImported { path: path.to_owned() }),
+            false => Ok(store),
+        }
+    }
+
+    /// As [`Store::open`]; a broken-off import is taken away first.
+    pub fn open_to_import(path: &Path) -> Result<Self, StoreError> {
+        let store = Self::open_with(path, fail_point::segment_size(raw::SEGMENT_SIZE), None)?;
+        if store.is_half_imported()? {
+            store.undo_import()?;
+        }
+        Ok(store)
+    }
+
+    /// Whether a few writes would find room in this folder; that it has none is the error.
+    pub fn has_room(path: &Path) -> Result<(), StoreError> {
+        const ENOUGH: usize = 4 << 20;
+        let fill = || {
+            let mut file = tempfile::tempfile_in(path)?;
+            let some = [0x5a; 1 << 16];
+            (0..ENOUGH / some.len()).try_for_each(|_| file.write_all(&some))?;
+            file.sync_all()
+        };
+        fill().map_err(|e| StoreError::io(path.display(), e))
     }
 
     /// An empty store that goes with its last handle. Nothing in it is ever made durable.
@@ -156,12 +202,15 @@ impl Store {
         create_folder(path)?;
         create_folder(&path.join("raw"))?;
         let lock = lock(path)?;
+        fail_point::reached("open-locked");
         let tables = Tables::open(&path.join("cases"), durable)?;
         check_format(&tables, path)?;
+        fail_point::reached("open-format-noted");
         let from = tables.get::<u32>(Table::Meta, keys::RAW_FROM)?.unwrap_or(1);
         let (archive, unknown) = Archive::open(path.join("raw"), segment_size, durable, from, |place| {
             Ok(tables.get::<RawPlace>(Table::Raw, place.letter().as_str())?.as_ref() == Some(place))
         })?;
+        fail_point::reached("open-archive-cut");
         let inner = Inner {
             tables,
             archive,
@@ -172,7 +221,9 @@ impl Store {
         };
         let store = Self { inner: Arc::new(inner) };
         store.index_found(&unknown)?;
+        fail_point::reached("open-mail-indexed");
         store.ask_again_for_lost_mail()?;
+        fail_point::reached("open-lost-mail-asked-for");
         Ok(store)
     }
 
@@ -182,13 +233,17 @@ impl Store {
     /// report the next attempt as a success. Opening anew shows what is there.
     pub fn flush(&self) -> Result<(), StoreError> {
         if self.inner.flush_failed.load(Ordering::SeqCst) {
-            let source = io::Error::other("an earlier flush failed; the store has to be opened anew");
-            return Err(StoreError::io(self.inner.path.display(), source));
+            return Err(StoreError::Spent { path: self.inner.path.clone() });
         }
-        let flushed = self.inner.archive.sync().and_then(|()| self.inner.tables.flush());
+        fail_point::reached("flush-begun");
+        let flushed = self.inner.archive.sync().and_then(|()| {
+            fail_point::reached("flush-archive-synced");
+            self.inner.tables.flush()
+        });
         if flushed.is_err() {
             self.inner.flush_failed.store(true, Ordering::SeqCst);
         }
+        fail_point::reached("flush-done");
         flushed
     }
 
@@ -214,9 +269,11 @@ impl Store {
     pub fn erase(&self, letter: &LetterId) -> Result<bool, StoreError> {
         let Some(place) = self.raw_place(letter)? else { return Ok(false) };
         self.inner.archive.erase(&place)?;
+        fail_point::reached("erase-overwritten");
         let mut change = Change::default();
         change.remove(Table::Raw, letter.to_string());
         self.inner.tables.run(&change)?;
+        fail_point::reached("erase-noted");
         self.inner.tables.flush()?;
         Ok(true)
     }

@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::StoreError;
 use crate::domain::ids::LetterId;
+use crate::fail_point;
 
 /// A segment is closed before it grows beyond this many bytes, unless a single mail is larger.
 pub(super) const SEGMENT_SIZE: u64 = 64 << 20;
@@ -106,9 +107,13 @@ impl Archive {
         let end = body + place.len;
         // A failed write leaves `len` as it was: the next append, or the next opening, writes over it.
         let written = (tail.file.write_all_at(header.as_bytes(), tail.len))
-            .and_then(|()| tail.file.write_all_at(raw, body))
+            .and_then(|()| {
+                fail_point::reached("mail-half-written");
+                tail.file.write_all_at(raw, body)
+            })
             .and_then(|()| tail.file.write_all_at(b"\n", end));
         written.map_err(|e| StoreError::io(path(&self.folder, tail.segment).display(), e))?;
+        fail_point::reached("mail-kept");
         tail.len += size;
         tail.dirty = true;
         tail.pending.insert(letter.clone(), place.clone());
@@ -176,6 +181,7 @@ impl Archive {
                 segment.write_all_at(zeros.get(..chunk).unwrap_or_default(), at)?;
                 at += chunk as u64;
             }
+            fail_point::reached("erase-half-done");
             segment.write_all_at(format!("{ERASED}{:064}", 0).as_bytes(), place.offset)?;
             segment.sync_data()
         };
@@ -220,7 +226,9 @@ impl Archive {
         if self.durable {
             tail.file.sync_data().map_err(|e| StoreError::io(file.display(), e))?;
         }
+        fail_point::reached("segment-full");
         tail.file = open_segment(&self.folder, tail.segment + 1)?;
+        fail_point::reached("segment-rolled");
         tail.segment += 1;
         tail.len = 0;
         Ok(())

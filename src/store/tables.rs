@@ -18,6 +18,7 @@ use sled::transaction::{ConflictableTransactionError, TransactionError, Transact
 use super::keys::{self, Table};
 use super::{Counts, StoreError, record};
 use crate::domain::decision::Class;
+use crate::fail_point;
 use crate::ports::Position;
 
 /// Bytes of trees that sled keeps in memory.
@@ -61,6 +62,7 @@ impl Tables {
     /// Opens or creates the trees in `folder`.
     pub fn open(folder: &Path, durable: bool) -> Result<Self, StoreError> {
         remove_half_written_snapshots(folder)?;
+        fail_point::reached("open-snapshots-swept");
         let db = match open_released(folder) {
             Err(StoreError::Corrupt { .. }) => {
                 set_snapshots_aside(folder)?;
@@ -70,6 +72,7 @@ impl Tables {
         };
         let trees: Result<Vec<_>, _> = Table::ALL.iter().map(|table| db.open_tree(table.name())).collect();
         let trees = trees.map_err(|e| fault(folder, e))?;
+        fail_point::reached("open-trees");
         let log = match durable {
             true => Some(File::open(folder.join("db")).map_err(|e| StoreError::io(folder.join("db").display(), e))?),
             false => None,
@@ -155,9 +158,9 @@ impl Tables {
         log.sync_data().map_err(|e| StoreError::io("sync of the log", e))
     }
 
-    /// Removes every row.
+    /// Removes every row; those that say what the store is go last.
     pub fn clear(&self) -> Result<(), StoreError> {
-        self.trees.iter().try_for_each(|tree| tree.clear().map_err(|e| fault(Path::new("clear"), e)))
+        self.trees.iter().rev().try_for_each(|tree| tree.clear().map_err(|e| fault(Path::new("clear"), e)))
     }
 
     fn tree(&self, table: Table) -> Option<&sled::Tree> {
@@ -328,6 +331,7 @@ fn set_snapshots_aside(folder: &Path) -> Result<(), StoreError> {
     if !snapshots.is_empty() && !copy.exists() {
         copy_files(folder, &copy).map_err(|e| StoreError::io(copy.display(), e))?;
     }
+    fail_point::reached("open-snapshots-copied");
     for path in snapshots {
         fs::remove_file(&path).map_err(|e| StoreError::io(path.display(), e))?;
     }

@@ -16,6 +16,7 @@ use super::{Office, Stop, Trouble, pace};
 use crate::domain::case::{Case, CaseEvent};
 use crate::domain::decision::{Class, Outcome};
 use crate::domain::ids::{CaseId, LetterId};
+use crate::fail_point;
 use crate::pipeline::trace::Link;
 use crate::pipeline::{self, Lookup, Reading, Terms};
 use crate::ports::{Content, FaultKind, Incoming, Mailbox, Position};
@@ -60,28 +61,40 @@ impl Progress {
     }
 }
 
-/// Takes in letters until it is wished to stop: drains the mailbox, waits for news, comes back after every fault.
-pub async fn run(mailbox: &mut impl Mailbox, folder: &str, office: &Arc<Office>, mut stop: Stop) {
+/// Takes in letters until it is wished to stop: drains the mailbox, waits for news, comes back after every fault but
+/// one of the disk, after which the store has to be opened anew.
+pub async fn run(
+    mailbox: &mut impl Mailbox,
+    folder: &str,
+    office: &Arc<Office>,
+    mut stop: Stop,
+) -> Result<(), Trouble> {
     let mut failures = 0;
     while !stop.is_wished() {
         let trouble = match drain(mailbox, folder, office, &stop).await {
             Ok(progress) => {
                 failures = 0;
+                office.health.intake_runs();
                 if progress.letters > 0 {
                     tracing::info!(letters = progress.letters, quarantined = progress.quarantined, "mailbox drained");
                 }
                 let waited = tokio::select! {
                     waited = mailbox.wait() => waited,
-                    () = stop.wished() => return,
+                    () = stop.wished() => return Ok(()),
                 };
                 match waited {
                     Ok(()) => continue,
                     Err(fault) => Trouble::from(fault),
                 }
             }
+            Err(trouble) if trouble.is_of_the_disk() => return Err(trouble),
             Err(trouble) => trouble,
         };
         failures += 1;
+        office.health.intake_stopped(&trouble.to_string());
+        if let Trouble::Mailbox(fault) = &trouble {
+            office.health.mailbox(Err(&fault.what));
+        }
         let wait = match &trouble {
             Trouble::Mailbox(fault) => pace::reconnect(failures, fault.kind),
             _ => pace::reconnect(failures, FaultKind::Temporary),
@@ -92,10 +105,20 @@ pub async fn run(mailbox: &mut impl Mailbox, folder: &str, office: &Arc<Office>,
             () = stop.wished() => {}
         }
     }
+    Ok(())
 }
 
 /// Takes in everything that waits in the mailbox.
 pub async fn drain(
+    mailbox: &mut impl Mailbox,
+    folder: &str,
+    office: &Arc<Office>,
+    stop: &Stop,
+) -> Result<Progress, Trouble> {
+    office.noting(drain_through_stages(mailbox, folder, office, stop).await)
+}
+
+async fn drain_through_stages(
     mailbox: &mut impl Mailbox,
     folder: &str,
     office: &Arc<Office>,
@@ -109,17 +132,22 @@ pub async fn drain(
     }
     let (batches, mut told) = Stages::start(office);
     let mut progress = Progress::default();
+    let mut in_hand = 0;
     let fetched = async {
-        while !stop.is_wished() {
+        while !stop.is_wished() && !office.has_failed_disk() {
             let batch = mailbox.fetch(after.as_ref()).await?;
+            office.health.mailbox(Ok(()));
             let Some(last) = batch.last() else { break };
             after = Some(last.position.clone());
+            fail_point::reached("letters-fetched");
             // A closed channel: a stage has failed, and says why below.
             if batches.send(batch).await.is_err() {
                 break;
             }
+            in_hand += 1;
             while let Ok(done) = told.try_recv() {
                 let done = done?;
+                in_hand -= 1;
                 progress.add(&done);
                 tell(mailbox, office, done.positions).await?;
             }
@@ -131,19 +159,27 @@ pub async fn drain(
     // A wish to stop leaves nothing untold. After a fault the connection is gone: the next pass begins with what is unmarked.
     while let Some(done) = told.recv().await {
         let done = done?;
+        in_hand -= 1;
         progress.add(&done);
         if fetched.is_ok() {
             tell(mailbox, office, done.positions).await?;
         }
     }
-    fetched.map(|()| progress)
+    match fetched {
+        Ok(()) if in_hand > 0 => Err(Trouble::Broken("taking in a batch of letters broke off".to_owned())),
+        fetched => fetched.map(|()| progress),
+    }
 }
 
 /// Tells the mailbox that letters are handled, then notes that it knows.
 async fn tell(mailbox: &mut impl Mailbox, office: &Arc<Office>, positions: Vec<Position>) -> Result<(), Trouble> {
+    fail_point::reached("mailbox-to-be-told");
     mailbox.done(&positions).await?;
+    fail_point::reached("mailbox-told");
     let store = office.store.clone();
-    blocking(move || store.marked(&positions)).await
+    blocking(move || store.marked(&positions)).await?;
+    fail_point::reached("mailbox-noted");
+    Ok(())
 }
 
 /// A batch that is durable.
@@ -213,6 +249,7 @@ fn read_batch(batch: Vec<Incoming>, office: &Office) -> Result<Vec<Read>, Troubl
             Ok((incoming.position, Ok((letter, place, raw, cut_short))))
         })
         .collect::<Result<Vec<Kept>, StoreError>>()?;
+    fail_point::reached("letters-kept");
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let share = kept.len().div_ceil(threads).max(1);
     let mut shares = Vec::new();
@@ -245,7 +282,10 @@ fn read_batch(batch: Vec<Incoming>, office: &Office) -> Result<Vec<Read>, Troubl
 
 /// Reads one letter. A step that panics on hostile bytes costs this letter its answer, not the daemon its life.
 pub fn read_one(raw: &[u8], cut_short: bool, terms: &Terms) -> Result<Box<Reading>, String> {
-    let read = AssertUnwindSafe(|| pipeline::read(raw, cut_short, terms, Timestamp::now()));
+    let read = AssertUnwindSafe(|| {
+        fail_point::reading(raw);
+        pipeline::read(raw, cut_short, terms, Timestamp::now())
+    });
     catch_unwind(read).map(Box::new).map_err(|panic| format!("reading it failed: {}", panic_text(panic.as_ref())))
 }
 
@@ -261,9 +301,13 @@ fn write_batch(batch: Vec<Read>, office: &Office) -> Result<Done, Trouble> {
         };
         done.quarantined += usize::from(matches!(taken, Taken::Quarantined { .. }));
         done.positions.push(position);
+        fail_point::reached("letter-committed");
     }
+    fail_point::reached("batch-committed");
     office.store.flush()?;
+    fail_point::reached("batch-durable");
     drop(held);
+    office.health.letter_taken();
     office.replies_written.notify_one();
     Ok(done)
 }

@@ -2,6 +2,8 @@
 //!
 //! Letters in ([`inbound`]), replies out ([`outbound`]); both work on one [`Office`].
 
+pub mod health;
+
 pub mod inbound;
 
 mod lookup;
@@ -10,11 +12,15 @@ pub mod outbound;
 
 pub mod pace;
 
-use std::sync::Mutex;
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
+use self::health::Health;
+use crate::domain::ids::MessageId;
 use crate::feeds::Orders;
 use crate::pipeline::{Reading, Terms};
 use crate::ports::Fault;
@@ -24,8 +30,8 @@ use crate::store::{CommitError, Store, StoreError};
 #[derive(Debug)]
 pub struct Office {
     pub store: Store,
-    pub terms: Terms,
-    pub orders: Option<Orders>,
+    pub terms: Arc<Terms>,
+    pub orders: Option<Arc<Orders>>,
     /// The beginning of RMA numbers.
     pub rma_prefix: String,
     /// Replies that may be sent in an hour, all together.
@@ -36,6 +42,12 @@ pub struct Office {
     pub durable: Mutex<()>,
     /// Rung when replies were written.
     pub replies_written: Notify,
+    pub health: Arc<Health>,
+    /// Replies that a server has accepted, but of which the store does not durably know: while this process lives,
+    /// they are not sent again, whatever becomes of the disk.
+    accepted: Arc<Mutex<HashSet<MessageId>>>,
+    /// The disk has failed: nothing more is begun on this store.
+    disk_failed: AtomicBool,
 }
 
 /// What "now" is while a letter is decided on.
@@ -56,14 +68,51 @@ impl Office {
     ) -> Self {
         Self {
             store,
-            terms,
-            orders,
+            terms: Arc::new(terms),
+            orders: orders.map(Arc::new),
             rma_prefix,
             replies_per_hour,
             clock: Clock::System,
             durable: Mutex::new(()),
             replies_written: Notify::new(),
+            health: Arc::new(Health::new()),
+            accepted: Arc::default(),
+            disk_failed: AtomicBool::new(false),
         }
+    }
+
+    /// The same office on its store as it was opened anew.
+    pub fn reopened(&self, store: Store) -> Self {
+        Self {
+            store,
+            terms: Arc::clone(&self.terms),
+            orders: self.orders.clone(),
+            rma_prefix: self.rma_prefix.clone(),
+            replies_per_hour: self.replies_per_hour,
+            clock: self.clock,
+            durable: Mutex::new(()),
+            replies_written: Notify::new(),
+            health: Arc::clone(&self.health),
+            accepted: Arc::clone(&self.accepted),
+            disk_failed: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the disk has failed, and with it this store.
+    pub fn has_failed_disk(&self) -> bool {
+        self.disk_failed.load(Ordering::SeqCst)
+    }
+
+    /// Passes an outcome on, having noted whether it means that the disk has failed.
+    fn noting<T>(&self, outcome: Result<T, Trouble>) -> Result<T, Trouble> {
+        if outcome.as_ref().is_err_and(Trouble::is_of_the_disk) {
+            self.disk_failed.store(true, Ordering::SeqCst);
+        }
+        outcome
+    }
+
+    fn accepted(&self) -> MutexGuard<'_, HashSet<MessageId>> {
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now(&self, reading: &Reading) -> Timestamp {
@@ -86,6 +135,32 @@ pub enum Trouble {
     /// A worker thread is gone.
     #[error("{0}")]
     Broken(String),
+}
+
+impl Trouble {
+    /// Whether the store has to be opened anew: the disk failed it, or a thread that worked on it is gone.
+    pub fn is_of_the_disk(&self) -> bool {
+        match self {
+            Self::Store(e) | Self::Commit(CommitError::Store(e)) => e.is_of_the_disk(),
+            Self::Broken(_) => true,
+            Self::Mailbox(_) | Self::Commit(_) => false,
+        }
+    }
+
+    /// Whether there was no room on the disk.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Store(e) | Self::Commit(CommitError::Store(e)) if e.is_disk_full())
+    }
+}
+
+/// Makes what was committed durable.
+pub async fn flush(office: &Arc<Office>) -> Result<(), Trouble> {
+    let of = Arc::clone(office);
+    let flushed = match tokio::task::spawn_blocking(move || of.store.flush()).await {
+        Ok(flushed) => flushed.map_err(Trouble::from),
+        Err(e) => Err(Trouble::Broken(e.to_string())),
+    };
+    office.noting(flushed)
 }
 
 /// The wish that all loops end after what they have in hand.

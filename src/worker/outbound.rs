@@ -10,9 +10,11 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Office, Stop, Trouble, pace};
+use super::{Office, Stop, Trouble, flush, pace};
+use crate::domain::ids::MessageId;
+use crate::fail_point;
 use crate::ports::{Delivery, Mailer};
-use crate::store::{StoreError, Waiting};
+use crate::store::{OutboxKey, StoreError, Waiting};
 
 /// Replies offered at the same time.
 const AT_ONCE: usize = 4;
@@ -27,8 +29,8 @@ pub struct Sent {
     pub refused: usize,
 }
 
-/// Sends replies until it is wished to stop.
-pub async fn run(mailer: &impl Mailer, office: &Arc<Office>, mut stop: Stop) {
+/// Sends replies until it is wished to stop, or the disk fails: then the store has to be opened anew.
+pub async fn run(mailer: &impl Mailer, office: &Arc<Office>, mut stop: Stop) -> Result<(), Trouble> {
     while !stop.is_wished() {
         let pause = match send_due(mailer, office, Timestamp::now()).await {
             Ok(Sent { sent, later, refused }) if sent + later + refused > 0 => {
@@ -36,6 +38,7 @@ pub async fn run(mailer: &impl Mailer, office: &Arc<Office>, mut stop: Stop) {
                 continue;
             }
             Ok(_) => until_next(office),
+            Err(trouble) if trouble.is_of_the_disk() => return Err(trouble),
             Err(trouble) => {
                 tracing::error!(%trouble, "the outbox can't be served; will try again");
                 std::time::Duration::from_secs(30)
@@ -47,6 +50,7 @@ pub async fn run(mailer: &impl Mailer, office: &Arc<Office>, mut stop: Stop) {
             () = stop.wished() => {}
         }
     }
+    Ok(())
 }
 
 /// Offers every waiting reply once, also those whose next try would be later, while letters still come in; ends when
@@ -85,7 +89,16 @@ async fn send_due(mailer: &impl Mailer, office: &Arc<Office>, now: Timestamp) ->
     offer(mailer, office, waiting).await
 }
 
-async fn offer(mailer: &impl Mailer, office: &Arc<Office>, mut waiting: Vec<Waiting>) -> Result<Sent, Trouble> {
+async fn offer(mailer: &impl Mailer, office: &Arc<Office>, waiting: Vec<Waiting>) -> Result<Sent, Trouble> {
+    fail_point::reached("outbox-taken");
+    office.noting(send_and_note(mailer, office, waiting).await)
+}
+
+async fn send_and_note(
+    mailer: &impl Mailer,
+    office: &Arc<Office>,
+    mut waiting: Vec<Waiting>,
+) -> Result<Sent, Trouble> {
     let hour_ago = Timestamp::now().checked_sub(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MIN);
     let room = office.replies_per_hour.saturating_sub(office.store.replies_sent_since(hour_ago)?);
     if room < waiting.len() {
@@ -98,39 +111,93 @@ async fn offer(mailer: &impl Mailer, office: &Arc<Office>, mut waiting: Vec<Wait
     }
     let mut outcomes = stream::iter(waiting)
         .map(|waiting| async move {
-            let delivery = mailer.send(&waiting.reply).await;
+            let delivery = send(mailer, office, &waiting).await;
             (waiting, delivery)
         })
         .buffer_unordered(AT_ONCE);
-    let mut total = Sent::default();
-    let mut sent = Vec::new();
+    let mut notes = Notes { office, total: Sent::default(), sent: Vec::new(), accepted: Vec::new() };
+    let mut noted = Ok(());
     while let Some((waiting, delivery)) = outcomes.next().await {
+        // What is under way when the disk fails is seen through, so that we know what was accepted.
+        if let (Ok(()), Some(delivery)) = (&noted, delivery) {
+            noted = office.noting(notes.take(waiting, delivery).map_err(Trouble::from));
+        }
+    }
+    noted?;
+    notes.write()?;
+    if notes.total != Sent::default() {
+        fail_point::reached("replies-noted");
+        flush(office).await?;
+        fail_point::reached("replies-durable");
+    }
+    for id in notes.accepted {
+        office.accepted().remove(&id);
+    }
+    Ok(notes.total)
+}
+
+/// Offers one reply. `None`: the disk has failed, and what can't be noted is not sent.
+async fn send(mailer: &impl Mailer, office: &Office, waiting: &Waiting) -> Option<Delivery> {
+    let id = &waiting.reply.message_id;
+    if office.has_failed_disk() {
+        return None;
+    }
+    if office.accepted().contains(id) {
+        return Some(Delivery::Sent);
+    }
+    fail_point::reached("reply-to-be-sent");
+    let delivery = mailer.send(&waiting.reply).await;
+    match &delivery {
+        Delivery::Sent => {
+            fail_point::reached("reply-accepted");
+            office.accepted().insert(id.clone());
+            office.health.reply_sent();
+            office.health.delivery(Ok(()));
+        }
+        // It has answered.
+        Delivery::Refused(_) => office.health.delivery(Ok(())),
+        Delivery::TryLater(why) => office.health.delivery(Err(why)),
+    }
+    Some(delivery)
+}
+
+/// What became of the replies of one go.
+struct Notes<'a> {
+    office: &'a Office,
+    total: Sent,
+    /// Accepted, not yet noted.
+    sent: Vec<OutboxKey>,
+    accepted: Vec<MessageId>,
+}
+
+impl Notes<'_> {
+    fn take(&mut self, waiting: Waiting, delivery: Delivery) -> Result<(), StoreError> {
         let now = Timestamp::now();
         match delivery {
             Delivery::Sent => {
-                total.sent += 1;
-                sent.push(waiting.key);
+                self.total.sent += 1;
+                self.accepted.push(waiting.reply.message_id);
+                self.sent.push(waiting.key);
             }
             Delivery::TryLater(why) => {
-                total.later += 1;
-                later(office, waiting, &why, now)?;
+                self.total.later += 1;
+                later(self.office, waiting, &why, now)?;
+                fail_point::reached("reply-put-off");
             }
             Delivery::Refused(why) => {
-                total.refused += 1;
+                self.total.refused += 1;
                 tracing::error!(case = %waiting.reply.case, why, "reply refused; its case goes to staff");
-                office.store.outbox_refused(&waiting.key, &why, now)?;
+                self.office.store.outbox_refused(&waiting.key, &why, now)?;
+                fail_point::reached("reply-refused");
             }
         }
-        // Noted in small lots: what a crash makes us repeat stays small.
-        if sent.len() >= 32 {
-            office.store.outbox_sent(&std::mem::take(&mut sent), now)?;
-        }
+        // In small lots: what a crash makes us repeat stays small.
+        if self.sent.len() >= 32 { self.write() } else { Ok(()) }
     }
-    office.store.outbox_sent(&sent, Timestamp::now())?;
-    if total != Sent::default() {
-        flush(office).await?;
+
+    fn write(&mut self) -> Result<(), StoreError> {
+        self.office.store.outbox_sent(&std::mem::take(&mut self.sent), Timestamp::now())
     }
-    Ok(total)
 }
 
 fn later(office: &Office, waiting: Waiting, why: &str, now: Timestamp) -> Result<(), StoreError> {
@@ -153,14 +220,6 @@ async fn due(office: &Arc<Office>, now: Timestamp, limit: usize) -> Result<Vec<W
     };
     match tokio::task::spawn_blocking(look).await {
         Ok(waiting) => Ok(waiting?),
-        Err(e) => Err(Trouble::Broken(e.to_string())),
-    }
-}
-
-async fn flush(office: &Arc<Office>) -> Result<(), Trouble> {
-    let office = Arc::clone(office);
-    match tokio::task::spawn_blocking(move || office.store.flush()).await {
-        Ok(flushed) => Ok(flushed?),
         Err(e) => Err(Trouble::Broken(e.to_string())),
     }
 }

@@ -18,6 +18,11 @@ pub fn reconnect(failures: u32, kind: FaultKind) -> Duration {
     Duration::from_millis(seconds * 1000 + fastrand::u64(0..seconds * 250))
 }
 
+/// The wait before a store is opened again that could not be opened `failures` times: one second to half a minute.
+pub fn reopen(failures: u32) -> Duration {
+    Duration::from_secs(u64::min(1 << failures.min(5), 30))
+}
+
 /// The wait before the next try of a reply that failed `attempts` times: one minute, then longer, four hours at most.
 pub fn resend(attempts: u32) -> SignedDuration {
     const MINUTES: [i64; 6] = [1, 5, 15, 30, 60, 240];
@@ -38,6 +43,8 @@ mod tests {
             assert!(reconnect(1, kind) < reconnect(4, kind));
             assert!(reconnect(u32::MAX, kind) <= Duration::from_secs(1800 * 5 / 4));
         }
+        assert!(reopen(0) < reopen(3));
+        assert_eq!(reopen(u32::MAX), Duration::from_secs(30));
         assert!(resend(1) < resend(2));
         assert_eq!(resend(u32::MAX), SignedDuration::from_hours(4));
     }

@@ -13,6 +13,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("domain", 0),
     ("pipeline", 1),
     ("ports", 1),
+    ("fail_point", 1),
     ("imap", 2),
     ("maildir", 2),
     ("smtp", 2),

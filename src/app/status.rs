@@ -1,0 +1,69 @@
+//! `status`: how the daemon is, asked over the control socket; without a daemon what the store knows, and that none
+//! runs.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::cases::Query;
+use super::{Failure, cases};
+use crate::worker::health::{Contact, Status};
+
+/// The command: prints, and fails if letters are not taken in.
+pub fn run(config: &Path, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut told = Vec::new();
+    cases::ask(config, &Query::Status, &mut |object| {
+        told.push(object);
+        Ok(())
+    })?;
+    for object in &told {
+        match as_json {
+            true => writeln!(out, "{object}")?,
+            false => print(object, out)?,
+        }
+    }
+    match told.first().map(|object| &object["intake"]) {
+        Some(intake) if intake["runs"] == true => Ok(()),
+        Some(intake) => {
+            let why = intake["why"].as_str().unwrap_or("no reason was given");
+            Err(Failure::Other(format!("no letters are taken in: {why}")))
+        }
+        None => Err(Failure::Other("the daemon gave no answer".to_owned())),
+    }
+}
+
+/// The status for a person.
+pub(super) fn print(object: &Value, out: &mut dyn Write) -> io::Result<()> {
+    let status: Status = serde_json::from_value(object.clone())?;
+    let time = |at: Option<jiff::Timestamp>| at.map_or("never".to_owned(), |at| at.strftime("%F %TZ").to_string());
+    let contact = |contact: &Contact| match &contact.last_fault {
+        None => format!("last reached {}", time(contact.last_success_at)),
+        Some(what) => {
+            format!("last reached {}; failed {}: {what}", time(contact.last_success_at), time(contact.last_fault_at))
+        }
+    };
+    match status.started_at {
+        Some(at) => writeln!(out, "daemon     runs since {}", time(Some(at)))?,
+        None => writeln!(out, "daemon     does not run")?,
+    }
+    match &status.intake.why {
+        None => writeln!(out, "intake     runs since {}", time(status.intake.since))?,
+        Some(why) => writeln!(out, "intake     stopped: {why}")?,
+    }
+    writeln!(
+        out,
+        "letters    {} taken in, {} quarantined, {} cases; the last since the start: {}",
+        status.letters,
+        status.quarantined,
+        status.cases,
+        time(status.last_letter_at)
+    )?;
+    writeln!(
+        out,
+        "replies    {} written, {} waiting, {} sent since the start",
+        status.replies, status.replies_waiting, status.replies_sent
+    )?;
+    writeln!(out, "mailbox    {}", contact(&status.mailbox))?;
+    writeln!(out, "delivery   {}", contact(&status.delivery))
+}

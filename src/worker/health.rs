@@ -1,0 +1,157 @@
+//! How the daemon is: the first thing a person or a monitor asks.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::store::Counts;
+
+/// How the daemon and its store are. Times are UTC; a count is of the store's whole life where it does not say
+/// "since the start".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// When the daemon started; `None`: none runs.
+    pub started_at: Option<Timestamp>,
+    pub intake: Intake,
+    /// Letters taken in, of every class.
+    pub letters: u64,
+    /// The latest commit of a letter since the start.
+    pub last_letter_at: Option<Timestamp>,
+    pub cases: u64,
+    /// Letters that wait for a person because they could not be handled.
+    pub quarantined: u64,
+    /// Replies written, sent or not.
+    pub replies: u64,
+    /// Replies in the outbox.
+    pub replies_waiting: u64,
+    /// Replies that the SMTP server accepted since the start.
+    pub replies_sent: u64,
+    pub mailbox: Contact,
+    pub delivery: Contact,
+}
+
+/// Whether letters are taken in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intake {
+    pub runs: bool,
+    /// Why it does not.
+    pub why: Option<String>,
+    /// Since when it runs, or does not.
+    pub since: Option<Timestamp>,
+}
+
+/// How it goes with a server, since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contact {
+    pub last_success_at: Option<Timestamp>,
+    pub last_fault_at: Option<Timestamp>,
+    pub last_fault: Option<String>,
+}
+
+impl Contact {
+    fn note(&mut self, outcome: Result<(), &str>) {
+        let now = Some(Timestamp::now());
+        match outcome {
+            Ok(()) => self.last_success_at = now,
+            Err(what) => {
+                self.last_fault_at = now;
+                self.last_fault = Some(what.to_owned());
+            }
+        }
+    }
+}
+
+impl Status {
+    /// Of a store that no daemon works on.
+    pub fn without_daemon(counts: &Counts) -> Self {
+        let intake = Intake { runs: false, why: Some("no daemon runs".to_owned()), since: None };
+        let mut status = Self {
+            started_at: None,
+            intake,
+            letters: 0,
+            last_letter_at: None,
+            cases: 0,
+            quarantined: 0,
+            replies: 0,
+            replies_waiting: 0,
+            replies_sent: 0,
+            mailbox: Contact::default(),
+            delivery: Contact::default(),
+        };
+        status.count(counts);
+        status
+    }
+
+    fn count(&mut self, counts: &Counts) {
+        self.letters = counts.letters.values().sum();
+        self.cases = counts.cases;
+        self.quarantined = counts.quarantined;
+        self.replies = counts.replies;
+        self.replies_waiting = counts.waiting;
+    }
+}
+
+/// What the loops note down as they go.
+#[derive(Debug)]
+pub struct Health(Mutex<Status>);
+
+impl Default for Health {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Health {
+    /// Of a daemon that starts now.
+    pub fn new() -> Self {
+        let now = Some(Timestamp::now());
+        let intake = Intake { runs: true, why: None, since: now };
+        Self(Mutex::new(Status { started_at: now, intake, ..Status::without_daemon(&Counts::default()) }))
+    }
+
+    /// The counts are the store's; without them those last seen.
+    pub fn status(&self, counts: Option<&Counts>) -> Status {
+        let mut status = self.status_now();
+        if let Some(counts) = counts {
+            status.count(counts);
+        }
+        status.clone()
+    }
+
+    pub fn intake_runs(&self) {
+        let intake = &mut self.status_now().intake;
+        if !intake.runs {
+            *intake = Intake { runs: true, why: None, since: Some(Timestamp::now()) };
+        }
+    }
+
+    pub fn intake_stopped(&self, why: &str) {
+        let intake = &mut self.status_now().intake;
+        if intake.runs {
+            intake.since = Some(Timestamp::now());
+        }
+        intake.runs = false;
+        intake.why = Some(why.to_owned());
+    }
+
+    pub fn letter_taken(&self) {
+        self.status_now().last_letter_at = Some(Timestamp::now());
+    }
+
+    pub fn reply_sent(&self) {
+        self.status_now().replies_sent += 1;
+    }
+
+    pub fn mailbox(&self, outcome: Result<(), &str>) {
+        self.status_now().mailbox.note(outcome);
+    }
+
+    pub fn delivery(&self, outcome: Result<(), &str>) {
+        self.status_now().delivery.note(outcome);
+    }
+
+    fn status_now(&self) -> MutexGuard<'_, Status> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
