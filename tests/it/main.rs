@@ -13,6 +13,7 @@ mod attachments;
 mod bad_input;
 mod conversation;
 mod corpora;
+mod crash;
 mod daemon;
 mod floors;
 mod hostile;
