@@ -72,8 +72,9 @@ pub fn reached(name: &'static str) {
 
 /// Panics, as a step with a mistake in it would, on a mail that holds the text of `AFTERSALESD_PANIC_ON`.
 pub fn reading(raw: &[u8]) {
-    static TEXT: LazyLock<Option<Vec<u8>>> =
-        LazyLock::new(|| Some(std::env::var("AFTERSALESD_PANIC_ON").ok()?.into_bytes()).filter(|text| !text.is_empty()));
+    static TEXT: LazyLock<Option<Vec<u8>>> = LazyLock::new(|| {
+        Some(std::env::var("AFTERSALESD_PANIC_ON").ok()?.into_bytes()).filter(|text| !text.is_empty())
+    });
     if !cfg!(debug_assertions) {
         return;
     }

@@ -78,8 +78,10 @@ async fn work(config: &Config, desk: &Desk, mailer: &AnyMailer, stop: Stop) -> R
             "the disk fails: nothing is taken in, acknowledged or sent; {needed}, then the daemon goes on by itself"
         );
         desk.close(&format!("the disk of {folder} fails: {trouble}"));
-        match reopen(config, &office, stop.clone()).await? {
-            Some(office) => desk.open(office),
+        let anew = office.anew();
+        drop(office);
+        match reopen(config, stop.clone()).await? {
+            Some(store) => desk.open(Arc::new(anew(store))),
             None => return Ok(()),
         }
     }
@@ -114,7 +116,7 @@ async fn serve(
 }
 
 /// Opens the store again as soon as there is room; `None`: it is wished to stop.
-async fn reopen(config: &Config, office: &Arc<Office>, mut stop: Stop) -> Result<Option<Arc<Office>>, Failure> {
+async fn reopen(config: &Config, mut stop: Stop) -> Result<Option<Store>, Failure> {
     let mut still_held = 0;
     for failures in 0.. {
         tokio::select! {
@@ -126,7 +128,7 @@ async fn reopen(config: &Config, office: &Arc<Office>, mut stop: Stop) -> Result
         match opened.await.map_err(|e| Failure::Other(e.to_string()))? {
             Ok(store) => {
                 tracing::info!(folder = %config.store.display(), "the store is open again: going on");
-                return Ok(Some(Arc::new(office.reopened(store))));
+                return Ok(Some(store));
             }
             // A thread that was at work when the disk failed, or a command that reads.
             Err(e @ StoreError::Locked { .. }) => {

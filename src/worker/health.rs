@@ -136,6 +136,7 @@ impl Health {
     }
 
     pub fn letter_taken(&self) {
+        self.intake_runs();
         self.status_now().last_letter_at = Some(Timestamp::now());
     }
 

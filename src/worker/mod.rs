@@ -81,19 +81,22 @@ impl Office {
         }
     }
 
-    /// The same office on its store as it was opened anew.
-    pub fn reopened(&self, store: Store) -> Self {
-        Self {
+    /// Makes the same office anew on its store once that is opened again; holds nothing of the store meanwhile.
+    pub fn anew(&self) -> impl FnOnce(Store) -> Self + use<> {
+        let (terms, orders) = (Arc::clone(&self.terms), self.orders.clone());
+        let (rma_prefix, replies_per_hour, clock) = (self.rma_prefix.clone(), self.replies_per_hour, self.clock);
+        let (health, accepted) = (Arc::clone(&self.health), Arc::clone(&self.accepted));
+        move |store| Self {
             store,
-            terms: Arc::clone(&self.terms),
-            orders: self.orders.clone(),
-            rma_prefix: self.rma_prefix.clone(),
-            replies_per_hour: self.replies_per_hour,
-            clock: self.clock,
+            terms,
+            orders,
+            rma_prefix,
+            replies_per_hour,
+            clock,
             durable: Mutex::new(()),
             replies_written: Notify::new(),
-            health: Arc::clone(&self.health),
-            accepted: Arc::clone(&self.accepted),
+            health,
+            accepted,
             disk_failed: AtomicBool::new(false),
         }
     }

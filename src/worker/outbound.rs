@@ -94,11 +94,7 @@ async fn offer(mailer: &impl Mailer, office: &Arc<Office>, waiting: Vec<Waiting>
     office.noting(send_and_note(mailer, office, waiting).await)
 }
 
-async fn send_and_note(
-    mailer: &impl Mailer,
-    office: &Arc<Office>,
-    mut waiting: Vec<Waiting>,
-) -> Result<Sent, Trouble> {
+async fn send_and_note(mailer: &impl Mailer, office: &Arc<Office>, mut waiting: Vec<Waiting>) -> Result<Sent, Trouble> {
     let hour_ago = Timestamp::now().checked_sub(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MIN);
     let room = office.replies_per_hour.saturating_sub(office.store.replies_sent_since(hour_ago)?);
     if room < waiting.len() {

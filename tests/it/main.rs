@@ -16,6 +16,7 @@ mod corpora;
 mod crash;
 mod daemon;
 mod floors;
+mod full_disk;
 mod hostile;
 mod imap;
 mod pages;

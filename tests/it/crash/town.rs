@@ -120,7 +120,10 @@ impl Town {
     pub fn pass(&mut self) {
         self.begin();
         let told = crate::support::program::run(self.command(&["once"]));
-        let waits = self.mails.iter().any(|mail| matches!(&mail.kind, Kind::Claim { address } if address.starts_with("later@")));
+        let waits = self
+            .mails
+            .iter()
+            .any(|mail| matches!(&mail.kind, Kind::Claim { address } if address.starts_with("later@")));
         assert_eq!(told.code, Some(if waits { 75 } else { 0 }), "{told:?}");
         self.end(End::Itself);
     }
@@ -145,7 +148,8 @@ impl Town {
     }
 
     fn claim(&mut self, address: &str) {
-        let mut raw = letter(self.number, 900).replace(&format!("jo{}@", self.number), &address.replace("example.net", ""));
+        let mut raw =
+            letter(self.number, 900).replace(&format!("jo{}@", self.number), &address.replace("example.net", ""));
         if self.random.u8(0..5) == 0 {
             raw = raw.replace(&format!("Message-ID: <{}@example.net>\r\n", self.number), "");
         }
@@ -183,7 +187,10 @@ impl Town {
         let mut raw = self.mails[which].copies[0].clone();
         // Without a Message-ID a mail is the same byte for byte only.
         if self.random.bool() && raw.contains("Message-ID:") && self.mails[which].kind != Kind::Broken {
-            raw = format!("Received: from elsewhere by mx; Sun, 22 Nov 2026 10:00:{:02} +0000\r\n{raw}", self.number % 60);
+            raw = format!(
+                "Received: from elsewhere by mx; Sun, 22 Nov 2026 10:00:{:02} +0000\r\n{raw}",
+                self.number % 60
+            );
         }
         self.post.dovecot.deliver(&raw);
         self.mails[which].copies.push(raw);
