@@ -4,10 +4,6 @@
 //! the process when it gets to NAME for the N-th time (`NAME` alone: the first), with nothing unwound, flushed or told,
 //! as SIGKILL ends it. `tests/it/crash.rs` kills at each of [`POINTS`].
 
-use std::io::Write;
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 /// Every point: its name, and the file below `src/` that gets there.
 pub const POINTS: &[(&str, &str)] = &[
     ("open-locked", "store/mod.rs"),
@@ -50,43 +46,66 @@ pub const POINTS: &[(&str, &str)] = &[
 ];
 
 /// The process is at the point `name`.
+#[inline]
 pub fn reached(name: &'static str) {
+    #[cfg(debug_assertions)]
+    armed::reached(name);
+    #[cfg(not(debug_assertions))]
+    let _ = name;
+}
+
+/// Panics, as a step with a mistake in it would, on a mail that holds the text of `AFTERSALESD_PANIC_ON`.
+#[inline]
+pub fn reading(raw: &[u8]) {
+    #[cfg(debug_assertions)]
+    armed::reading(raw);
+    #[cfg(not(debug_assertions))]
+    let _ = raw;
+}
+
+/// A size in bytes that `AFTERSALESD_SEGMENT_SIZE` makes smaller, so that a test gets to the end of it.
+#[inline]
+pub fn segment_size(usual: u64) -> u64 {
+    #[cfg(debug_assertions)]
+    let usual = armed::segment_size().unwrap_or(usual);
+    usual
+}
+
+#[cfg(debug_assertions)]
+mod armed {
+    use std::env;
+    use std::io::Write;
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     static TO_DIE_AT: LazyLock<Option<(String, u64)>> = LazyLock::new(|| {
-        let told = std::env::var("AFTERSALESD_DIE_AT").ok()?;
+        let told = env::var("AFTERSALESD_DIE_AT").ok()?;
         let (name, times) = told.split_once(':').unwrap_or((&told, "1"));
         Some((name.to_owned(), times.parse().unwrap_or(1)))
     });
     static TIMES: AtomicU64 = AtomicU64::new(0);
-    if !cfg!(debug_assertions) {
-        return;
-    }
-    if let Some((wanted, times)) = &*TO_DIE_AT
-        && wanted == name
-        && TIMES.fetch_add(1, Ordering::SeqCst) + 1 == *times
-    {
-        // Whoever wants to know reads standard error; the process dies either way.
-        let _ = writeln!(std::io::stderr(), "died at {name}");
-        std::process::abort();
-    }
-}
 
-/// Panics, as a step with a mistake in it would, on a mail that holds the text of `AFTERSALESD_PANIC_ON`.
-pub fn reading(raw: &[u8]) {
-    static TEXT: LazyLock<Option<Vec<u8>>> = LazyLock::new(|| {
-        Some(std::env::var("AFTERSALESD_PANIC_ON").ok()?.into_bytes()).filter(|text| !text.is_empty())
-    });
-    if !cfg!(debug_assertions) {
-        return;
-    }
-    if let Some(text) = &*TEXT {
-        assert!(!raw.windows(text.len()).any(|window| window == text), "this mail is to break a step");
-    }
-}
+    static TO_BREAK_ON: LazyLock<Option<Vec<u8>>> =
+        LazyLock::new(|| Some(env::var("AFTERSALESD_PANIC_ON").ok()?.into_bytes()).filter(|text| !text.is_empty()));
 
-/// A size in bytes that `AFTERSALESD_SEGMENT_SIZE` makes smaller, so that a test gets to the end of it.
-pub fn segment_size(usual: u64) -> u64 {
-    if !cfg!(debug_assertions) {
-        return usual;
+    pub fn reached(name: &str) {
+        if let Some((wanted, times)) = &*TO_DIE_AT
+            && wanted == name
+            && TIMES.fetch_add(1, Ordering::SeqCst) + 1 == *times
+        {
+            // Whoever wants to know reads standard error; the process dies either way.
+            let _ = writeln!(std::io::stderr(), "died at {name}");
+            std::process::abort();
+        }
     }
-    std::env::var("AFTERSALESD_SEGMENT_SIZE").ok().and_then(|told| told.parse().ok()).unwrap_or(usual)
+
+    pub fn reading(raw: &[u8]) {
+        if let Some(text) = &*TO_BREAK_ON {
+            assert!(!raw.windows(text.len()).any(|window| window == text), "this mail is to break a step");
+        }
+    }
+
+    pub fn segment_size() -> Option<u64> {
+        env::var("AFTERSALESD_SEGMENT_SIZE").ok()?.parse().ok()
+    }
 }

@@ -152,7 +152,7 @@ fn killed_at_random(half: u64) {
     let mut town = Town::start(seed);
     while town.kills() < kills {
         town.die_at_some_moment();
-        if town.runs.len() % 20 == 0 {
+        if town.runs.len().is_multiple_of(20) {
             books::check_what_is_acknowledged(&town);
         }
         // The mailbox stays small enough to compare.

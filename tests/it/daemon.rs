@@ -165,6 +165,16 @@ fn commands_get_the_same_answers_with_and_without_the_daemon() {
         let told = questions.iter().map(|words| here.run(words));
         told.map(|told| (told.code, told.out, told.err)).collect()
     };
+    let status = || here.json(&["status", "--json"]).remove(0);
+    await_that(Duration::from_secs(5), "all is counted", || status()["replies_waiting"] == 0);
+    let told = status();
+    for (name, count) in [("letters", 4), ("cases", 4), ("replies", 4), ("replies_sent", 4), ("quarantined", 0)] {
+        assert_eq!(told[name], count, "{name}: {told}");
+    }
+    assert_eq!(told["intake"]["runs"], true);
+    for (of, when) in [("mailbox", "last_success_at"), ("delivery", "last_success_at"), ("intake", "since")] {
+        assert!(told[of][when].is_string() && told[of]["last_fault"].is_null(), "{told}");
+    }
     // The mark that a reply was sent comes a moment after the reply.
     await_that(Duration::from_secs(5), "all marks", || {
         ask() == {
@@ -179,4 +189,12 @@ fn commands_get_the_same_answers_with_and_without_the_daemon() {
     assert_eq!(daemon.terminate(), Some(0));
     assert!(!here.path("store/control.sock").exists());
     assert_eq!(ask(), with);
+    let told = here.run(&["status", "--json"]);
+    assert_eq!((told.code, told.complaints().len()), (Some(1), 1), "{told:?}");
+    assert!(told.complaints()[0].contains("no daemon runs"), "{told:?}");
+    let told = told.json().remove(0);
+    assert_eq!((&told["letters"], &told["replies_waiting"]), (&4.into(), &0.into()));
+    assert!(told["started_at"].is_null() && told["intake"]["runs"] == false, "{told}");
+    let told = here.run(&["status"]).out;
+    assert!(told.contains("does not run") && told.contains("4 taken in"), "{told}");
 }

@@ -176,7 +176,7 @@ impl Town {
             subject: &reply.subject,
             body: BODIES[self.number % BODIES.len()],
             answers: Some(reply),
-            photos: if self.number % 9 == 0 { &[("watch-black-display.jpg", "IMG_1.jpg")] } else { &[] },
+            photos: if self.number.is_multiple_of(9) { &[("watch-black-display.jpg", "IMG_1.jpg")] } else { &[] },
         };
         self.new_mail(Kind::Answer { address: reply.to.clone() }, draft.raw());
     }
