@@ -2,7 +2,7 @@
 //!
 //! Only builds with debug assertions have them; in a release every call here is empty. `AFTERSALESD_DIE_AT=NAME:N` ends
 //! the process when it gets to NAME for the N-th time (`NAME` alone: the first), with nothing unwound, flushed or told,
-//! as SIGKILL ends it. `tests/it/crash.rs` kills at each of [`POINTS`].
+//! as SIGKILL ends it; with `NAME:N:panic` only the thread panics. `tests/it/crash.rs` kills at each of [`POINTS`].
 
 /// Every point: its name, and the file below `src/` that gets there.
 pub const POINTS: &[(&str, &str)] = &[
@@ -78,10 +78,18 @@ mod armed {
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    static TO_DIE_AT: LazyLock<Option<(String, u64)>> = LazyLock::new(|| {
+    struct Wanted {
+        name: String,
+        times: u64,
+        panics: bool,
+    }
+
+    static TO_DIE_AT: LazyLock<Option<Wanted>> = LazyLock::new(|| {
         let told = env::var("AFTERSALESD_DIE_AT").ok()?;
-        let (name, times) = told.split_once(':').unwrap_or((&told, "1"));
-        Some((name.to_owned(), times.parse().unwrap_or(1)))
+        let mut words = told.split(':');
+        let name = words.next()?.to_owned();
+        let times = words.next().and_then(|times| times.parse().ok()).unwrap_or(1);
+        Some(Wanted { name, times, panics: words.next() == Some("panic") })
     });
     static TIMES: AtomicU64 = AtomicU64::new(0);
 
@@ -89,10 +97,11 @@ mod armed {
         LazyLock::new(|| Some(env::var("AFTERSALESD_PANIC_ON").ok()?.into_bytes()).filter(|text| !text.is_empty()));
 
     pub fn reached(name: &str) {
-        if let Some((wanted, times)) = &*TO_DIE_AT
-            && wanted == name
-            && TIMES.fetch_add(1, Ordering::SeqCst) + 1 == *times
+        if let Some(wanted) = &*TO_DIE_AT
+            && wanted.name == name
+            && TIMES.fetch_add(1, Ordering::SeqCst) + 1 == wanted.times
         {
+            assert!(!wanted.panics, "told to panic at {name}");
             // Whoever wants to know reads standard error; the process dies either way.
             let _ = writeln!(std::io::stderr(), "died at {name}");
             std::process::abort();

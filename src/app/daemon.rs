@@ -70,14 +70,18 @@ async fn work(config: &Config, desk: &Desk, mailer: &AnyMailer, stop: Stop) -> R
             },
             Err(trouble) => trouble,
         };
-        let needed = if trouble.is_disk_full() { "free some space there" } else { "look at the disk there" };
         let folder = config.store.display();
+        let (what, needed) = match &trouble {
+            trouble if trouble.is_disk_full() => ("the disk is full", "free some space there, then "),
+            Trouble::Broken(_) => ("a worker broke", ""),
+            _ => ("the disk fails", "look at the disk there; "),
+        };
         tracing::error!(
             %folder,
             %trouble,
-            "the disk fails: nothing is taken in, acknowledged or sent; {needed}, then the daemon goes on by itself"
+            "{what}: nothing is taken in, acknowledged or sent; {needed}the daemon opens its store anew and goes on"
         );
-        desk.close(&format!("the disk of {folder} fails: {trouble}"));
+        desk.close(&format!("{what}, {folder}: {trouble}"));
         let anew = office.anew();
         drop(office);
         match reopen(config, stop.clone()).await? {
@@ -112,7 +116,11 @@ async fn serve(
         }
     };
     let (letters, replies, wish) = tokio::join!(letters, replies, wish);
-    letters.and(replies).and(wish)
+    match (letters, replies) {
+        // The other loop only knows that something was wrong before.
+        (Err(_), Err(replies)) if replies.is_disk_full() => Err(replies),
+        (letters, replies) => letters.and(replies).and(wish),
+    }
 }
 
 /// Opens the store again as soon as there is room; `None`: it is wished to stop.

@@ -17,7 +17,7 @@ use aftersalesd::store::{Commit, Store, StoreError};
 
 use self::town::{Town, digest};
 use crate::support::letter;
-use crate::support::program::{Installation, Told, run};
+use crate::support::program::{Installation, Told, await_that, run};
 
 /// Passed on every start.
 const AT_START: &[&str] = &[
@@ -161,6 +161,28 @@ fn killed_at_random(half: u64) {
     town.pass();
     let repeats = books::check(&town);
     println!("{} kills, {} mails, {repeats} replies repeated", town.kills(), town.mails.len());
+}
+
+#[test]
+fn a_thread_that_breaks_is_no_mailbox_drained() {
+    for point in ["letters-kept", "letter-committed"] {
+        let here = Installation::of_maildirs();
+        (0..3).for_each(|number| here.deliver(&format!("{number}.host"), letter(number, 900).as_bytes()));
+        let breaking = |words| {
+            let mut command = here.command(words);
+            command.env("AFTERSALESD_DIE_AT", format!("{point}:1:panic"));
+            command
+        };
+        let told = run(breaking(&["once"]));
+        assert_eq!(told.code, Some(1), "{told:?}");
+        assert!(told.complaints().iter().any(|line| line.contains("broke off")), "{told:?}");
+        let mut daemon = here.start_with(&mut breaking(&["run"]));
+        await_that(Duration::from_secs(30), "the daemon goes on by itself", || here.replies().len() == 3);
+        assert!(daemon.log().contains("told to panic") && daemon.is_running(), "{}", daemon.log());
+        assert_eq!(daemon.terminate(), Some(0));
+        here.ok(&["once"]);
+        assert_eq!(here.replies().len(), 3);
+    }
 }
 
 // --- import -------------------------------------------------------------------------------------------------------

@@ -161,13 +161,13 @@ fn deliver_with_files(post: &Post, numbers: Range<usize>) {
 fn await_failure(daemon: &mut Daemon) {
     await_that(Duration::from_secs(30), "the disk is found full", || {
         assert!(daemon.is_running(), "{}", daemon.log());
-        daemon.log().contains("the disk fails")
+        daemon.log().contains("the disk is full")
     });
 }
 
 fn await_failure_or_replies(post: &Post, daemon: &mut Daemon, replies: usize) {
     await_that(Duration::from_secs(30), "the replies, or the disk found full", || {
-        daemon.log().contains("the disk fails") || post.smtpd.kept().len() == replies
+        daemon.log().contains("the disk is full") || post.smtpd.kept().len() == replies
     });
 }
 
