@@ -5,6 +5,7 @@
 //! mails lie in the archive is not part of it. Exporting what was imported gives the same bytes.
 
 use std::io::{self, BufRead, Write};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,15 @@ impl Store {
         line(out, &End { records: exported.records })?;
         out.flush().map_err(|e| StoreError::io("export", e))?;
         Ok(exported)
+    }
+
+    /// As [`Store::open`]; a broken-off import is taken away first.
+    pub fn open_to_import(path: &Path) -> Result<Self, StoreError> {
+        let store = Self::open_with(path, fail_point::segment_size(super::raw::SEGMENT_SIZE), None)?;
+        if store.is_half_imported()? {
+            store.undo_import()?;
+        }
+        Ok(store)
     }
 
     /// Takes an export into this store, which must be empty, and flushes. After an error it is empty again; until all

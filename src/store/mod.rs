@@ -13,6 +13,7 @@ mod keys;
 mod outbox;
 mod raw;
 mod record;
+mod room;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,7 @@ pub use raw::RawPlace;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -167,27 +168,6 @@ impl Store {
             true => Err(StoreError::HalfImported { path: path.to_owned() }),
             false => Ok(store),
         }
-    }
-
-    /// As [`Store::open`]; a broken-off import is taken away first.
-    pub fn open_to_import(path: &Path) -> Result<Self, StoreError> {
-        let store = Self::open_with(path, fail_point::segment_size(raw::SEGMENT_SIZE), None)?;
-        if store.is_half_imported()? {
-            store.undo_import()?;
-        }
-        Ok(store)
-    }
-
-    /// Whether a few writes would find room in this folder; that it has none is the error.
-    pub fn has_room(path: &Path) -> Result<(), StoreError> {
-        const ENOUGH: usize = 4 << 20;
-        let fill = || {
-            let mut file = tempfile::tempfile_in(path)?;
-            let some = [0x5a; 1 << 16];
-            (0..ENOUGH / some.len()).try_for_each(|_| file.write_all(&some))?;
-            file.sync_all()
-        };
-        fill().map_err(|e| StoreError::io(path.display(), e))
     }
 
     /// An empty store that goes with its last handle. Nothing in it is ever made durable.
