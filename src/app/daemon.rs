@@ -84,7 +84,7 @@ pub fn pass(config: &Config, office: &Arc<Office>, mailer: &AnyMailer) -> Result
     done
 }
 
-fn failure(trouble: Trouble) -> Failure {
+pub(super) fn failure(trouble: Trouble) -> Failure {
     match trouble {
         Trouble::Mailbox(fault) => fault.into(),
         Trouble::Store(e) => e.into(),

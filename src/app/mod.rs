@@ -1,5 +1,7 @@
 //! Floor 4: the commands, wired: configuration → terms, store, mailbox, mailer → loops.
 
+pub mod audit;
+
 pub mod cases;
 
 pub mod check;
@@ -10,11 +12,17 @@ pub mod daemon;
 
 pub mod demo;
 
+pub mod findings;
+
+pub mod query;
+
 pub mod report;
 
 pub mod transfer;
 
 pub mod triage;
+
+pub mod verify;
 
 use std::fmt;
 use std::fs;

@@ -2,6 +2,8 @@
 //!
 //! Letters in ([`inbound`]), replies out ([`outbound`]); both work on one [`Office`].
 
+mod budget;
+
 pub mod inbound;
 
 mod lookup;
@@ -9,6 +11,8 @@ mod lookup;
 pub mod outbound;
 
 pub mod pace;
+
+pub mod retry;
 
 use std::sync::Mutex;
 

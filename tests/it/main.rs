@@ -10,6 +10,8 @@
 )]
 
 mod attachments;
+mod audit;
+mod backup;
 mod bad_input;
 mod conversation;
 mod corpora;
@@ -21,4 +23,5 @@ mod pages;
 mod passes;
 mod readme;
 mod smtp;
+mod stores;
 mod support;
