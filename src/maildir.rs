@@ -10,10 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep};
 
-use crate::ports::{Content, Fault, Incoming, Mailbox, Position};
+use crate::ports::{BEGINNING, Content, Fault, Incoming, Mailbox, Position};
 
-/// How much of a mail beyond the limit is read.
-const BEGINNING: u64 = 256 * 1024;
 /// How soon a waiting mailbox looks again, at first and at last.
 const LOOK: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
 

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use aftersalesd::app::cases::Query;
+use aftersalesd::app::query::{Query, Question};
 use aftersalesd::app::triage::Form;
 use aftersalesd::app::{self, Failure};
 use clap::{Args, Parser, Subcommand};
@@ -62,7 +62,7 @@ enum Command {
         #[arg(required = true)]
         paths: Vec<PathBuf>,
     },
-    /// Look at cases; works whether or not the daemon is running
+    /// Look at cases and quarantine; works whether or not the daemon is running
     Cases {
         #[command(subcommand)]
         query: Cases,
@@ -70,7 +70,27 @@ enum Command {
     /// How the daemon is: does it take in letters, what waits, when it last spoke with the servers; exit code 1 if no
     /// daemon runs or it takes in none
     Status(Asked),
-    /// Write the whole store as JSON lines to standard output; the daemon must not run
+    /// Compare mailbox, archive, cases and outbox; tell every difference, change nothing
+    Audit(Asked),
+    /// Read everything in the store and tell what is damaged; the daemon may run
+    Verify {
+        /// The configuration file
+        #[arg(long, value_name = "FILE", required_unless_present = "folder", conflicts_with = "folder")]
+        config: Option<PathBuf>,
+        /// Make anew what can be made from the events; the daemon must not run
+        #[arg(long)]
+        repair: bool,
+        /// A store or a backup instead of the configured store
+        folder: Option<PathBuf>,
+    },
+    /// Copy the store into a new folder, as it is at this moment; the daemon may run
+    Backup {
+        #[command(flatten)]
+        config: Configured,
+        /// A new or empty folder; it can be used as a store
+        target: PathBuf,
+    },
+    /// Write the whole store as JSON lines to standard output; the daemon may run
     Export(Configured),
     /// Read an export into an empty store; the daemon must not run
     Import {
@@ -108,6 +128,22 @@ enum Cases {
     },
     /// Mail that could not be handled, with the reason
     Quarantine(Asked),
+    /// Take mail in quarantine in again, from the archive; what goes through is released
+    Retry {
+        /// The beginning of the letter's id, its Message-ID or its file; or all
+        letter: String,
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Note that a person has dealt with mail in quarantine
+    Dismiss {
+        /// The beginning of the letter's id, its Message-ID or its file
+        letter: String,
+        /// How it was dealt with
+        how: String,
+        #[command(flatten)]
+        asked: Asked,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -152,14 +188,21 @@ fn command(command: Command) -> Result<(), Failure> {
         }
         Command::Cases { query } => {
             let (query, asked) = match query {
-                Cases::List(asked) => (Query::List, asked),
-                Cases::Show { id, asked } => (Query::Show(id), asked),
-                Cases::Search { words, asked } => (Query::Search(words.join(" ")), asked),
-                Cases::Quarantine(asked) => (Query::Quarantine, asked),
+                Cases::List(asked) => (Query::Ask(Question::List), asked),
+                Cases::Show { id, asked } => (Query::Ask(Question::Show(id)), asked),
+                Cases::Search { words, asked } => (Query::Ask(Question::Search(words.join(" "))), asked),
+                Cases::Quarantine(asked) => (Query::Ask(Question::Quarantine), asked),
+                Cases::Retry { letter, asked } => (Query::Retry(letter), asked),
+                Cases::Dismiss { letter, how, asked } => (Query::Ask(Question::Dismiss { letter, how }), asked),
             };
             app::cases::run(&asked.config.config, &query, asked.json, &mut out)
         }
         Command::Status(asked) => app::status::run(&asked.config.config, asked.json, &mut out),
+        Command::Audit(asked) => app::audit::run(&asked.config.config, asked.json, &mut out),
+        Command::Verify { config, repair, folder } => {
+            app::verify::run(config.as_deref(), folder.as_deref(), repair, &mut out)
+        }
+        Command::Backup { config, target } => app::transfer::backup(&config.config, &target, &mut out),
         Command::Export(configured) => app::transfer::export(&configured.config, &mut out),
         Command::Import { config, file } => app::transfer::import(&config.config, &file),
     };

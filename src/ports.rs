@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::reply::Reply;
 
+/// How much is handed out of a mail that is larger than the limit, in bytes: header and text come first in almost
+/// every mail.
+pub const BEGINNING: u64 = 256 * 1024;
+
 /// Where letters come from.
 ///
 /// An implementation connects by itself when it has to and drops its connection after any fault: calling again is

@@ -3,121 +3,31 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Failure, control, load, report, status};
-use crate::domain::ids::{CaseId, OrderNumber, RmaNumber};
-use crate::store::{Store, StoreError};
-use crate::worker::health::Status;
-
-/// What can be asked about cases.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Query {
-    List,
-    /// A case by its id, RMA number or order number.
-    Show(String),
-    Search(String),
-    Quarantine,
-    /// How the daemon is; answered from a store alone, that none runs.
-    Status,
-}
-
-/// The most cases a search shows.
-const FOUND: usize = 200;
-
-/// Answers a query with one JSON object after another.
-///
-/// `answer` returning an error means that nobody listens any more.
-pub fn answer(store: &Store, query: &Query, tell: &mut dyn FnMut(Value) -> io::Result<()>) -> Result<(), Failure> {
-    match query {
-        Query::List => {
-            for case in store.cases() {
-                tell(report::summary(&case?))?;
-            }
-        }
-        Query::Search(words) => {
-            for case in store.search(words, FOUND)? {
-                tell(report::summary(&case))?;
-            }
-        }
-        Query::Show(name) => {
-            let ids = named(store, name)?;
-            if ids.is_empty() {
-                return Err(Failure::Other(format!(
-                    "there is no case {name:?}: give a case id, an RMA number or an order number"
-                )));
-            }
-            for id in ids {
-                if let Some(case) = store.case(&id)? {
-                    tell(report::whole(&case, &store.events(&id)?))?;
-                }
-            }
-        }
-        Query::Quarantine => {
-            for entry in store.quarantined()? {
-                tell(report::quarantined(&entry))?;
-            }
-        }
-        Query::Status => {
-            let status = Status::without_daemon(&store.counts()?);
-            tell(serde_json::to_value(status).map_err(io::Error::from)?)?;
-        }
-    }
-    Ok(())
-}
-
-/// The cases that a name means.
-fn named(store: &Store, name: &str) -> Result<Vec<CaseId>, StoreError> {
-    if let Ok(id) = CaseId::new(name)
-        && store.case(&id)?.is_some()
-    {
-        return Ok(vec![id]);
-    }
-    if let Ok(number) = RmaNumber::new(name)
-        && let Some(id) = store.case_of_rma(&number)?
-    {
-        return Ok(vec![id]);
-    }
-    let Ok(number) = OrderNumber::new(name) else { return Ok(Vec::new()) };
-    let of_order =
-        |case: &crate::domain::case::Case| case.facts.order_number.as_ref().is_some_and(|o| o.value == number);
-    let found = store.search(number.as_str(), FOUND)?;
-    Ok(found.into_iter().filter(of_order).map(|case| case.id).collect())
-}
+use super::query::{Query, Question, consult};
+use super::{Failure, load};
 
 /// The command: asks, prints.
 pub fn run(config: &Path, query: &Query, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let mut count = 0;
-    let mut print = |object: Value| {
+    let mut staying = 0;
+    consult(&load(config)?, query, &mut |line| {
         count += 1;
+        let object: Value = serde_json::from_slice(line)?;
+        staying += usize::from(object.get("outcome").is_some_and(|outcome| outcome == "stays"));
         match as_json {
-            true => writeln!(out, "{object}"),
+            true => out.write_all(line),
             false => print(query, &object, out),
         }
-    };
-    ask(config, query, &mut print)?;
+    })?;
     if count == 0 && !as_json {
         writeln!(out, "nothing found")?;
     }
-    Ok(())
-}
-
-/// Asks the daemon if one runs, else opens the store itself.
-pub fn ask(config: &Path, query: &Query, tell: &mut dyn FnMut(Value) -> io::Result<()>) -> Result<(), Failure> {
-    let config = load(config)?;
-    if control::ask(&config.store, query, tell)? {
-        return Ok(());
-    }
-    match Store::open(&config.store) {
-        Ok(store) => answer(&store, query, tell),
-        // A daemon may have come up in between.
-        Err(e @ StoreError::Locked { .. }) => match control::ask(&config.store, query, tell)? {
-            true => Ok(()),
-            false => Err(e.into()),
-        },
-        Err(e) => Err(e.into()),
+    match staying {
+        0 => Ok(()),
+        1 => Err(Failure::Other("the letter stays in quarantine".to_owned())),
+        _ => Err(Failure::Other(format!("{staying} letters stay in quarantine"))),
     }
 }
 
@@ -128,7 +38,7 @@ fn print(query: &Query, object: &Value, out: &mut dyn Write) -> io::Result<()> {
         other => other.to_string(),
     };
     match query {
-        Query::List | Query::Search(_) => writeln!(
+        Query::Ask(Question::List | Question::Search(_)) => writeln!(
             out,
             "{:<12} {:<14} {:<32} {:<22} {:<16} {:<16} {} in, {} out",
             text("case"),
@@ -140,18 +50,29 @@ fn print(query: &Query, object: &Value, out: &mut dyn Write) -> io::Result<()> {
             text("letters"),
             text("replies")
         ),
-        Query::Quarantine => writeln!(
+        Query::Ask(Question::Quarantine) => writeln!(
             out,
-            "{}  {}  {}  {}\n    {}",
+            "{}  {}  {}  {}  {}\n    {}",
+            name(object),
             text("at"),
             text("from"),
             text("subject"),
             text("message_id"),
             text("why")
         ),
-        Query::Show(_) => show(object, out),
-        Query::Status => status::print(object, out),
+        Query::Retry(_) | Query::Ask(Question::Dismiss { .. }) => {
+            let further = ["case", "decision", "why"].map(|key| &object[key]).into_iter().filter_map(Value::as_str);
+            let further: Vec<&str> = further.collect();
+            writeln!(out, "{}  {}  {}", name(object), text("outcome"), further.join("  "))
+        }
+        _ => show(object, out),
     }
+}
+
+/// What a letter in quarantine is called on the command line.
+fn name(entry: &Value) -> &str {
+    let letter = entry["letter"].as_str().and_then(|letter| letter.get(..12));
+    letter.or(entry["file"].as_str()).unwrap_or("–")
 }
 
 /// A case on one screen: what is known and where it came from, what is missing, what happened.

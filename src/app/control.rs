@@ -3,7 +3,7 @@
 //!
 //! The client sends one JSON line, the daemon answers with JSON lines, the last of them `{"end": …}`.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::Failure;
-use super::cases::{self, Query};
+use super::query::{self, Query};
 use crate::worker::health::Health;
 use crate::worker::{Office, Stop};
 
@@ -26,6 +25,11 @@ const NAME: &str = "control.sock";
 /// A question fits into this many bytes.
 const LONGEST: u64 = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(30);
+const LONG_PATIENCE: Duration = Duration::from_secs(3600);
+/// An answer travels in pieces of this many bytes.
+const PIECE: usize = 64 << 10;
+/// How the last line of an answer begins.
+const END: &[u8] = br#"{"end":"#;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct End {
@@ -65,13 +69,10 @@ impl Desk {
         self.office.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn answer(&self, query: &Query, tell: &mut dyn FnMut(Value) -> io::Result<()>) -> Result<(), Failure> {
+    fn answer(&self, query: &Query, out: &mut dyn Write) -> Result<(), Failure> {
         match (query, self.office()) {
-            (Query::Status, office) => {
-                let counts = office.map(|office| office.store.counts()).transpose()?;
-                Ok(tell(serde_json::to_value(self.health.status(counts.as_ref())).map_err(io::Error::from)?)?)
-            }
-            (_, Some(office)) => cases::answer(&office.store, query, tell),
+            (_, Some(office)) => query::answer(&office, query, out),
+            (Query::Status, None) => Ok(query::tell_status(&self.health.status(None), out)?),
             (_, None) => {
                 let why = self.health.status(None).intake.why.unwrap_or_default();
                 Err(Failure::Temporary(format!("the store is closed until it can be opened again: {why}")))
@@ -143,16 +144,16 @@ async fn respond(stream: UnixStream, desk: Arc<Desk>) -> io::Result<()> {
     let mut line = String::new();
     let mut reader = tokio::io::BufReader::new(reader.take(LONGEST));
     tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await.map_err(|_| io::ErrorKind::TimedOut)??;
-    let (lines, mut answered) = mpsc::channel::<String>(64);
+    let (pieces, mut answered) = mpsc::channel::<Vec<u8>>(16);
     let answering = tokio::task::spawn_blocking(move || {
         let query: Query = serde_json::from_str(&line).map_err(|e| format!("not a question this daemon knows: {e}"))?;
-        let mut tell =
-            |object: Value| lines.blocking_send(object.to_string()).map_err(|_| io::ErrorKind::BrokenPipe.into());
-        desk.answer(&query, &mut tell).map_err(|failure| failure.to_string())
+        let mut out = BufWriter::with_capacity(PIECE, Pieces(pieces));
+        let answered = desk.answer(&query, &mut out).map_err(|failure| failure.to_string());
+        answered.and_then(|()| out.flush().map_err(|e| e.to_string()))
     });
-    while let Some(line) = answered.recv().await {
-        writer.write_all(line.as_bytes()).await?;
-        writer.write_all(b"\n").await?;
+    while let Some(piece) = answered.recv().await {
+        // Whoever asks and does not listen must not keep the answer in memory for ever.
+        tokio::time::timeout(PATIENCE, writer.write_all(&piece)).await.map_err(|_| io::ErrorKind::TimedOut)??;
     }
     let end = match answering.await {
         Ok(result) => result.err(),
@@ -161,8 +162,24 @@ async fn respond(stream: UnixStream, desk: Arc<Desk>) -> io::Result<()> {
     writer.write_all(format!("{}\n", serde_json::to_string(&End { end })?).as_bytes()).await
 }
 
-/// The command's side: asks the daemon of the store in `folder`. `false`: there is none.
-pub fn ask(folder: &Path, query: &Query, tell: &mut dyn FnMut(Value) -> io::Result<()>) -> Result<bool, Failure> {
+/// An answer on its way to the socket.
+struct Pieces(mpsc::Sender<Vec<u8>>);
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let piece = bytes.get(..PIECE).unwrap_or(bytes);
+        self.0.blocking_send(piece.to_vec()).map_err(|_| io::ErrorKind::BrokenPipe)?;
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The command's side: asks the daemon of the store in `folder`, hands each line of the answer to `tell`. `false`:
+/// there is no daemon.
+pub fn ask(folder: &Path, query: &Query, tell: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<bool, Failure> {
     let path = folder.join(NAME);
     let mut stream = match StdStream::connect(&path) {
         Ok(stream) => stream,
@@ -171,16 +188,18 @@ pub fn ask(folder: &Path, query: &Query, tell: &mut dyn FnMut(Value) -> io::Resu
         Err(e) => return Err(place(&path, &e)),
     };
     let broke_off = |e: io::Error| Failure::Temporary(format!("the daemon broke off its answer: {e}"));
-    stream.set_read_timeout(Some(PATIENCE)).map_err(broke_off)?;
+    // A daemon that ends closes the socket; one that reads all of its store may be silent for long.
+    stream.set_read_timeout(Some(LONG_PATIENCE)).map_err(broke_off)?;
     let question = serde_json::to_string(query).map_err(io::Error::from)?;
     writeln!(stream, "{question}").map_err(broke_off)?;
-    for line in BufReader::new(stream).lines() {
-        let object: Value = serde_json::from_str(&line.map_err(broke_off)?).map_err(io::Error::from)?;
-        match object.get("end") {
-            Some(Value::String(why)) => return Err(Failure::Other(why.clone())),
-            Some(_) => return Ok(true),
-            None => tell(object)?,
+    let (mut answer, mut line) = (BufReader::new(stream), Vec::new());
+    while answer.read_until(b'\n', &mut line).map_err(broke_off)? > 0 {
+        if line.starts_with(END) {
+            let End { end } = serde_json::from_slice(&line).map_err(io::Error::from)?;
+            return end.map_or(Ok(true), |why| Err(Failure::Other(why)));
         }
+        tell(&line)?;
+        line.clear();
     }
     Err(Failure::Temporary("the daemon ended before its answer was whole".to_owned()))
 }

@@ -188,7 +188,7 @@ pub fn pass(config: &Config, office: &Arc<Office>, mailer: &AnyMailer) -> Result
     Ok(done)
 }
 
-fn failure(trouble: Trouble) -> Failure {
+pub(super) fn failure(trouble: Trouble) -> Failure {
     match trouble {
         Trouble::Mailbox(fault) => fault.into(),
         Trouble::Store(e) | Trouble::Commit(CommitError::Store(e)) => e.into(),

@@ -1,5 +1,7 @@
 //! Floor 4: the commands, wired: configuration → terms, store, mailbox, mailer → loops.
 
+pub mod audit;
+
 pub mod cases;
 
 pub mod check;
@@ -10,6 +12,10 @@ pub mod daemon;
 
 pub mod demo;
 
+pub mod findings;
+
+pub mod query;
+
 pub mod report;
 
 pub mod status;
@@ -17,6 +23,8 @@ pub mod status;
 pub mod transfer;
 
 pub mod triage;
+
+pub mod verify;
 
 use std::fmt;
 use std::fs;

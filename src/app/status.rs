@@ -4,38 +4,35 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use serde_json::Value;
-
-use super::cases::Query;
-use super::{Failure, cases};
-use crate::worker::health::{Contact, Status};
+use super::query::{Query, consult};
+use super::{Failure, load};
+use crate::worker::health::{Contact, Intake, Status};
 
 /// The command: prints, and fails if letters are not taken in.
 pub fn run(config: &Path, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut told = Vec::new();
-    cases::ask(config, &Query::Status, &mut |object| {
-        told.push(object);
-        Ok(())
-    })?;
-    for object in &told {
+    let mut told = None;
+    consult(&load(config)?, &Query::Status, &mut |line| {
+        told = Some(serde_json::from_slice::<Status>(line)?);
         match as_json {
-            true => writeln!(out, "{object}")?,
-            false => print(object, out)?,
+            true => out.write_all(line),
+            false => Ok(()),
         }
+    })?;
+    let status = told.ok_or_else(|| Failure::Other("the daemon gave no answer".to_owned()))?;
+    if !as_json {
+        print(&status, out)?;
     }
-    match told.first().map(|object| &object["intake"]) {
-        Some(intake) if intake["runs"] == true => Ok(()),
-        Some(intake) => {
-            let why = intake["why"].as_str().unwrap_or("no reason was given");
+    match status.intake {
+        Intake { runs: true, .. } => Ok(()),
+        Intake { why, .. } => {
+            let why = why.unwrap_or_else(|| "no reason was given".to_owned());
             Err(Failure::Other(format!("no letters are taken in: {why}")))
         }
-        None => Err(Failure::Other("the daemon gave no answer".to_owned())),
     }
 }
 
 /// The status for a person.
-pub(super) fn print(object: &Value, out: &mut dyn Write) -> io::Result<()> {
-    let status: Status = serde_json::from_value(object.clone())?;
+fn print(status: &Status, out: &mut dyn Write) -> io::Result<()> {
     let time = |at: Option<jiff::Timestamp>| at.map_or("never".to_owned(), |at| at.strftime("%F %TZ").to_string());
     let contact = |contact: &Contact| match &contact.last_fault {
         None => format!("last reached {}", time(contact.last_success_at)),

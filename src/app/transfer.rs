@@ -1,19 +1,22 @@
-//! `export` and `import`: the whole store as JSON lines, and back.
+//! `export`, `import` and `backup`: the whole store as JSON lines, back, and as a second store. Export and backup ask
+//! the daemon if one runs, which goes on working.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
-use std::path::Path;
+use std::fs::{self, File, Permissions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
 
+use super::query::{Query, Question, consult};
 use super::{Failure, load};
-use crate::store::{Store, StoreError};
+use crate::config::Config;
+use crate::store::{Counts, Store, StoreError};
 
 /// Writes the store to `out`.
 pub fn export(config: &Path, out: &mut dyn Write) -> Result<(), Failure> {
-    let store = Store::open(&load(config)?.store)?;
-    let mut out = BufWriter::new(out);
-    store.export(&mut out)?;
-    out.flush()?;
-    Ok(())
+    consult(&load(config)?, &Query::Ask(Question::Export), &mut |line| out.write_all(line))?;
+    Ok(out.flush()?)
 }
 
 /// Reads an export into the store, which must be empty. `file` may be `-` for standard input.
@@ -29,4 +32,99 @@ pub fn import(config: &Path, file: &Path) -> Result<(), Failure> {
         StoreError::Import { .. } => Failure::Other(format!("{}: {e}", file.display())),
         other => other.into(),
     })
+}
+
+/// Lines of an export on their way into the backup; one may be a mail of 35 MiB.
+const IN_FLIGHT: usize = 4;
+
+/// Makes a store in the folder `target`, new or empty, that holds what the configured store holds at this moment.
+pub fn backup(config: &Path, target: &Path, out: &mut dyn Write) -> Result<(), Failure> {
+    let config = load(config)?;
+    let named = |path: &Path, e: &io::Error| Failure::Other(format!("{}: {e}", path.display()));
+    match fs::read_dir(target).map(|mut entries| entries.next().is_some()) {
+        Ok(true) => {
+            return Err(Failure::Other(format!("{} is not empty: a backup needs a new folder", target.display())));
+        }
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(named(target, &e)),
+        _ => {}
+    }
+    // Half a backup must not be taken for one: it gets its name when it is whole.
+    let mut partial = target.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    if partial.exists() {
+        return Err(Failure::Other(format!("{} is left of a backup that broke off: remove it", partial.display())));
+    }
+    let counts = match copy(&config, &partial) {
+        Ok(counts) => counts,
+        Err(failure) => {
+            fs::remove_dir_all(&partial).or_else(|e| match e.kind() {
+                io::ErrorKind::NotFound => Ok(()),
+                _ => Err(named(&partial, &e)),
+            })?;
+            return Err(failure);
+        }
+    };
+    for_the_owner_alone(&partial).map_err(|e| named(&partial, &e))?;
+    fs::rename(&partial, target).map_err(|e| named(target, &e))?;
+    let letters: u64 = counts.letters.values().sum();
+    writeln!(out, "{}: {} cases, {letters} letters, {} replies", target.display(), counts.cases, counts.replies)?;
+    Ok(())
+}
+
+/// The engine makes its files for everybody to read; a backup may be moved out of the folder that keeps others out.
+fn for_the_owner_alone(path: &Path) -> io::Result<()> {
+    let is_folder = path.is_dir();
+    fs::set_permissions(path, Permissions::from_mode(if is_folder { 0o700 } else { 0o600 }))?;
+    if is_folder {
+        for entry in fs::read_dir(path)? {
+            for_the_owner_alone(&entry?.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn copy(config: &Config, target: &Path) -> Result<Counts, Failure> {
+    let store = Store::open(target)?;
+    let (lines, arriving) = mpsc::sync_channel::<Vec<u8>>(IN_FLIGHT);
+    thread::scope(|scope| {
+        let mut arriving = BufReader::new(Arriving { lines: arriving, line: io::Cursor::default() });
+        let writing = store.clone();
+        let importing = scope.spawn(move || writing.import(&mut arriving));
+        let read = consult(config, &Query::Ask(Question::Export), &mut |line| {
+            lines.send(line.to_vec()).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        });
+        drop(lines);
+        let imported = importing.join().map_err(|_| Failure::Other("the backup's writer broke".to_owned()))?;
+        match (imported, read) {
+            // What an import misses, its reader did not give; what a reader can't hand over, the import did not take.
+            (Err(StoreError::Import { .. }) | Ok(()), Err(failure)) => Err(failure),
+            (Err(e), _) => Err(e.into()),
+            (Ok(()), Ok(())) => Ok(()),
+        }
+    })?;
+    Ok(store.counts()?)
+}
+
+/// The export, as the importer reads it.
+struct Arriving {
+    lines: mpsc::Receiver<Vec<u8>>,
+    line: io::Cursor<Vec<u8>>,
+}
+
+impl io::Read for Arriving {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.line.read(buffer)?;
+        if got > 0 {
+            return Ok(got);
+        }
+        match self.lines.recv() {
+            Ok(line) => {
+                self.line = io::Cursor::new(line);
+                self.line.read(buffer)
+            }
+            // The export has ended.
+            Err(mpsc::RecvError) => Ok(0),
+        }
+    }
 }

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Failure, Setup, demo, load, report};
 use crate::domain::ids::LetterId;
+use crate::ports::BEGINNING;
 use crate::store::Store;
 use crate::worker::inbound::{self, Taken};
 use crate::worker::{Clock, Office};
@@ -53,10 +54,9 @@ pub fn run(config: Option<&Path>, form: Form, paths: &[PathBuf], out: &mut dyn W
 
 /// A letter as the mailbox would hand it over: of one above the size limit only the beginning.
 fn beginning(mut raw: Vec<u8>, limit: u64) -> (Vec<u8>, bool) {
-    const KEPT: usize = 256 << 10;
     let cut_short = raw.len() as u64 > limit;
     if cut_short {
-        raw.truncate(KEPT);
+        raw.truncate(BEGINNING as usize);
     }
     (raw, cut_short)
 }

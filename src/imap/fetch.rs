@@ -9,10 +9,7 @@ use async_imap::imap_proto::{AttributeValue, Response};
 
 use super::cursor::{self, Listed};
 use super::session::{Failure, Session, is_passing};
-use crate::ports::Content;
-
-/// How much of a mail beyond the limit is fetched: header and text come first in almost every mail.
-const BEGINNING: u64 = 256 * 1024;
+use crate::ports::{BEGINNING, Content};
 
 /// All letters with UIDs from `first` on, ascending.
 pub(super) async fn list(session: &mut Session, first: u32) -> Result<Vec<Listed>, Failure> {

@@ -6,6 +6,7 @@
 mod cursor;
 mod fetch;
 mod folder;
+pub mod inspect;
 mod session;
 mod tls;
 

@@ -99,6 +99,8 @@ pub(super) struct Session {
     pub selected: Selected,
     /// The server told of new letters since the last SELECT.
     news: bool,
+    /// Folders are opened by EXAMINE.
+    look_only: bool,
 }
 
 impl Session {
@@ -122,6 +124,7 @@ impl Session {
             capabilities: told.unwrap_or_default(),
             selected: Selected::default(),
             news: false,
+            look_only: false,
         };
         if session.capabilities.is_empty() && ask {
             session.ask_capabilities().await?;
@@ -181,11 +184,17 @@ impl Session {
         }
     }
 
+    /// From now on nothing in a folder can be changed.
+    pub fn look_only(&mut self) {
+        self.look_only = true;
+    }
+
     /// Selects a folder by its name; the answer is in [`Session::selected`].
     pub async fn select(&mut self, name: &str) -> Result<(), Failure> {
         let mut selected = Selected::default();
         self.selected = Selected::default();
-        self.command(&format!("SELECT {}", folder::quoted(name)), 0, |response| match response {
+        let verb = if self.look_only { "EXAMINE" } else { "SELECT" };
+        self.command(&format!("{verb} {}", folder::quoted(name)), 0, |response| match response {
             Response::MailboxData(MailboxDatum::Exists(number)) => selected.exists = *number,
             Response::Data { outcome, .. } => match &outcome.code {
                 Some(ResponseCode::UidValidity(validity)) => selected.validity = *validity,

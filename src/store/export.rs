@@ -27,12 +27,14 @@ pub struct Exported {
 }
 
 impl Store {
-    /// Writes everything. Commits that run meanwhile may be in it or not: for a picture of one moment, stop them.
+    /// Writes everything as it is at the moment of the call, while the store goes on working. Mail that is erased
+    /// meanwhile is in it as erased.
     pub fn export(&self, out: &mut dyn Write) -> Result<Exported, StoreError> {
+        let picture = self.inner.tables.picture();
         let mut exported = Exported::default();
         line(out, &Head { aftersalesd_store: FORMAT })?;
         for table in Table::ALL {
-            for row in self.inner.tables.scan(table, "") {
+            for row in picture.scan(table) {
                 let row = row?;
                 if table == Table::Raw {
                     self.export_mail(&row, out, &mut exported)?;
@@ -98,16 +100,14 @@ impl Store {
 
     fn export_mail(&self, row: &Row, out: &mut dyn Write, exported: &mut Exported) -> Result<(), StoreError> {
         let place: RawPlace = row.read()?;
-        let table = Table::Raw.name();
         match self.inner.archive.read(&place) {
-            // Erased, and the index not yet told so.
-            Ok(None) => return Ok(()),
+            Ok(None) => line(out, &Mail { erased: true, ..Mail::of(&row.key) })?,
             Ok(Some(raw)) => {
                 let mail: String = raw.iter().map(|byte| char::from(*byte)).collect();
-                line(out, &Mail { table, key: &row.key, mail: Some(&mail), lost: None })?;
+                line(out, &Mail { mail: Some(&mail), ..Mail::of(&row.key) })?;
             }
             Err(StoreError::Corrupt { what, .. }) => {
-                line(out, &Mail { table, key: &row.key, mail: None, lost: Some(&what) })?;
+                line(out, &Mail { lost: Some(&what), ..Mail::of(&row.key) })?;
                 exported.lost.push(place.letter().clone());
             }
             Err(e) => return Err(e),
@@ -165,6 +165,10 @@ impl Store {
         if table == Table::Raw {
             let letter = LetterId::new(&line.key).map_err(|e| corrupt(&e.to_string()))?;
             let Some(mail) = line.mail else {
+                if line.erased {
+                    change.put(Table::Raw, line.key, &RawPlace::erased(letter))?;
+                    return Ok(change);
+                }
                 return line.lost.map(|_| change).ok_or_else(|| corrupt("neither a mail nor why it was lost"));
             };
             let raw: Result<Vec<u8>, _> = mail.chars().map(u8::try_from).collect();
@@ -177,6 +181,9 @@ impl Store {
             self.inner.archive.committed(&place, None);
         } else {
             let bytes = record::canonical(table, &line.key, text)?;
+            if !says_the_same(text, &bytes) {
+                return Err(corrupt("the record holds something that this version of the program does not know"));
+            }
             change.put_encoded(table, line.key, bytes);
         }
         Ok(change)
@@ -202,6 +209,14 @@ struct Mail<'a> {
     mail: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lost: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    erased: bool,
+}
+
+impl<'a> Mail<'a> {
+    fn of(key: &'a str) -> Self {
+        Self { table: Table::Raw.name(), key, mail: None, lost: None, erased: false }
+    }
 }
 
 /// A record's line is its form with the tree and the key added, so it is read as the form it is.
@@ -211,6 +226,19 @@ struct Line {
     key: String,
     mail: Option<String>,
     lost: Option<String>,
+    #[serde(default)]
+    erased: bool,
+}
+
+/// Whether nothing of a record's line was lost in reading it: what is not understood is refused, never dropped.
+fn says_the_same(line: &[u8], record: &[u8]) -> bool {
+    let object = |json: &[u8]| serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(json).ok();
+    let told = object(line).map(|mut told| {
+        told.remove("table");
+        told.remove("key");
+        told
+    });
+    told.is_some() && told == object(record)
 }
 
 /// Whether a row belongs to this copy of the store and not to what it remembers.

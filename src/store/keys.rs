@@ -22,6 +22,7 @@
 //! | `mailbox` | `cursor` folder | highest position taken in |
 //! | | `unmarked` folder, UIDVALIDITY, UID, name | position (and letter) the mailbox was not told of |
 //! | `quarantine` | `letter` letter; or `position` …; or `time` time | what could not be handled |
+//! | | `dismissed` and one of these | what a person has dealt with, and how |
 
 use jiff::Timestamp;
 
@@ -140,6 +141,17 @@ pub(super) fn quarantine(entry: &Quarantined) -> String {
         (None, None) => join(&["time", &time(entry.at)]),
     }
 }
+
+/// The key of an entry that a person has dealt with.
+pub(super) fn dismissed(entry: &Quarantined) -> String {
+    join(&[DISMISSED, &quarantine(entry)])
+}
+
+pub(super) fn is_dismissed(key: &str) -> bool {
+    words(key).first() == Some(&DISMISSED)
+}
+
+const DISMISSED: &str = "dismissed";
 
 pub(super) fn quarantined_letter(letter: &LetterId) -> String {
     join(&["letter", letter.as_str()])

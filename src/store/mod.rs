@@ -7,20 +7,28 @@
 //! a power cut; whatever state a crash left, [`Store::open`] opens it, and a mail it can't vouch for is one that the
 //! mailbox was never told to be done with, and is asked for again.
 
+mod books;
 mod commit;
 mod export;
+mod finding;
 mod keys;
 mod outbox;
+mod picture;
+mod quarantine;
 mod raw;
 mod record;
 mod room;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod verify;
 
+pub use books::{Account, Books, Kept};
 pub use commit::{CaseStep, Claimed, Commit, CommitError, LetterEntry};
 pub use export::Exported;
+pub use finding::{Finding, FindingKind, Tally};
 pub use outbox::{OutboxKey, Waiting};
+pub use quarantine::Quarantined;
 pub use raw::RawPlace;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,8 +53,8 @@ use crate::domain::ids::{Address, CaseId, LetterId, MessageId, OrderNumber, RmaN
 use crate::fail_point;
 use crate::ports::Position;
 
-/// The format of the store as a whole; a newer one is refused.
-const FORMAT: u32 = 1;
+/// The format of the store as a whole; a newer one is refused, an older one is this one once it was opened.
+const FORMAT: u32 = record::VERSION;
 
 /// The store. Clones are handles of the same one.
 #[derive(Clone)]
@@ -78,6 +86,9 @@ pub enum StoreError {
     /// What was written since is in doubt.
     #[error("{}: an earlier flush failed; the store has to be opened anew", path.display())]
     Spent { path: PathBuf },
+    /// What was asked can't be done beside what is going on.
+    #[error("{what}")]
+    Busy { what: String },
     #[error("{} is not empty: an export is only read into an empty store", path.display())]
     NotEmpty { path: PathBuf },
     #[error("{} is not whole: an import into it was broken off; import the export again", path.display())]
@@ -91,7 +102,7 @@ impl StoreError {
     pub fn is_temporary(&self) -> bool {
         use io::ErrorKind::{Interrupted, QuotaExceeded, ResourceBusy, StorageFull, TimedOut, WouldBlock};
         match self {
-            Self::Locked { .. } | Self::Spent { .. } => true,
+            Self::Locked { .. } | Self::Spent { .. } | Self::Busy { .. } => true,
             Self::Io { source, .. } => matches!(
                 source.kind(),
                 Interrupted | QuotaExceeded | ResourceBusy | StorageFull | TimedOut | WouldBlock
@@ -133,19 +144,6 @@ pub struct Seen {
     pub at: Timestamp,
 }
 
-/// Mail that could not be handled, kept for a person. One entry a letter: a later one replaces it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Quarantined {
-    /// `None`: not even its bytes could be had.
-    pub letter: Option<LetterId>,
-    pub position: Option<Position>,
-    pub why: String,
-    pub at: Timestamp,
-    pub from: Option<String>,
-    pub subject: Option<String>,
-    pub message_id: Option<MessageId>,
-}
-
 /// How many there are, kept by the commits themselves.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
@@ -181,6 +179,7 @@ impl Store {
         let durable = temporary.is_none();
         create_folder(path)?;
         create_folder(&path.join("raw"))?;
+        create_folder(&path.join("cases"))?;
         let lock = lock(path)?;
         fail_point::reached("open-locked");
         let tables = Tables::open(&path.join("cases"), durable)?;
@@ -244,14 +243,14 @@ impl Store {
         }
     }
 
-    /// Overwrites a mail in the archive, at once and durably. What was read from it stays in its case. `false`: there
-    /// is no such mail.
+    /// Overwrites a mail in the archive, at once and durably. What was read from it stays in its case, and that it was
+    /// erased is remembered, so that a copy of it is not kept again. `false`: there is no such mail.
     pub fn erase(&self, letter: &LetterId) -> Result<bool, StoreError> {
-        let Some(place) = self.raw_place(letter)? else { return Ok(false) };
+        let Some(place) = self.raw_place(letter)?.filter(|place| !place.is_erased()) else { return Ok(false) };
         self.inner.archive.erase(&place)?;
         fail_point::reached("erase-overwritten");
         let mut change = Change::default();
-        change.remove(Table::Raw, letter.to_string());
+        change.put(Table::Raw, letter.to_string(), &RawPlace::erased(letter.clone()))?;
         self.inner.tables.run(&change)?;
         fail_point::reached("erase-noted");
         self.inner.tables.flush()?;
@@ -361,25 +360,6 @@ impl Store {
         self.inner.tables.run(&change).map(|_| ())
     }
 
-    /// What waits for a person, oldest first.
-    pub fn quarantined(&self) -> Result<Vec<Quarantined>, StoreError> {
-        let rows = self.inner.tables.scan(Table::Quarantine, "");
-        let mut entries = rows.map(|row| row?.read()).collect::<Result<Vec<Quarantined>, _>>()?;
-        entries.sort_by_key(|entry| entry.at);
-        Ok(entries)
-    }
-
-    /// Takes an entry out of quarantine; `false`: it is not there. (Taking its letter in releases it as well.)
-    pub fn release(&self, entry: &Quarantined) -> Result<bool, StoreError> {
-        loop {
-            let mut change = Change::default();
-            let released = self.let_go(keys::quarantine(entry), &mut change)?;
-            if self.inner.tables.run(&change)? {
-                return Ok(released);
-            }
-        }
-    }
-
     pub fn counts(&self) -> Result<Counts, StoreError> {
         Ok(self.inner.tables.get(Table::Meta, keys::COUNTS)?.unwrap_or_default())
     }
@@ -456,12 +436,12 @@ fn lock(path: &Path) -> Result<File, StoreError> {
 fn check_format(tables: &Tables, path: &Path) -> Result<(), StoreError> {
     match tables.get::<u32>(Table::Meta, keys::VERSION)? {
         Some(found) if found > FORMAT => Err(StoreError::Newer { found, known: FORMAT }),
-        Some(_) => Ok(()),
+        Some(FORMAT) => Ok(()),
         None if raw::holds_mail(&path.join("raw"))? => Err(StoreError::corrupt(
             path.join("cases").display().to_string(),
             "the cases are gone, but mail is kept beside them; move the store away and import an export",
         )),
-        None => {
+        Some(_) | None => {
             let mut change = Change::default();
             change.put(Table::Meta, keys::VERSION.to_owned(), &FORMAT)?;
             tables.run(&change)?;

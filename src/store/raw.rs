@@ -5,7 +5,7 @@
 //! `aftersalesd-nil 1`, zeros for its digest and zeros for its bytes. One sync makes any number of appended mails
 //! durable. Where each mail lies is told by an index; without it, it can be found anew from the segments alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -41,6 +41,26 @@ pub struct RawPlace {
 impl RawPlace {
     pub fn letter(&self) -> &LetterId {
         &self.letter
+    }
+
+    /// The place of a mail that is no more.
+    pub(super) fn erased(letter: LetterId) -> Self {
+        // Segments count from 1.
+        Self { letter, segment: 0, offset: 0, len: 0 }
+    }
+
+    pub(super) fn is_erased(&self) -> bool {
+        self.segment == 0
+    }
+
+    /// Segment and offset of the header line.
+    pub(super) fn start(&self) -> (u32, u64) {
+        (self.segment, self.offset)
+    }
+
+    /// Bytes of the mail.
+    pub(super) fn len(&self) -> u64 {
+        self.len
     }
 }
 
@@ -142,6 +162,9 @@ impl Archive {
 
     /// The mail at `place`; `None` if it was erased.
     pub fn read(&self, place: &RawPlace) -> Result<Option<Vec<u8>>, StoreError> {
+        if place.is_erased() {
+            return Ok(None);
+        }
         let file = path(&self.folder, place.segment);
         let corrupt = |what: &str| {
             let place = format!("{} at byte {} ({})", file.display(), place.offset, place.letter);
@@ -219,6 +242,23 @@ impl Archive {
         Ok(())
     }
 
+    /// Where the archive ends now, and what is appended but not committed.
+    pub fn end(&self) -> ((u32, u64), BTreeSet<LetterId>) {
+        let tail = self.tail();
+        ((tail.segment, tail.len), tail.pending.keys().cloned().collect())
+    }
+
+    /// The numbers of the segments, in order.
+    pub fn segments(&self) -> Result<Vec<u32>, StoreError> {
+        segments(&self.folder).map_err(|e| StoreError::io(self.folder.display(), e))
+    }
+
+    /// What stands in a segment, before `end`, each mail held against its digest.
+    pub fn frames(&self, segment: u32, end: (u32, u64)) -> Result<Vec<Frame>, StoreError> {
+        let path = path(&self.folder, segment);
+        frames(&path, segment, end).map_err(|e| StoreError::io(path.display(), e))
+    }
+
     fn roll(&self, tail: &mut Tail) -> Result<(), StoreError> {
         let file = path(&self.folder, tail.segment);
         // A failed write may have left bytes behind the last entry.
@@ -274,6 +314,47 @@ fn open_segment(folder: &Path, segment: u32) -> Result<Arc<File>, StoreError> {
         Ok(Arc::new(file))
     };
     open().map_err(|e| StoreError::io(path.display(), e))
+}
+
+/// A stretch of a segment.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Frame {
+    Mail(RawPlace),
+    /// A mail was here: segment and offset.
+    Erased((u32, u64)),
+    /// A mail that is not the one its header names.
+    Changed(RawPlace),
+    Gap {
+        segment: u32,
+        from: u64,
+        until: u64,
+    },
+}
+
+fn frames(path: &Path, segment: u32, end: (u32, u64)) -> io::Result<Vec<Frame>> {
+    let file = File::open(path)?;
+    let len = file.metadata()?.len();
+    let size = if segment == end.0 { end.1.min(len) } else { len };
+    let mut frames = Vec::new();
+    let mut at = 0;
+    while at < size && segment <= end.0 {
+        let Some(entry) = entry_at(&file, at, size)? else {
+            let until = next_header(&file, at)?.unwrap_or(size).min(size);
+            frames.push(Frame::Gap { segment, from: at, until });
+            at = until;
+            continue;
+        };
+        frames.push(match entry.letter {
+            None => Frame::Erased((segment, at)),
+            Some(letter) => {
+                let whole = digest_at(&file, entry.body, entry.len)? == letter;
+                let place = RawPlace { letter, segment, offset: at, len: entry.len };
+                if whole { Frame::Mail(place) } else { Frame::Changed(place) }
+            }
+        });
+        at = entry.end;
+    }
+    Ok(frames)
 }
 
 /// What a segment holds.

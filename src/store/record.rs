@@ -1,5 +1,9 @@
 //! The forms on disk: JSON with the version of its form, `{"v":1,"record":…}`, so that a later program knows an
 //! earlier record and an earlier program refuses a later one instead of misreading it.
+//!
+//! Whatever changes a form, a further field too, takes the next [`VERSION`]; with it goes the format of the store, which
+//! an earlier program refuses as a whole. So no field is ever unknown and dropped in a rewrite; an import and `verify`
+//! refuse one that is there nevertheless. `tests/store/` keeps a store of each version, and a test that reads it.
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;

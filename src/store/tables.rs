@@ -8,6 +8,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use serde::de::DeserializeOwned;
 use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional, TransactionalTree};
 
 use super::keys::{self, Table};
+use super::picture::{Before, Picture};
 use super::{Counts, StoreError, record};
 use crate::domain::decision::Class;
 use crate::fail_point;
@@ -29,12 +31,17 @@ pub(super) struct Tables {
     db: sled::Db,
     /// Our own handle of sled's log; `None` if nothing has to outlive the process.
     log: Option<File>,
+    /// Pictures that are being read. Held while a transaction runs, so that none is taken in the midst of one.
+    pictures: RwLock<Vec<Weak<Before>>>,
 }
+
+/// The bytes of a record.
+pub(super) type Value = sled::IVec;
 
 /// What one transaction writes, and what it was worked out from.
 #[derive(Debug, Default)]
 pub(super) struct Change {
-    rests_on: Vec<(Table, String, Option<sled::IVec>)>,
+    rests_on: Vec<(Table, String, Option<Value>)>,
     writes: Vec<(Table, String, Option<Vec<u8>>)>,
     cursors: Vec<Position>,
     counts: Vec<Count>,
@@ -55,7 +62,7 @@ pub(super) enum Count {
 pub(super) struct Row {
     table: Table,
     pub key: String,
-    value: sled::IVec,
+    value: Value,
 }
 
 impl Tables {
@@ -77,7 +84,7 @@ impl Tables {
             true => Some(File::open(folder.join("db")).map_err(|e| StoreError::io(folder.join("db").display(), e))?),
             false => None,
         };
-        Ok(Self { trees, db, log })
+        Ok(Self { trees, db, log, pictures: RwLock::default() })
     }
 
     pub fn get<T: DeserializeOwned>(&self, table: Table, key: &str) -> Result<Option<T>, StoreError> {
@@ -141,6 +148,12 @@ impl Tables {
         if trees.is_empty() {
             return Ok(vec![true; changes.len()]);
         }
+        let pictures = self.pictures.read().unwrap_or_else(PoisonError::into_inner);
+        for picture in pictures.iter().filter_map(Weak::upgrade) {
+            for (table, key) in changes.iter().flat_map(|change| change.keys()) {
+                picture.remember(table, &key, || self.value(table, &key));
+            }
+        }
         let outcome = trees.as_slice().transaction(|views| {
             let view = |table: Table| views_of(&tables, views, table);
             changes.iter().map(|change| change.run_in(&view)).collect::<Result<Vec<bool>, _>>()
@@ -149,6 +162,15 @@ impl Tables {
             TransactionError::Abort(fault) => *fault,
             TransactionError::Storage(e) => fault(Path::new("transaction"), e),
         })
+    }
+
+    /// The rows as they are now, to be read at leisure.
+    pub fn picture(&self) -> Picture<'_> {
+        let mut pictures = self.pictures.write().unwrap_or_else(PoisonError::into_inner);
+        let before = Arc::new(Before::default());
+        pictures.retain(|picture| picture.strong_count() > 0);
+        pictures.push(Arc::downgrade(&before));
+        Picture::new(self, before)
     }
 
     /// After it returns, every change that ran before the call is on the disk.
@@ -167,7 +189,7 @@ impl Tables {
         self.trees.get(table as usize)
     }
 
-    fn value(&self, table: Table, key: &str) -> Result<Option<sled::IVec>, StoreError> {
+    fn value(&self, table: Table, key: &str) -> Result<Option<Value>, StoreError> {
         let value = self.tree(table).map(|tree| tree.get(key)).transpose();
         value.map(Option::flatten).map_err(|e| fault(Path::new(table.name()), e))
     }
@@ -242,11 +264,17 @@ impl Change {
         counts
     }
 
+    /// What it may write.
+    fn keys(&self) -> Vec<(Table, String)> {
+        let writes = self.writes.iter().map(|(table, key, _)| (*table, key.clone()));
+        let cursors = self.cursors.iter().map(|position| (Table::Mailbox, keys::cursor(&position.folder)));
+        let counts = self.counts.first().map(|_| (Table::Meta, keys::COUNTS.to_owned()));
+        writes.chain(cursors).chain(counts).collect()
+    }
+
     fn tables(&self) -> Vec<Table> {
         let rests_on = self.rests_on.iter().map(|(table, ..)| *table);
-        let writes = self.writes.iter().map(|(table, ..)| *table);
-        let meta = self.counts.iter().map(|_| Table::Meta).chain(self.cursors.iter().map(|_| Table::Mailbox));
-        let mut tables: Vec<Table> = rests_on.chain(writes).chain(meta).collect();
+        let mut tables: Vec<Table> = rests_on.chain(self.keys().into_iter().map(|(table, _)| table)).collect();
         tables.sort_unstable();
         tables.dedup();
         tables
@@ -254,6 +282,10 @@ impl Change {
 }
 
 impl Row {
+    pub fn new(table: Table, key: String, value: Value) -> Self {
+        Self { table, key, value }
+    }
+
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, StoreError> {
         record::decode(self.table, &self.key, &self.value)
     }

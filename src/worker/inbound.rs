@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::lookup::look_up;
-use super::{Office, Stop, Trouble, pace};
+use super::{Office, Stop, Trouble, budget, pace};
 use crate::domain::case::{Case, CaseEvent};
 use crate::domain::decision::{Class, Outcome};
 use crate::domain::ids::{CaseId, LetterId};
@@ -235,7 +235,7 @@ impl Stages {
 }
 
 /// Keeps the raw mails, then reads them on all cores, in order.
-fn read_batch(batch: Vec<Incoming>, office: &Office) -> Result<Vec<Read>, Trouble> {
+fn read_batch(batch: Vec<Incoming>, office: &Arc<Office>) -> Result<Vec<Read>, Trouble> {
     let mut kept = batch
         .into_iter()
         .map(|incoming| {
@@ -264,7 +264,7 @@ fn read_batch(batch: Vec<Incoming>, office: &Office) -> Result<Vec<Read>, Troubl
                 scope.spawn(|| {
                     let read = |(position, content): Kept| match content {
                         Ok((letter, raw, bytes, cut_short)) => {
-                            let reading = read_one(&bytes, cut_short, &office.terms);
+                            let reading = budget::read_one(office, bytes, cut_short);
                             Read { position, raw: Some(raw), reading, letter: Some(letter) }
                         }
                         Err(why) => Read { position, raw: None, reading: Err(why), letter: None },
@@ -409,7 +409,8 @@ fn again(
     Ok(Taken::Again { reading, seen })
 }
 
-fn quarantine(
+/// Sets a letter aside for a person, who is told once: not again at another pass, copy or retry.
+pub(super) fn quarantine(
     office: &Office,
     reading: Option<Box<Reading>>,
     letter: Option<LetterId>,
@@ -418,11 +419,6 @@ fn quarantine(
     why: String,
 ) -> Result<Taken, Trouble> {
     let of = reading.as_ref().map(|r| &r.letter);
-    tracing::error!(
-        why,
-        message_id = of.and_then(|l| l.message_id.as_ref()).map(|m| m.as_str()),
-        "letter quarantined: a person has to look at it"
-    );
     let quarantined = Quarantined {
         letter: letter.or_else(|| of.map(|l| l.id.clone())),
         position: position.clone(),
@@ -432,7 +428,20 @@ fn quarantine(
         subject: of.map(|l| l.subject.clone()),
         message_id: of.and_then(|l| l.message_id.clone()),
     };
-    office.store.commit(&Commit { raw, position, quarantine: Some(quarantined), ..Commit::default() })?;
+    let known = office.store.quarantined_before(&quarantined)?;
+    let message_id = quarantined.message_id.as_ref().map(|m| m.as_str());
+    let quarantined = match known {
+        None => {
+            tracing::error!(why, message_id, "letter quarantined: a person has to look at it");
+            Some(quarantined)
+        }
+        Some((known, dismissed)) => {
+            tracing::info!(why, message_id, dismissed, "letter quarantined before: nobody is told again");
+            let (position, at) = (quarantined.position.or(known.position), known.at);
+            (!dismissed).then_some(Quarantined { position, at, ..quarantined })
+        }
+    };
+    office.store.commit(&Commit { raw, position, quarantine: quarantined, ..Commit::default() })?;
     Ok(Taken::Quarantined { reading, why })
 }
 

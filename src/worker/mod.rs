@@ -2,6 +2,8 @@
 //!
 //! Letters in ([`inbound`]), replies out ([`outbound`]); both work on one [`Office`].
 
+mod budget;
+
 pub mod health;
 
 pub mod inbound;
@@ -11,6 +13,8 @@ mod lookup;
 pub mod outbound;
 
 pub mod pace;
+
+pub mod retry;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};

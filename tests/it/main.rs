@@ -11,6 +11,8 @@
 )]
 
 mod attachments;
+mod audit;
+mod backup;
 mod bad_input;
 mod conversation;
 mod corpora;
@@ -24,4 +26,5 @@ mod pages;
 mod passes;
 mod readme;
 mod smtp;
+mod stores;
 mod support;

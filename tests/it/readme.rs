@@ -167,9 +167,6 @@ impl Machine {
     }
 
     fn run(&mut self, block: &Block) {
-        if block.text.contains(" import ") {
-            self.lose_the_store();
-        }
         // Neither variables of the tests' surroundings nor a colour get into it.
         let mut shell = Command::new("/bin/sh");
         shell.arg("-euxc").arg(self.rooted(block.text)).current_dir(self.path("clone"));
@@ -187,19 +184,6 @@ impl Machine {
         let told = run_within(shell, Duration::from_secs(120));
         assert_eq!(told.code, Some(0), "line {}: {}\n{}", block.line, told.out, told.err);
         self.printed = told.out;
-    }
-
-    /// What is restored into is empty.
-    fn lose_the_store(&self) {
-        self.systemctl("stop");
-        fs::remove_dir_all(self.path("var/lib/aftersalesd")).unwrap();
-    }
-
-    fn systemctl(&self, verb: &str) {
-        let mut command = Command::new(self.path("stand-ins/systemctl"));
-        command.args([verb, "aftersalesd"]).env("ROOT", self.dir.path()).env("NOTIFY_SOCKET", self.path("notify"));
-        let told = run_within(command, Duration::from_secs(30));
-        assert_eq!(told.code, Some(0), "{told:?}");
     }
 
     /// It loads as it stands; then the names of its servers lead to ours.

@@ -77,7 +77,8 @@ fn the_index_of_the_archive_can_be_rebuilt_from_the_segments() {
     store.erase(mails[3].commit.raw.as_ref().unwrap().letter()).unwrap();
     let before = exported(&store);
     let mut change = Change::default();
-    for mail in &mails {
+    // What was erased is told by the index alone.
+    for mail in mails.iter().filter(|mail| mail.raw != mails[3].raw) {
         change.remove(Table::Raw, mail.commit.raw.as_ref().unwrap().letter().to_string());
     }
     change.remove(Table::Meta, keys::RAW_FROM.to_owned());

@@ -3,6 +3,7 @@
 mod archive;
 mod outbox;
 mod transfer;
+mod verify;
 
 use std::fs;
 use std::path::Path;
@@ -223,6 +224,32 @@ fn records_of_this_version_stay_readable() {
         torn.unwrap_err().to_string(),
         "damaged record at events AS-2222222Y 0000000001: EOF while parsing a string at line 1 column 40"
     );
+}
+
+#[test]
+fn a_store_of_this_version_is_kept_for_later_programs() {
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/store/v{}.jsonl", record::VERSION));
+    let written =
+        fs::read_to_string(&sample).unwrap_or_else(|e| panic!("{}: {e}; see tests/it/stores.rs", sample.display()));
+    let store = Store::temporary().unwrap();
+    store.import(&mut written.as_bytes()).unwrap();
+    assert_eq!(exported(&store), written, "a changed form needs the next version");
+    assert_eq!(store.verify().unwrap().findings, []);
+}
+
+#[test]
+fn a_store_of_an_earlier_format_becomes_one_of_this() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    store.commit(&told(&store, 1).commit).unwrap();
+    let mut change = Change::default();
+    change.put(Table::Meta, keys::VERSION.to_owned(), &(FORMAT - 1)).unwrap();
+    assert!(store.inner.tables.run(&change).unwrap());
+    store.flush().unwrap();
+    drop(store);
+    let store = Store::open(folder.path()).unwrap();
+    assert_eq!(store.inner.tables.get::<u32>(Table::Meta, keys::VERSION).unwrap(), Some(FORMAT));
+    assert_eq!(store.cases().count(), 1);
 }
 
 #[test]

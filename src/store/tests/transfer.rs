@@ -42,11 +42,11 @@ fn an_import_says_on_which_line_it_fails_and_leaves_nothing() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn what_was_imported_exports_to_the_same_bytes(
-        mails in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..400), 0u8..4), 1..12),
+        mails in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..400), 0u8..8), 1..12),
         folder in "\\PC{0,12}",
     ) {
         let store = Store::temporary().unwrap();
@@ -60,19 +60,23 @@ proptest! {
             if *kind > 0 {
                 store.commit(&told.commit).unwrap();
             }
-            if *kind > 1 {
-                let due = store.outbox_due(at(1000), 1).unwrap();
-                if *kind == 2 {
-                    store.outbox_sent(&[due[0].key.clone()], at(1000)).unwrap();
-                } else {
-                    store.outbox_later(&due[0].key, at(999), at(1001), &folder).unwrap();
-                }
+            let due = store.outbox_due(at(1000), 1).unwrap();
+            match (kind, due.first()) {
+                (2, Some(due)) => store.outbox_sent(std::slice::from_ref(&due.key), at(1000)).unwrap(),
+                (3, Some(due)) => store.outbox_later(&due.key, at(999), at(1001), &folder).unwrap(),
+                (4, Some(due)) => store.outbox_refused(&due.key, &folder, at(1000)).unwrap(),
+                (5, _) => assert!(store.dismiss(&store.quarantined().unwrap()[0], &folder, at(2)).unwrap()),
+                (6, _) => assert!(store.erase(told.commit.raw.as_ref().unwrap().letter()).unwrap()),
+                (7, _) => store.marked(&[place(number as u32), Position { folder: folder.clone(), ..place(number as u32) }]).unwrap(),
+                _ => {}
             }
         }
         let first = exported(&store);
         let other = Store::temporary().unwrap();
         other.import(&mut first.as_bytes()).unwrap();
         prop_assert_eq!(&exported(&other), &first);
+        prop_assert_eq!(other.verify().unwrap().findings, []);
+        prop_assert_eq!(other.quarantined().unwrap(), store.quarantined().unwrap());
         prop_assert_eq!(other.counts().unwrap(), store.counts().unwrap());
         prop_assert_eq!(other.outbox_due(at(2000), 99).unwrap(), store.outbox_due(at(2000), 99).unwrap());
         for (bytes, _) in &mails {

@@ -1,0 +1,279 @@
+//! What commands ask of the store: the daemon answers if one runs, else the command opens the store and answers itself.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Failure, control, daemon, open_office, report};
+use crate::config::Config;
+use crate::domain::ids::{CaseId, LetterId, OrderNumber, RmaNumber};
+use crate::store::{Books, Kept, Quarantined, Store, StoreError};
+use crate::worker::health::Status;
+use crate::worker::inbound::Taken;
+use crate::worker::{Office, retry};
+
+/// What can be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Query {
+    /// Of the store alone.
+    Ask(Question),
+    /// Takes letters in again that are in quarantine: one by its id or the beginning of it, or `all`.
+    Retry(String),
+    /// How the daemon is; answered from a store alone, that none runs.
+    Status,
+}
+
+/// What the store alone can answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    List,
+    /// A case by its id, RMA number or order number.
+    Show(String),
+    Search(String),
+    Quarantine,
+    /// Notes that a person has dealt with a letter in quarantine.
+    Dismiss {
+        letter: String,
+        how: String,
+    },
+    /// The books: what `audit` holds against the mailbox.
+    Books,
+    /// The books and every byte of the archive.
+    Verify,
+    /// The whole store as JSON lines.
+    Export,
+}
+
+/// The most cases a search shows.
+const FOUND: usize = 200;
+/// The fewest characters of a letter's id that name it.
+const NAME_MIN: usize = 6;
+
+/// Asks the daemon of the configured store if one runs, else answers by itself; hands each line of the answer to `tell`.
+pub fn consult(config: &Config, query: &Query, tell: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<(), Failure> {
+    if control::ask(&config.store, query, tell)? {
+        return Ok(());
+    }
+    match answer_here(config, query, tell) {
+        // A daemon may have come up in between.
+        Err(Failure::Temporary(why)) => match control::ask(&config.store, query, tell)? {
+            true => Ok(()),
+            false => Err(Failure::Temporary(why)),
+        },
+        done => done,
+    }
+}
+
+fn answer_here(config: &Config, query: &Query, tell: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<(), Failure> {
+    let mut lines = Lines { tell, line: Vec::new() };
+    match query {
+        Query::Ask(question) => answer_from(&Store::open(&config.store)?, question, &mut lines),
+        Query::Retry(_) => answer(&open_office(config)?, query, &mut lines),
+        Query::Status => {
+            let counts = Store::open(&config.store)?.counts()?;
+            Ok(tell_status(&Status::without_daemon(&counts), &mut lines)?)
+        }
+    }
+}
+
+/// Answers with JSON lines.
+///
+/// `out` returning an error means that nobody listens any more.
+pub fn answer(office: &Arc<Office>, query: &Query, out: &mut dyn Write) -> Result<(), Failure> {
+    match query {
+        Query::Ask(question) => answer_from(&office.store, question, out),
+        Query::Status => Ok(tell_status(&office.health.status(Some(&office.store.counts()?)), out)?),
+        Query::Retry(name) => {
+            for entry in in_quarantine(&office.store, name)? {
+                let told = match retry::again(office, &entry).map_err(daemon::failure)? {
+                    Taken::Quarantined { why, .. } => json!({"outcome": "stays", "why": why}),
+                    Taken::Again { seen, .. } => {
+                        json!({"outcome": "known", "case": seen.case.as_ref().map(CaseId::as_str)})
+                    }
+                    Taken::Answered { outcome, case, .. } => json!({
+                        "outcome": "taken_in", "class": outcome.class.code(),
+                        "case": case.as_ref().map(|case| case.id.as_str()), "decision": outcome.decision.action.code(),
+                    }),
+                };
+                line(out, &with_letter(told, &entry))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn answer_from(store: &Store, question: &Question, out: &mut dyn Write) -> Result<(), Failure> {
+    match question {
+        Question::List => {
+            for case in store.cases() {
+                line(out, &report::summary(&case?))?;
+            }
+        }
+        Question::Search(words) => {
+            for case in store.search(words, FOUND)? {
+                line(out, &report::summary(&case))?;
+            }
+        }
+        Question::Show(name) => {
+            let ids = named(store, name)?;
+            if ids.is_empty() {
+                return Err(Failure::Other(format!(
+                    "there is no case {name:?}: give a case id, an RMA number or an order number"
+                )));
+            }
+            for id in ids {
+                if let Some(case) = store.case(&id)? {
+                    line(out, &report::whole(&case, &store.events(&id)?))?;
+                }
+            }
+        }
+        Question::Quarantine => {
+            for entry in store.quarantined()? {
+                line(out, &report::quarantined(&entry))?;
+            }
+        }
+        Question::Dismiss { letter, how } => {
+            for entry in in_quarantine(store, letter)? {
+                store.dismiss(&entry, how, Timestamp::now())?;
+                store.flush()?;
+                line(out, &with_letter(json!({"outcome": "dismissed", "why": how}), &entry))?;
+            }
+        }
+        Question::Books => tell_books(store, &store.books()?, out)?,
+        Question::Verify => tell_findings(&store.verify()?, out)?,
+        Question::Export => {
+            store.export(out)?;
+        }
+    }
+    Ok(())
+}
+
+/// The books as `audit` needs them: each letter that is known, then what [`tell_findings`] tells.
+fn tell_books(store: &Store, books: &Books, out: &mut dyn Write) -> Result<(), Failure> {
+    for (letter, account) in &books.letters {
+        let size = match account.raw {
+            Kept::Yes(size) => Some(size),
+            Kept::No | Kept::Erased => None,
+        };
+        let message_id = account.message_id.as_ref().map(|id| id.as_str());
+        let quarantined = account.quarantined || account.dismissed && account.seen.is_none();
+        let told = json!({"letter": letter, "size": size, "message_id": message_id, "quarantined": quarantined});
+        line(out, &told)?;
+    }
+    for letter in books.unentered() {
+        // A copy of a letter that was taken in has no entry of its own.
+        if !retry::is_copy(store, letter)? {
+            line(out, &json!({"unentered": letter}))?;
+        }
+    }
+    for position in &books.unread {
+        line(out, &json!({"unread": position}))?;
+    }
+    for cursor in &books.cursors {
+        line(out, &json!({"cursor": cursor}))?;
+    }
+    line(out, &json!({"first": books.first}))?;
+    Ok(tell_findings(books, out)?)
+}
+
+pub fn tell_status(status: &Status, out: &mut dyn Write) -> io::Result<()> {
+    line(out, &serde_json::to_value(status)?)
+}
+
+/// Each finding, then how many there are of each thing.
+pub fn tell_findings(books: &Books, out: &mut dyn Write) -> io::Result<()> {
+    for finding in &books.findings {
+        line(out, &json!({"finding": finding}))?;
+    }
+    line(out, &json!({"tally": books.tally}))
+}
+
+/// The cases that a name means.
+fn named(store: &Store, name: &str) -> Result<Vec<CaseId>, StoreError> {
+    if let Ok(id) = CaseId::new(name)
+        && store.case(&id)?.is_some()
+    {
+        return Ok(vec![id]);
+    }
+    if let Ok(number) = RmaNumber::new(name)
+        && let Some(id) = store.case_of_rma(&number)?
+    {
+        return Ok(vec![id]);
+    }
+    let Ok(number) = OrderNumber::new(name) else { return Ok(Vec::new()) };
+    let of_order =
+        |case: &crate::domain::case::Case| case.facts.order_number.as_ref().is_some_and(|o| o.value == number);
+    let found = store.search(number.as_str(), FOUND)?;
+    Ok(found.into_iter().filter(of_order).map(|case| case.id).collect())
+}
+
+/// The entries of quarantine that a name means: `all`, a letter's id or the beginning of one, a Message-ID, a file of
+/// a Maildir, or the UID of a mail that could not be fetched. A letter that is kept, but was never taken in, counts.
+fn in_quarantine(store: &Store, name: &str) -> Result<Vec<Quarantined>, Failure> {
+    let mut entries = store.quarantined()?;
+    if name == "all" {
+        return Ok(entries);
+    }
+    let is_meant = |entry: &Quarantined| {
+        let letter = entry.letter.as_ref().map_or("", LetterId::as_str);
+        let place = entry.position.as_ref();
+        name.len() >= NAME_MIN && letter.starts_with(&name.to_ascii_lowercase())
+            || entry.message_id.as_ref().is_some_and(|id| id.as_str() == name.trim_matches(['<', '>']))
+            || place.is_some_and(|place| !place.name.is_empty() && place.name == name)
+            || letter.is_empty() && place.is_some_and(|place| place.name.is_empty() && place.uid.to_string() == name)
+    };
+    entries.retain(is_meant);
+    if entries.is_empty()
+        && let Ok(letter) = LetterId::new(name)
+        && store.books()?.unentered().any(|known| *known == letter)
+    {
+        return Ok(vec![retry::unentered(letter)]);
+    }
+    match entries.len() {
+        0 => Err(Failure::Other(format!("no letter {name:?} is in quarantine; see: cases quarantine"))),
+        1 => Ok(entries),
+        several => {
+            Err(Failure::Other(format!("{several} letters in quarantine are called {name:?}: give more of the id")))
+        }
+    }
+}
+
+fn with_letter(mut told: Value, entry: &Quarantined) -> Value {
+    if let (Value::Object(told), Value::Object(known)) = (&mut told, report::quarantined(entry)) {
+        for (key, value) in known {
+            told.entry(key).or_insert(value);
+        }
+    }
+    told
+}
+
+fn line(out: &mut dyn Write, object: &Value) -> io::Result<()> {
+    writeln!(out, "{object}")
+}
+
+/// Cuts what is written into lines.
+struct Lines<'a> {
+    tell: &'a mut dyn FnMut(&[u8]) -> io::Result<()>,
+    line: Vec<u8>,
+}
+
+impl Write for Lines<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(part);
+            if part.ends_with(b"\n") {
+                (self.tell)(&std::mem::take(&mut self.line))?;
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

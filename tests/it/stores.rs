@@ -1,0 +1,120 @@
+//! Stores of every record version that was ever written, in `tests/store/`: they open, are sound, and are worked on.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::audit::with_a_trap;
+use crate::support::letter;
+use crate::support::post::Draft;
+use crate::support::program::{Installation, Told, sample};
+
+/// All versions so far. A new one is added here, and its sample is written once with
+/// `cargo test --test it writes_the_sample -- --ignored`.
+const VERSIONS: [u32; 1] = [1];
+
+fn kept(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store").join(name)
+}
+
+fn tar(arguments: &[&str], folder: &Path) {
+    let done = Command::new("tar").args(arguments).current_dir(folder).status().unwrap();
+    assert!(done.success());
+}
+
+/// Cases of all kinds, with replies sent, waiting and tried before, a letter in quarantine and one dealt with.
+fn fill(here: &Installation) {
+    let samples =
+        ["01-english-complete-repair", "03-just-broken-from-a-phone", "05-out-of-office", "11-swollen-battery"];
+    for (number, name) in samples.iter().enumerate() {
+        here.deliver(&format!("{number}.host"), &fs::read(sample(&format!("mail/{name}.eml"))).unwrap());
+    }
+    let unused = Draft {
+        from: "Sabine <sabine@example.net>",
+        id: "unused@example.net",
+        subject: "Return of order KS50002",
+        body: "I would like to return the Magic 5 from order KS50002. It is unopened, unused and still sealed.\n\
+               The item code is 2000400001070.\n",
+        answers: None,
+        photos: &[],
+    };
+    here.deliver("4.host", unused.raw().as_bytes());
+    with_a_trap(here);
+    for number in 5..7 {
+        here.deliver(&format!("{number}.host"), letter(number, 700).replace("From: Jo ", "From: Zed ").as_bytes());
+    }
+    here.ok(&["once"]);
+    here.ok(&["cases", "dismiss", "6@example.net", "answered by phone"]);
+    // No room in the outbox's folder: the reply waits.
+    fs::remove_dir_all(here.path("replies")).unwrap();
+    here.write("replies", "not a folder");
+    here.deliver("8.host", letter(8, 700).as_bytes());
+    assert_eq!(here.run(&["once"]).code, Some(75));
+    fs::remove_file(here.path("replies")).unwrap();
+}
+
+#[test]
+#[ignore = "writes the sample of the current version into tests/store; run once when the version of records changes"]
+fn writes_the_sample() {
+    let here = Installation::of_maildirs();
+    fill(&here);
+    let version = VERSIONS[VERSIONS.len() - 1];
+    fs::create_dir_all(kept("")).unwrap();
+    fs::write(kept(&format!("v{version}.jsonl")), here.ok(&["export"]).out).unwrap();
+    tar(&["-czf", kept(&format!("v{version}.tar.gz")).to_str().unwrap(), "--exclude=lock", "store"], &here.path(""));
+}
+
+#[test]
+fn a_store_of_every_version_opens_and_is_worked_on() {
+    for version in VERSIONS {
+        let here = Installation::of_maildirs();
+        tar(&["-xzf", kept(&format!("v{version}.tar.gz")).to_str().unwrap()], &here.path(""));
+        let export = fs::read_to_string(kept(&format!("v{version}.jsonl"))).unwrap();
+        here.ok(&["verify"]);
+        if version == VERSIONS[VERSIONS.len() - 1] {
+            assert_eq!(here.ok(&["export"]).out, export, "version {version}");
+        }
+        let there = Installation::of_maildirs();
+        there.write("export", &export);
+        there.ok(&["import", there.path("export").to_str().unwrap()]);
+        assert_eq!(there.ok(&["export"]).out, here.ok(&["export"]).out);
+        for store in [&here, &there] {
+            store.ok(&["verify"]);
+            assert_eq!(store.json(&["cases", "quarantine", "--json"]).len(), 1);
+            let cases = store.json(&["cases", "list", "--json"]);
+            assert_eq!(cases.len(), 5, "{cases:#?}");
+            assert_eq!(cases.iter().filter(|case| case["rma"].is_string()).count(), 1);
+            // The waiting reply goes, a known letter is known, a new one is answered, the cause of the quarantine is gone.
+            store.deliver("1.there", &fs::read(sample("mail/03-just-broken-from-a-phone.eml")).unwrap());
+            store.deliver("2.there", letter(9, 700).as_bytes());
+            store.ok(&["once"]);
+            assert_eq!(store.replies().len(), 2);
+            store.ok(&["cases", "retry", "all"]);
+            assert_eq!(store.json(&["cases", "list", "--json"]).len(), 7);
+            store.ok(&["verify"]);
+        }
+    }
+}
+
+#[test]
+fn what_a_newer_program_has_written_is_refused_in_one_line_and_never_dropped() {
+    let export = fs::read_to_string(kept("v1.jsonl")).unwrap();
+    let complains = |text: String, words: &[&str]| {
+        let here = Installation::of_maildirs();
+        here.write("export", &text);
+        let told: Told = here.run(&["import", here.path("export").to_str().unwrap()]);
+        assert_eq!((told.code, told.complaints().len()), (Some(1), 1), "{told:?}");
+        assert!(words.iter().all(|word| told.complaints()[0].contains(word)), "{told:?}");
+        here.ok(&["verify"]);
+        assert_eq!(here.ok(&["cases", "list"]).out, "nothing found\n");
+    };
+    complains(
+        export.replacen("{\"aftersalesd_store\":1}", "{\"aftersalesd_store\":2}", 1),
+        &["newer version", "format 2"],
+    );
+    complains(export.replacen("\"v\":1", "\"v\":2", 1), &["newer version"]);
+    complains(
+        export.replacen("\"acknowledged\":", "\"mood\":\"calm\",\"acknowledged\":", 1),
+        &["line 3", "does not know"],
+    );
+}
