@@ -166,6 +166,8 @@ pub struct DateWords {
     /// Words right before a day that show two numbers to be one: `on 3/9`.
     #[serde(default)]
     pub before_day: Vec<String>,
+    /// Words of arriving that mean many other things too, so that they count right beside a day only: `came`, `here`.
+    pub arriving: Vec<String>,
     /// Whether a date of numbers may count the month first (English, by the rule of the contract).
     pub month_first: bool,
 }

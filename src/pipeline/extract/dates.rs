@@ -45,6 +45,7 @@ pub struct Dates {
     halves: Vec<String>,
     unit_of: BTreeMap<String, Unit>,
     before_day: Vec<String>,
+    arriving: Vec<String>,
     month_first: bool,
 }
 
@@ -110,6 +111,7 @@ impl Dates {
             halves: folded(lexicon, &words.half),
             unit_of,
             before_day: folded(lexicon, &words.before_day),
+            arriving: folded(lexicon, &words.arriving),
             month_first: words.month_first,
         })
     }
@@ -179,6 +181,16 @@ impl Dates {
 
     fn day(&self, written: &str) -> Option<i64> {
         written.parse().ok().or_else(|| self.day_of.get(written).copied())
+    }
+
+    /// Whether a word of arriving stands right beside `day`, at most one word that leads to a day between them.
+    pub fn arrives(&self, folded: &Folded, sentence: Span, day: Span) -> bool {
+        let is_lead = |word: &str| self.before_day.iter().any(|w| w == word);
+        let arriving = |word: Option<&str>| word.is_some_and(|word| self.arriving.iter().any(|w| w == word));
+        let before = folded.slice(Span { start: sentence.start, end: day.start });
+        let behind = folded.slice(Span { start: day.end, end: sentence.end });
+        let mut before = before.split_whitespace().rev().skip_while(|w| is_lead(w));
+        arriving(before.next()) || arriving(behind.split_whitespace().next())
     }
 
     fn numbers(&self, captures: &Captures<'_>, text: &str, today: Date) -> Option<Date> {

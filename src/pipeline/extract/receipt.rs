@@ -23,13 +23,33 @@ fn by_words(zone: &Zone<'_>, dates: &[&Dates], today: Date) -> Option<Fact<Date>
                 let hits = zone.within(*sentence, group).filter(|hit| !is_denied(zone, *sentence, hit));
                 hits.map(|hit| apart(zone, hit.span, day.span)).min().unwrap_or(usize::MAX)
             };
-            let received = distance(Group::Received).min(distance(Group::LabelReceivedOn));
+            let beside = || dates.iter().any(|d| d.arrives(&zone.folded, *sentence, day.span));
+            let received = match distance(Group::Received).min(distance(Group::LabelReceivedOn)) {
+                far if far > NEAR && beside() && is_bare_arrival(zone, *sentence, day.span) => 1,
+                distance => distance,
+            };
             let other =
                 [Group::Bought, Group::Symptom, Group::Broken].map(distance).into_iter().min().unwrap_or(usize::MAX);
-            let near = received <= 60 && received <= other;
+            let near = received <= NEAR && received <= other;
             near.then(|| zone.fact(day.date, day.span, &format!("received_on.{}", day.rule)))
         })
     })
+}
+
+/// The farthest that a day stands from its word of receiving, in bytes.
+const NEAR: usize = 60;
+
+/// Whether the word beside `day`, which often means something else ("came", "here"), may tell of an arrival.
+fn is_bare_arrival(zone: &Zone<'_>, sentence: Span, day: Span) -> bool {
+    const NO_ARRIVAL: f32 = -0.9;
+    const ABOUT: usize = 30;
+    let about =
+        Span { start: day.start.saturating_sub(ABOUT).max(sentence.start), end: sentence.end.min(day.end + ABOUT) };
+    let denied = [Group::Negation, Group::OrderIssue, Group::StatusQuestion];
+    zone.score(sentence, Meaning::Received).is_none_or(|score| score > NO_ARRIVAL)
+        && !zone.folded.is_question(sentence)
+        && !denied.iter().any(|g| zone.has(about, *g))
+        && !is_with_us(zone, sentence, day)
 }
 
 /// The one day of a sentence that tells of an arrival in words that no list has ("the postman rang with it on Monday"),

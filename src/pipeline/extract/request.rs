@@ -24,8 +24,9 @@ pub fn request(zones: &[Zone<'_>], account: &Account) -> Option<Fact<Request>> {
             return Some(found);
         }
     }
-    // Thanks end many letters that want something; more than thanks has to say that all is well.
-    let closing = strongest(zones, Meaning::Closing, &[]).filter(|c| !c.thanks && c.strength > PLAIN);
+    // Thanks end many letters that want something: beside them it has to be said more plainly that all is well.
+    let closing = strongest(zones, Meaning::Closing, &[])
+        .filter(|closing| closing.strength > if closing.thanks { PLAIN + BESIDE_THANKS } else { PLAIN });
     if let Some(closing) = closing {
         // "Forget it, it was the phone's Bluetooth" tells a symptom too.
         let plainer = |other: f32| closing.strength > other;
@@ -47,6 +48,9 @@ pub fn request(zones: &[Zone<'_>], account: &Account) -> Option<Fact<Request>> {
 
 /// From here on a sentence says something plainly.
 const PLAIN: f32 = 0.3;
+
+/// How much more plainly it has to be said beside thanks.
+const BESIDE_THANKS: f32 = 0.5;
 
 /// How plainly a fault is told.
 fn plainness(zones: &[Zone<'_>], account: &Account) -> f32 {
