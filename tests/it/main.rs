@@ -22,3 +22,4 @@ mod passes;
 mod readme;
 mod smtp;
 mod support;
+mod wire;

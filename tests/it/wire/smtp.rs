@@ -1,0 +1,119 @@
+//! Between `SmtpMailer` and aiosmtpd.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aftersalesd::domain::ids::Address;
+use aftersalesd::domain::letter::Person;
+use aftersalesd::ports::{Security, Server};
+use aftersalesd::smtp::{Settings, SmtpMailer};
+
+use super::{Desk, block_on, places};
+use crate::support::letter;
+use crate::support::post::Reply;
+use crate::support::proxy::{Deed, Fault, Passed, Proxy, Way};
+use crate::support::smtpd::Smtpd;
+
+const REPLIES: usize = 2;
+
+struct Line {
+    smtpd: Smtpd,
+    proxy: Proxy,
+    login: Option<(&'static str, &'static str)>,
+}
+
+impl Line {
+    fn start() -> Self {
+        let smtpd = Smtpd::start(Security::None, &["--login", "claims:secret"]);
+        let proxy = Proxy::start(smtpd.server(None).port);
+        Self { smtpd, proxy, login: Some(("claims", "secret")) }
+    }
+
+    fn mailer(&self) -> SmtpMailer {
+        let server =
+            Server { port: self.proxy.port, timeout: Duration::from_millis(500), ..self.smtpd.server(self.login) };
+        let from = Person { name: None, address: Address::new("claims@example.com").unwrap() };
+        SmtpMailer::new(Settings { server, from, connections: 1 }).unwrap()
+    }
+
+    /// Answers letters of these numbers until all replies are accepted; gives the tries that failed.
+    async fn session(&self, desk: &mut Desk, numbers: std::ops::Range<usize>) -> usize {
+        desk.renew();
+        for number in numbers.clone() {
+            desk.take(&letter(number, 400));
+        }
+        let mailer = self.mailer();
+        let mut later = 0;
+        for _ in 0..5 {
+            let sent = desk.send(&mailer).await;
+            assert_eq!(sent.refused, 0);
+            later += sent.later;
+            if sent.later == 0 {
+                break;
+            }
+        }
+        let counts = desk.office().store.counts().unwrap();
+        assert_eq!((counts.waiting, counts.replies), (0, numbers.len() as u64));
+        later
+    }
+
+    /// The replies to letters of these numbers: all accepted; how many of them again.
+    fn repeated(&self, numbers: std::ops::Range<usize>, seen: usize, what: &str) -> usize {
+        let mut accepted: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
+        for kept in self.smtpd.kept().split_off(seen) {
+            accepted.entry(Reply::read(&kept.raw).to).or_default().push(kept.raw);
+        }
+        let expected: Vec<String> = numbers.map(|number| format!("jo{number}@example.net")).collect();
+        let mut reached: Vec<String> = accepted.keys().cloned().collect();
+        reached.sort_by_key(|address| expected.iter().position(|e| e == address));
+        assert_eq!(reached, expected, "{what}");
+        for mails in accepted.values() {
+            assert!(mails.iter().all(|mail| *mail == mails[0]), "{what}: a repetition is the same mail");
+        }
+        accepted.values().map(|mails| mails.len() - 1).sum()
+    }
+}
+
+/// Mails whose end went to the server without its 250 coming back.
+fn in_doubt(passed: &Passed) -> usize {
+    let count = |bytes: &[u8], what: &[u8]| bytes.windows(what.len()).filter(|w| *w == what).count();
+    count(&passed.to_server, b"\r\n.\r\n") - count(&passed.to_client, b"250 2.0.0 kept\r\n")
+}
+
+fn sweep(most: usize, deed: &Deed) {
+    let (line, mut desk) = (Line::start(), Desk::new());
+    block_on(async {
+        let mut next = 1000;
+        let mut numbers = || {
+            next += REPLIES;
+            next - REPLIES..next
+        };
+        let own = numbers();
+        line.proxy.break_next(Fault { way: Way::ToServer, byte: usize::MAX, deed: Deed::Cut });
+        assert_eq!(line.session(&mut desk, own.clone()).await, 0);
+        assert_eq!(line.repeated(own, 0, "undisturbed"), 0);
+        let whole = line.proxy.passed().remove(0);
+        let (mut seen, mut tried, mut noticed, mut repetitions) = (REPLIES, 0, 0, 0);
+        for (way, session) in [(Way::ToServer, &whole.to_server), (Way::ToClient, &whole.to_client)] {
+            for byte in places(session, most) {
+                let what = format!("{deed:?} {way:?} at byte {byte}");
+                let own = numbers();
+                line.proxy.break_next(Fault { way, byte, deed: deed.clone() });
+                noticed += usize::from(line.session(&mut desk, own.clone()).await > 0);
+                let broken = line.proxy.passed().remove(0);
+                tried += usize::from(broken.broken);
+                let repeated = line.repeated(own, seen, &what);
+                assert!(repeated <= in_doubt(&broken), "{what}: {repeated} replies came twice");
+                seen += REPLIES + repeated;
+                repetitions += repeated;
+            }
+        }
+        println!("{deed:?}: {tried} places tried, {noticed} noticed, {repetitions} replies repeated");
+        assert!(tried >= most && noticed > tried / 2, "{tried} tried, {noticed} noticed");
+    });
+}
+
+#[test]
+fn a_connection_cut_at_any_byte_loses_no_reply_and_repeats_only_what_may_not_have_arrived() {
+    sweep(75, &Deed::Cut);
+}
