@@ -6,16 +6,25 @@
 
 mod imap;
 mod smtp;
+mod start;
+mod tls;
+mod whole;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aftersalesd::app;
+use aftersalesd::domain::ids::LetterId;
 use aftersalesd::ports::{Mailer, Position};
 use aftersalesd::store::Store;
 use aftersalesd::worker::{Office, Stop, inbound, outbound};
+use sha2::{Digest, Sha256};
 
+use crate::support::letter;
 use crate::support::program::{Installation, await_that};
+
+/// The size of the letters, in bytes.
+const SIZE: usize = 400;
 
 /// The worker's office, with a store of its own for each try.
 pub struct Desk {
@@ -78,11 +87,16 @@ impl Desk {
         unreachable!("the last pass returns or panics")
     }
 
-    /// Each of so many letters is in exactly one case of its own, with one reply, and the mailbox knows.
+    /// Each of the first so many letters is kept byte for byte and is in exactly one case of its own, with one reply, and the mailbox knows.
     pub fn assert_taken(&self, letters: usize, folder: &str, what: &str) {
         let store = &self.office().store;
         let cases: Vec<_> = store.cases().map(Result::unwrap).collect();
         let customers: BTreeSet<_> = cases.iter().map(|case| case.customer.address.to_string()).collect();
+        for number in 0..letters {
+            let raw = letter(number, SIZE);
+            let id = LetterId::from_digest(&Sha256::digest(&raw).into());
+            assert_eq!(store.raw(&id).unwrap().as_deref(), Some(raw.as_bytes()), "{what}: letter {number}");
+        }
         let counts = store.counts().unwrap();
         assert_eq!((cases.len(), customers.len()), (letters, letters), "{what}");
         assert!(cases.iter().all(|case| case.letters == 1 && case.replies == 1), "{what}");
