@@ -8,6 +8,8 @@ use aftersalesd::domain::ids::Address;
 use aftersalesd::domain::letter::Person;
 use aftersalesd::ports::{Security, Server};
 use aftersalesd::smtp::{Settings, SmtpMailer};
+use aftersalesd::worker::{Stop, outbound};
+use jiff::Timestamp;
 
 use super::{Desk, SIZE, block_on, places};
 use crate::support::letter;
@@ -207,4 +209,28 @@ fn a_lasting_refusal_takes_the_case_to_staff() {
         }
         assert!(line.smtpd.kept().is_empty());
     });
+}
+
+#[test]
+fn a_reply_put_off_by_a_clock_that_was_years_ahead_goes_out_all_the_same() {
+    let (line, mut desk) = (Line::start(), Desk::new());
+    block_on(async {
+        desk.renew();
+        desk.take(&letter(1, SIZE));
+        let (store, now) = (&desk.office().store, Timestamp::now());
+        let waiting = store.outbox_due(Timestamp::MAX, 1).unwrap().remove(0);
+        let ahead = "2099-01-01T00:00:00Z".parse().unwrap();
+        store.outbox_later(&waiting.key, now, ahead, "busy").unwrap();
+        assert!(store.outbox_due(now, 1).unwrap().is_empty());
+        let (mailer, (switch, stop)) = (line.mailer(), Stop::new());
+        let sent = async {
+            while store.counts().unwrap().waiting > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            switch.send(true).unwrap();
+        };
+        let both = async { tokio::join!(outbound::run(&mailer, desk.office(), stop), sent) };
+        tokio::time::timeout(Duration::from_secs(20), both).await.expect("sent in time");
+    });
+    assert_eq!(line.smtpd.kept().len(), 1);
 }
