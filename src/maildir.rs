@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
 use crate::ports::{BEGINNING, Content, Fault, Incoming, Mailbox, Position};
@@ -120,7 +121,7 @@ impl MaildirMailbox {
         batch
     }
 
-    fn hand_out(&mut self, file: String, content: Content) -> Incoming {
+    fn hand_out(&mut self, file: String, content: Content, stored: Option<Timestamp>) -> Incoming {
         self.last = self.last.saturating_add(1);
         let position = Position {
             folder: self.settings.path.display().to_string(),
@@ -129,7 +130,7 @@ impl MaildirMailbox {
             name: unique(&file).to_owned(),
         };
         self.handed.insert(self.last, file);
-        Incoming { position, content }
+        Incoming { position, content, stored }
     }
 
     fn has_unknown(&self) -> io::Result<bool> {
@@ -151,12 +152,15 @@ impl Mailbox for MaildirMailbox {
             }
             let (new, limit) = (self.settings.path.join("new"), self.settings.mail_size);
             let reading = tokio::task::spawn_blocking(move || {
-                let contents = batch.into_iter().filter_map(|l| Some((read(&new.join(&l.file), limit)?, l.file)));
+                let contents = batch.into_iter().filter_map(|l| Some((read(&new.join(&l.file), limit)?, l)));
                 contents.collect::<Vec<_>>()
             });
             let read = reading.await.map_err(|e| Fault::temporary(e.to_string()))?;
             if !read.is_empty() {
-                return Ok(read.into_iter().map(|(content, file)| self.hand_out(file, content)).collect());
+                let stored =
+                    |listed: &Listed| Timestamp::try_from(listed.arrived).ok().filter(|at| *at > Timestamp::UNIX_EPOCH);
+                let hand_out = |(content, l): (Content, Listed)| self.hand_out(l.file.clone(), content, stored(&l));
+                return Ok(read.into_iter().map(hand_out).collect());
             }
         }
     }

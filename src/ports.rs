@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::reply::Reply;
@@ -29,6 +30,11 @@ pub trait Mailbox: Send {
 
     /// Tells the server that these letters are handled (flag, keyword or move; never deletes).
     fn done(&mut self, letters: &[Position]) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Where the mailbox ends now; `None` if its positions don't last.
+    fn end(&mut self) -> impl Future<Output = Result<Option<End>, Fault>> + Send {
+        async { Ok(None) }
+    }
 
     /// Returns when there may be news: at once after a change, else after the poll interval.
     fn wait(&mut self) -> impl Future<Output = Result<(), Fault>> + Send;
@@ -56,11 +62,22 @@ pub struct Position {
     pub name: String,
 }
 
+/// The end of a mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// All that comes from now on lies above it.
+    pub position: Position,
+    /// The number of letters up to there.
+    pub letters: u32,
+}
+
 /// A letter as it lies in the mailbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incoming {
     pub position: Position,
     pub content: Content,
+    /// When it came to this mailbox, as the mailbox tells; no header, so nobody else can set it.
+    pub stored: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

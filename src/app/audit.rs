@@ -107,6 +107,7 @@ struct Known {
     unentered: BTreeSet<LetterId>,
     unread: BTreeSet<Position>,
     cursors: Vec<Position>,
+    starts: Vec<Position>,
     first: Option<Timestamp>,
     tally: Tally,
     findings: Vec<Finding>,
@@ -123,6 +124,7 @@ struct Told {
     unentered: Option<LetterId>,
     unread: Option<Position>,
     cursor: Option<Position>,
+    start: Option<Position>,
     first: Option<Timestamp>,
     finding: Option<Finding>,
     tally: Option<Tally>,
@@ -164,6 +166,7 @@ impl Known {
         self.unentered.extend(told.unentered);
         self.unread.extend(told.unread);
         self.cursors.extend(told.cursor);
+        self.starts.extend(told.start);
         self.findings.extend(told.finding);
         self.first = told.first.or(self.first);
         self.tally = told.tally.unwrap_or(std::mem::take(&mut self.tally));
@@ -209,6 +212,9 @@ impl Known {
             Position { folder: folder.to_owned(), validity: listing.validity, uid: mail.uid, name: String::new() };
         if is_source && self.unread.contains(&position) {
             return Ok(Some(Place::Unread));
+        }
+        if is_source && self.is_left_alone(&position) {
+            return Ok(Some(Place::Before));
         }
         let mark = self.cursors.iter().find(|cursor| cursor.folder == folder && cursor.validity == listing.validity);
         let above = is_source && mark.is_none_or(|mark| mark.uid < mail.uid);
@@ -280,6 +286,12 @@ impl Known {
 
     fn is_older(&self, arrived: Option<Timestamp>) -> bool {
         arrived.zip(self.first).is_some_and(|(arrived, first)| arrived < first)
+    }
+
+    /// Was there at the first start, and was not to be taken in.
+    fn is_left_alone(&self, position: &Position) -> bool {
+        let is_above = |start: &&Position| start.folder == position.folder && start.validity == position.validity;
+        self.starts.iter().filter(is_above).any(|start| position.uid <= start.uid)
     }
 
     fn count(&mut self, census: &mut Census, place: Place, name: String, message_id: Option<&str>) {

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use super::{AnyMailer, Failure, Setup, daemon, imap_settings, load};
-use crate::config::{Source, Target};
+use crate::config::{Source, Start, Target};
 use crate::imap;
 use crate::ports::Mailer;
 
@@ -42,6 +42,12 @@ pub fn check(path: &Path, offline: bool, out: &mut dyn Write) -> Result<(), Fail
             let report = imap::check(&settings).await?;
             let idle = if report.idle { "IDLE" } else { "polled" };
             writeln!(out, "mailbox        {} with {} letters, {idle}", report.folder, report.letters)?;
+            if matches!(config.mailbox.source, Source::Imap { start: Start::Now, .. }) {
+                writeln!(
+                    out,
+                    "note           start = \"now\": the first start leaves alone what is in the folder then"
+                )?;
+            }
             for remark in report.remarks {
                 writeln!(out, "note           {remark}")?;
             }

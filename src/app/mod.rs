@@ -31,7 +31,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::{self, Config, Source, Target};
+use crate::config::{self, Config, Source, Start, Target};
 use crate::domain::reply::Reply;
 use crate::feeds::{self, Orders};
 use crate::imap::{self, ImapMailbox};
@@ -39,7 +39,7 @@ use crate::maildir::{self, MaildirMailbox};
 use crate::pipeline::Terms;
 use crate::pipeline::compose::{Frame, Letters};
 use crate::pipeline::screen::Desk;
-use crate::ports::{Delivery, Fault, FaultKind, Incoming, Mailbox, Mailer, Position};
+use crate::ports::{Delivery, End, Fault, FaultKind, Incoming, Mailbox, Mailer, Position};
 use crate::smtp::{self, MaildirMailer, SmtpMailer};
 use crate::store::{Store, StoreError};
 use crate::worker::Office;
@@ -149,7 +149,10 @@ impl Setup {
 
     /// The office that works on `store` under these terms.
     pub fn office(self, config: &Config, store: Store) -> Office {
-        Office::new(store, self.terms, self.orders, config.rma.prefix.clone(), config.limits.replies_per_hour as usize)
+        let per_hour = config.limits.replies_per_hour as usize;
+        let mut office = Office::new(store, self.terms, self.orders, config.rma.prefix.clone(), per_hour);
+        office.from_now = matches!(config.mailbox.source, Source::Imap { start: Start::Now, .. });
+        office
     }
 }
 
@@ -208,7 +211,7 @@ impl AnyMailbox {
 
 /// The IMAP settings of a configuration; `None` if its mailbox is a Maildir.
 pub fn imap_settings(config: &Config) -> Option<imap::Settings> {
-    let Source::Imap { server, folder, idle, handled } = &config.mailbox.source else { return None };
+    let Source::Imap { server, folder, idle, handled, .. } = &config.mailbox.source else { return None };
     let handled = match handled {
         config::Handled::Seen => imap::Handled::Seen,
         config::Handled::Keyword(word) => imap::Handled::Keyword(word.clone()),
@@ -235,6 +238,13 @@ impl Mailbox for AnyMailbox {
         match self {
             Self::Imap(mailbox) => mailbox.done(letters).await,
             Self::Maildir(mailbox) => mailbox.done(letters).await,
+        }
+    }
+
+    async fn end(&mut self) -> Result<Option<End>, Fault> {
+        match self {
+            Self::Imap(mailbox) => mailbox.end().await,
+            Self::Maildir(mailbox) => mailbox.end().await,
         }
     }
 

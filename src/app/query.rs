@@ -177,6 +177,9 @@ fn tell_books(store: &Store, books: &Books, out: &mut dyn Write) -> Result<(), F
     for cursor in &books.cursors {
         line(out, &json!({"cursor": cursor}))?;
     }
+    for start in &books.starts {
+        line(out, &json!({"start": start}))?;
+    }
     line(out, &json!({"first": books.first}))?;
     Ok(tell_findings(books, out)?)
 }

@@ -75,8 +75,18 @@ pub enum Source {
         /// Whether to use IDLE (RFC 2177) where the server has it.
         idle: bool,
         handled: Handled,
+        start: Start,
     },
     Maildir(PathBuf),
+}
+
+/// What the first start makes of the letters that are in the folder already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// They are taken in.
+    All,
+    /// They are neither read nor answered.
+    Now,
 }
 
 /// How a handled letter is marked in its mailbox.

@@ -10,7 +10,7 @@ use regex::Regex;
 
 use super::server::{IMAP, Kind, SMTP, server};
 use super::table::{Document, Table};
-use super::{Config, Delivery, Handled, Limits, Mailbox, Orders, Rma, Source, Surroundings, Target, values};
+use super::{Config, Delivery, Handled, Limits, Mailbox, Orders, Rma, Source, Start, Surroundings, Target, values};
 use crate::domain::letter::Person;
 use crate::domain::warranty::Policy;
 
@@ -31,6 +31,7 @@ const SERVER_KEYS: &[&str] = &[
     "folder",
     "idle",
     "handled",
+    "start",
 ];
 
 /// Reads all tables. `None` if something that has to be there is not; then it was noted.
@@ -73,11 +74,12 @@ fn mailbox(t: &mut Table<'_>, around: &Surroundings<'_>) -> Option<Mailbox> {
     if handled == Handled::Move(folder.clone()) {
         t.reject("handled", format!("\"{folder}\" is the folder that letters come from"));
     }
+    let start = t.or("start", Start::All, |v| values::one_of(v, &[("all", Start::All), ("now", Start::Now)]));
     let trusted_authserv = t.or("trusted_authserv", Vec::new(), |v| values::list(v, values::text));
     let form_senders = t.or("form_senders", Vec::new(), |v| values::list(v, values::address));
     let poll_interval = t.or("poll_interval", MINUTE, |v| values::duration(v, SECOND, DAY));
     let source = match kind? {
-        Kind::Server => Source::Imap { server: server?, folder, idle, handled },
+        Kind::Server => Source::Imap { server: server?, folder, idle, handled, start },
         Kind::Maildir => Source::Maildir(maildir(t, path)?),
     };
     Some(Mailbox { source, trusted_authserv, form_senders, poll_interval })
@@ -148,6 +150,7 @@ fn policy(t: &mut Table<'_>) -> Policy {
         warranty_months: t.or("warranty_months", usual.warranty_months, |v| values::number(v, 0, 1200)),
         rma_valid_days: t.or("rma_valid_days", usual.rma_valid_days, |v| values::number(v, 1, 3650)),
         asks: t.or("asks", usual.asks, |v| values::number(v, 0, 100)),
+        answer_days: t.or("answer_days", usual.answer_days, |v| values::number(v, 1, 3650)),
     }
 }
 

@@ -117,11 +117,11 @@ fn a_small_file_gets_the_defaults() {
 #[test]
 fn servers_get_the_ports_of_their_security() {
     let config = load_text(SERVERS).unwrap();
-    let Source::Imap { server, folder, idle, handled } = config.mailbox.source else { panic!() };
+    let Source::Imap { server, folder, idle, handled, start } = config.mailbox.source else { panic!() };
     assert_eq!((server.host.as_str(), server.port, server.security), ("imap.example.com", 993, Security::Tls));
     assert_eq!(server.login, Some(Login { user: "me".to_owned(), password: Secret::new("first secret") }));
     assert_eq!(server.timeout, Duration::from_secs(60));
-    assert_eq!((folder.as_str(), idle, handled), ("INBOX", true, Handled::Seen));
+    assert_eq!((folder.as_str(), idle, handled, start), ("INBOX", true, Handled::Seen, Start::All));
     let Target::Smtp(server) = config.delivery.target else { panic!() };
     assert_eq!((server.port, server.login, server.ca_file), (465, None, None));
 

@@ -62,6 +62,8 @@ pub enum Reason {
     DuplicateLetter,
     /// The cap on automatic letters to one address is reached.
     ReplyLimit,
+    /// It has lain in the mailbox for so long that an automatic answer would be absurd.
+    Old,
     /// There is no address that an automatic letter may go to.
     NoReplyAddress,
 }

@@ -51,11 +51,13 @@ pub struct Policy {
     pub rma_valid_days: u32,
     /// Letters that ask, before a person takes over; clause `incomplete`.
     pub asks: u32,
+    /// Days that a letter may have lain in the mailbox to be answered automatically.
+    pub answer_days: u32,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { doa_days: 7, unopened_days: 15, warranty_months: 12, rma_valid_days: 15, asks: 3 }
+        Self { doa_days: 7, unopened_days: 15, warranty_months: 12, rma_valid_days: 15, asks: 3, answer_days: 14 }
     }
 }
 

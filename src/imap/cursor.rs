@@ -4,6 +4,8 @@
 
 use std::fmt::Write;
 
+use jiff::Timestamp;
+
 use crate::ports::Position;
 
 /// A UID set stays below this length: servers bound the length of a command line (RFC 7162 section 4 advises 8,192
@@ -16,6 +18,8 @@ pub(super) struct Listed {
     pub uid: u32,
     /// `RFC822.SIZE` in bytes; some servers only guess it.
     pub size: u64,
+    /// `INTERNALDATE`: when it came to this mailbox.
+    pub stored: Option<Timestamp>,
 }
 
 /// Where in the selected folder to go on.
@@ -105,7 +109,7 @@ mod tests {
     }
 
     fn letters(sizes: &[u64]) -> Vec<Listed> {
-        sizes.iter().zip(1..).map(|(&size, uid)| Listed { uid, size }).collect()
+        sizes.iter().zip(1..).map(|(&size, uid)| Listed { uid, size, stored: None }).collect()
     }
 
     #[test]

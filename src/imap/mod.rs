@@ -18,10 +18,12 @@ use tokio::time::{Instant, sleep};
 use self::cursor::{Listed, Start};
 use self::session::{Failure, Idled, Session};
 use self::tls::Tls;
-use crate::ports::{Content, Fault, Incoming, Mailbox, Position, Security, Server};
+use crate::ports::{Content, End, Fault, Incoming, Mailbox, Position, Security, Server};
 
-/// A letter that alone made the server break off or refuse this often is given up as unreadable.
+/// A letter that the server refused, or garbled, this often when it was asked for alone is given up as unreadable.
 const STRIKES: u32 = 3;
+/// The same for one whose fetching broke the connection, as a bad line may do as well.
+const BREAKS: u32 = 6;
 
 /// Which folder of which server, and how much at a time.
 #[derive(Debug, Clone)]
@@ -86,7 +88,10 @@ pub struct ImapMailbox {
     /// The answer to CAPABILITY could not be parsed.
     mute: bool,
     idle_refused: bool,
-    warned: bool,
+    /// INTERNALDATE is not asked for: an answer with it could not be parsed.
+    undated: bool,
+    /// What was warned of last.
+    warned: String,
 }
 
 /// A letter that broke the connection when it was asked for alone.
@@ -158,7 +163,8 @@ impl ImapMailbox {
             trouble: None,
             mute: false,
             idle_refused: false,
-            warned: false,
+            undated: false,
+            warned: String::new(),
         }
     }
 
@@ -229,11 +235,12 @@ impl ImapMailbox {
                 );
             }
             match start.first() {
-                Some(first) => fetch::list(&mut session, first).await,
+                Some(first) => fetch::list(&mut session, first, !self.undated, self.settings.mail_size).await,
                 None => Ok(Vec::new()),
             }
         }
         .await;
+        self.undated |= matches!(listed, Err(Failure::Unparseable));
         let listed = self.keep(session, listed).map_err(|failure| failure.fault("listing the folder"))?;
         self.waiting = listed.into();
         self.handed = after.map(|mark| mark.uid);
@@ -261,7 +268,7 @@ impl ImapMailbox {
                 self.waiting.drain(..length);
                 self.batch = self.batch.saturating_mul(2).min(self.settings.batch_letters.max(1));
                 self.trouble = None;
-                return Ok(Some(self.incoming(validity, contents)));
+                return Ok(Some(self.incoming(validity, contents, &batch)));
             }
             Err(failure) => failure,
         };
@@ -270,11 +277,13 @@ impl ImapMailbox {
         if let [letter] = batch.as_slice() {
             let strikes = self.trouble.filter(|t| t.uid == letter.uid).map_or(1, |t| t.strikes + 1);
             self.trouble = Some(Trouble { uid: letter.uid, strikes });
-            let hopeless = matches!(failure, Failure::Unparseable) || (strikes >= STRIKES && !passing);
-            if hopeless {
+            if strikes >= if lost { BREAKS } else { STRIKES } && !passing {
                 self.waiting.pop_front();
                 let why = failure.fault("fetching it alone").what;
-                return Ok(Some(self.incoming(validity, vec![(letter.uid, Content::Unreadable { why })])));
+                return Ok(Some(self.incoming(validity, vec![(letter.uid, Content::Unreadable { why })], &batch)));
+            }
+            if matches!(failure, Failure::Unparseable) {
+                return Ok(None);
             }
         } else {
             self.batch = (length / 2).max(1);
@@ -285,7 +294,7 @@ impl ImapMailbox {
         Err(failure.fault("fetching letters"))
     }
 
-    fn incoming(&mut self, validity: u32, contents: Vec<(u32, Content)>) -> Vec<Incoming> {
+    fn incoming(&mut self, validity: u32, contents: Vec<(u32, Content)>, batch: &[Listed]) -> Vec<Incoming> {
         if let Some((uid, _)) = contents.last() {
             self.handed = Some(*uid);
         }
@@ -294,7 +303,8 @@ impl ImapMailbox {
             .into_iter()
             .map(|(uid, content)| {
                 let position = Position { folder: folder.clone(), validity, uid, name: String::new() };
-                Incoming { position, content }
+                let stored = batch.iter().find(|listed| listed.uid == uid).and_then(|listed| listed.stored);
+                Incoming { position, content, stored }
             })
             .collect()
     }
@@ -312,14 +322,13 @@ impl ImapMailbox {
                 session.command(&seen, 0, |_| {}).await
             }
             Handled::Move(target) if session.can("MOVE") || session.can("UIDPLUS") => {
-                let target = folder::quoted(&self.target(session, &target).await?);
-                if session.can("MOVE") {
-                    return session.command(&format!("UID MOVE {set} {target}"), 0, |_| {}).await;
-                }
-                session.command(&format!("UID COPY {set} {target}"), 0, |_| {}).await?;
-                session.command(&format!("UID STORE {set} +FLAGS.SILENT (\\Deleted)"), 0, |_| {}).await?;
-                // Never a plain EXPUNGE: it would remove what others have marked.
-                session.command(&format!("UID EXPUNGE {set}"), 0, |_| {}).await
+                let why = match self.move_to(session, set, &target).await {
+                    Err(Failure::Refused(text)) if !session::is_passing(&text) => text,
+                    Err(Failure::Fatal(fault)) => fault.what,
+                    answer => return answer,
+                };
+                self.warn(&format!("handled letters can't be moved to {target}, they are marked \\Seen: {why}"));
+                session.command(&seen, 0, |_| {}).await
             }
             Handled::Move(_) => {
                 self.warn("the server can't move single letters: handled letters are marked \\Seen");
@@ -328,10 +337,22 @@ impl ImapMailbox {
         }
     }
 
-    /// Warns once in the life of this mailbox.
+    async fn move_to(&self, session: &mut Session, set: &str, target: &str) -> Result<(), Failure> {
+        let target = folder::quoted(&self.target(session, target).await?);
+        if session.can("MOVE") {
+            return session.command(&format!("UID MOVE {set} {target}"), 0, |_| {}).await;
+        }
+        session.command(&format!("UID COPY {set} {target}"), 0, |_| {}).await?;
+        session.command(&format!("UID STORE {set} +FLAGS.SILENT (\\Deleted)"), 0, |_| {}).await?;
+        // Never a plain EXPUNGE: it would remove what others have marked.
+        session.command(&format!("UID EXPUNGE {set}"), 0, |_| {}).await
+    }
+
+    /// Warns of a thing once, not with every letter.
     fn warn(&mut self, what: &str) {
-        if !std::mem::replace(&mut self.warned, true) {
+        if self.warned != what {
             tracing::warn!(folder = self.settings.folder, "{what}");
+            what.clone_into(&mut self.warned);
         }
     }
 }
@@ -377,12 +398,31 @@ impl Mailbox for ImapMailbox {
                 return Ok(());
             }
             for set in cursor::sets(&uids) {
-                self.mark(&mut session, &set).await?;
+                match self.mark(&mut session, &set).await {
+                    // What was handled is known without any mark: a folder that takes none must not hold up letters.
+                    Err(Failure::Refused(text)) if !session::is_passing(&text) => {
+                        self.warn(&format!("the server refuses to mark handled letters: {text}"));
+                    }
+                    answer => answer?,
+                }
             }
             Ok(())
         }
         .await;
         self.keep(session, marked).map_err(|failure| failure.fault("marking letters as handled"))
+    }
+
+    async fn end(&mut self) -> Result<Option<End>, Fault> {
+        let mut session = self.connected().await?;
+        let found = async {
+            self.enter(&mut session).await?;
+            let uid = fetch::last(&mut session).await?;
+            let (validity, letters) = (session.selected.validity, session.selected.exists);
+            let position = Position { folder: self.settings.folder.clone(), validity, uid, name: String::new() };
+            Ok(Some(End { position, letters }))
+        }
+        .await;
+        self.keep(session, found).map_err(|failure| failure.fault("looking at the folder"))
     }
 
     async fn wait(&mut self) -> Result<(), Fault> {

@@ -44,7 +44,7 @@ pub mod phrases;
 // A text as the lexicons see it.
 pub mod fold;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::case::{Case, CaseEvent, State};
 use crate::domain::catalogue::{Catalogue, OrderAnswer};
@@ -134,6 +134,8 @@ pub struct Reading {
     pub why: String,
     pub customer: Option<Person>,
     pub arrived: Moment,
+    /// When it came to the mailbox, where the mailbox tells: what the headers say may be anybody's.
+    pub stored: Option<Timestamp>,
     pub words: Words,
     pub language: Option<String>,
     pub facts: Facts,
@@ -163,6 +165,7 @@ pub fn read(raw: &[u8], cut_short: bool, terms: &Terms, fetched_at: Timestamp) -
         why: screening.why,
         customer: screening.customer,
         arrived,
+        stored: None,
         words,
         language,
         facts,
@@ -259,7 +262,7 @@ pub fn answer(reading: &Reading, lookup: &Lookup, terms: &Terms, now: Timestamp)
         policy: &terms.policy,
         terms: &terms.version,
     });
-    let kind = gate(&mut decision, &course.case, lookup, terms);
+    let kind = gate(&mut decision, &course.case, reading.stored, lookup, terms, now);
     course.follow(&decision, reading, lookup, terms, now).map_err(|e| e.to_string())?;
     let reply = match kind {
         Some(kind) => Some(course.reply(kind, &decision, reading, terms, now)?),
@@ -269,20 +272,32 @@ pub fn answer(reading: &Reading, lookup: &Lookup, terms: &Terms, now: Timestamp)
 }
 
 /// The one gate for automatic mail: which letter goes out, if any. Turns the decision to staff where none may.
-fn gate(decision: &mut Decision, case: &Case, lookup: &Lookup, terms: &Terms) -> Option<Kind> {
+fn gate(
+    decision: &mut Decision,
+    case: &Case,
+    stored: Option<Timestamp>,
+    lookup: &Lookup,
+    terms: &Terms,
+    now: Timestamp,
+) -> Option<Kind> {
     let kind = match decision.action {
         Action::Ask => Kind::Ask,
         Action::IssueRma => Kind::Rma,
         Action::Staff if !case.acknowledged => Kind::Acknowledgement,
         Action::Staff | Action::Close | Action::Ignore => return None,
     };
-    if lookup.replies_today < terms.replies_per_sender {
+    let patience = SignedDuration::from_hours(24 * i64::from(terms.policy.answer_days));
+    let hindrance = if stored.is_some_and(|stored| now.duration_since(stored) > patience) {
+        Reason::Old
+    } else if lookup.replies_today >= terms.replies_per_sender {
+        Reason::ReplyLimit
+    } else {
         return Some(kind);
-    }
+    };
     decision.action = Action::Staff;
     decision.track = None;
     decision.ask.clear();
-    decision.reasons.push(Reason::ReplyLimit);
+    decision.reasons.push(hindrance);
     None
 }
 

@@ -46,11 +46,20 @@ struct Desktop {
     order: OrderAnswer,
     rmas_elsewhere: Vec<Sku>,
     replies_today: usize,
+    /// When letters came to the mailbox.
+    stored: Option<Timestamp>,
 }
 
 impl Desktop {
     fn new() -> Self {
-        Self { terms: terms(), case: None, order: OrderAnswer::NotAsked, rmas_elsewhere: Vec::new(), replies_today: 0 }
+        Self {
+            terms: terms(),
+            case: None,
+            order: OrderAnswer::NotAsked,
+            rmas_elsewhere: Vec::new(),
+            replies_today: 0,
+            stored: None,
+        }
     }
 
     fn with_order(lines: &[(&str, &str, Option<Date>)]) -> Self {
@@ -87,6 +96,7 @@ impl Desktop {
         };
         let now: Timestamp = "2026-11-20T10:00:01Z".parse().unwrap();
         let mut reading = read(raw.as_bytes(), false, &self.terms, now);
+        reading.stored = self.stored;
         let sender = reading.letter.from.clone().unwrap().address;
         let link = match self.case.clone() {
             None => Link::New,
@@ -369,6 +379,20 @@ fn the_cap_on_letters_to_one_address_holds() {
     assert_eq!((outcome.decision.action, outcome.decision.reasons), (Action::Staff, vec![Reason::ReplyLimit]));
     assert_eq!(outcome.reply, None);
     assert!(desk.case.unwrap().rma.is_none(), "an RMA nobody is told of is none");
+}
+
+#[test]
+fn what_has_lain_in_the_mailbox_for_long_goes_to_a_person_unanswered() {
+    for (stored, old) in
+        [("2026-11-06T10:00:00Z", true), ("2026-11-06T10:00:02Z", false), ("2026-12-01T00:00:00Z", false)]
+    {
+        let mut desk = Desktop { stored: Some(stored.parse().unwrap()), ..Desktop::new() };
+        let outcome = desk.take(COMPLETE);
+        let expected = if old { Action::Staff } else { Action::IssueRma };
+        assert_eq!((outcome.decision.action, outcome.reply.is_none()), (expected, old), "{stored}");
+        assert_eq!(outcome.decision.reasons, if old { vec![Reason::Old] } else { vec![] }, "{stored}");
+        assert_eq!(desk.case.unwrap().rma.is_none(), old, "{stored}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! lettre's own pool parks a connection even when a send was cancelled half-way, so that the next reply would read
 //! the answers meant for that one. Its connections are used here, its pool is not.
 
+mod clear;
 pub mod maildir;
 mod message;
 
@@ -19,6 +20,7 @@ use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail as MailFrom, Rcpt, Rset};
 use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::response::{Response, Severity};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
@@ -137,14 +139,16 @@ impl SmtpMailer {
         match timeout(step, connection.command(command)).await {
             Ok(Err(e)) if parked && (e.status().is_none() || is_closing(&e)) => return Err(Failed::Stale),
             Err(_) if parked => return Err(Failed::Stale),
-            answer => judged("MAIL", answer, Failed::Sender)?,
+            answer => judged("MAIL", answer, Severity::PositiveCompletion, Failed::Sender)?,
         }
         let command = Rcpt::new(mail.to.clone(), Vec::new());
-        judged("RCPT", timeout(step, connection.command(command)).await, Failed::Letter)?;
-        judged("DATA", timeout(step, connection.command(Data)).await, Failed::Letter)?;
+        let answer = timeout(step, connection.command(command)).await;
+        judged("RCPT", answer, Severity::PositiveCompletion, Failed::Letter)?;
+        let answer = timeout(step, connection.command(Data)).await;
+        judged("DATA", answer, Severity::PositiveIntermediate, Failed::Letter)?;
         let patience = step + Duration::from_secs(mail.raw.len() as u64 / SLOWEST);
         let answer = timeout(patience, connection.command(Content(&mail.raw))).await;
-        judged("the mail's end (it may have arrived)", answer, Failed::Letter)
+        judged("the mail's end (it may have arrived)", answer, Severity::PositiveCompletion, Failed::Letter)
     }
 
     /// Parks the connection if both sides know where they are.
@@ -185,13 +189,20 @@ impl SmtpMailer {
         let Server { host, port, security, login, timeout: step, .. } = &self.settings.server;
         let bare = host.trim_matches(['[', ']']);
         let late = |what: &str| Fault::temporary(format!("{host}:{port}: no answer to {what} within {step:?}"));
-        let at_once = self.tls.clone().filter(|_| *security == Security::Tls);
+        let cannot = |why: String| Fault::temporary(format!("{host}:{port}: can't connect: {why}"));
+        let connecting = async {
+            if *security == Security::Starttls {
+                let stream = clear::LineWise::connect(bare, *port).await.map_err(|e| cannot(e.to_string()))?;
+                return AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.hello)
+                    .await
+                    .map_err(|e| cannot(text(&e)));
+            }
+            let tls = self.tls.clone();
+            let connection = AsyncSmtpConnection::connect_tokio1((bare, *port), Some(*step), &self.hello, tls, None);
+            connection.await.map_err(|e| cannot(text(&e)))
+        };
         // lettre bounds the connecting by itself, not the TLS handshake and the greeting.
-        let connecting = AsyncSmtpConnection::connect_tokio1((bare, *port), Some(*step), &self.hello, at_once, None);
-        let mut connection = timeout(*step * 2, connecting)
-            .await
-            .map_err(|_| late("the connection"))?
-            .map_err(|e| Fault::temporary(format!("{host}:{port}: can't connect: {}", text(&e))))?;
+        let mut connection = timeout(*step * 2, connecting).await.map_err(|_| late("the connection"))??;
         if let (Security::Starttls, Some(tls)) = (security, &self.tls) {
             if !connection.can_starttls() {
                 return Err(Fault::configuration(format!("{host}:{port}: the server offers no STARTTLS")));
@@ -261,14 +272,17 @@ impl std::fmt::Display for Content<'_> {
     }
 }
 
-/// Sorts the answer to one command; `refused` says whom a lasting refusal concerns.
-fn judged<T, E>(
+/// Sorts the answer to one command, which is to be a `wanted` one; `refused` says whom a lasting refusal concerns. Any
+/// other answer that is no refusal means that the two sides are out of step.
+fn judged<E>(
     step: &str,
-    answer: Result<Result<T, smtp::Error>, E>,
+    answer: Result<Result<Response, smtp::Error>, E>,
+    wanted: Severity,
     refused: fn(String) -> Failed,
 ) -> Result<(), Failed> {
     let e = match answer {
-        Ok(Ok(_)) => return Ok(()),
+        Ok(Ok(response)) if response.code().severity == wanted => return Ok(()),
+        Ok(Ok(response)) => return Err(Failed::Later(format!("{step}: an answer out of step: {}", response.code()))),
         Ok(Err(e)) => e,
         Err(_) => return Err(Failed::Later(format!("no answer to {step}"))),
     };
@@ -276,12 +290,14 @@ fn judged<T, E>(
     if e.is_permanent() && !concerns_us(&e) { Err(refused(why)) } else { Err(Failed::Later(why)) }
 }
 
-/// Whether a 5xx is about our login or the protocol (RFC 4954 section 6, RFC 3463 class X.5), not about the letter.
+/// Whether a 5xx is about our login or the protocol (RFC 4954 section 6, RFC 5321 section 4.2.2, RFC 3463 class X.5), not
+/// about the letter.
 fn concerns_us(e: &smtp::Error) -> bool {
     let code = e.status().map_or(0, u16::from);
     let text = text(e);
     let words = text.split(|c: char| !(c.is_ascii_digit() || c == '.'));
-    matches!(code, 530 | 534 | 535 | 538) || words.into_iter().any(|word| word == "5.7.8" || word.starts_with("5.5."))
+    matches!(code, 500 | 502 | 503 | 504 | 521 | 530 | 534 | 535 | 538)
+        || words.into_iter().any(|word| word == "5.7.8" || word.starts_with("5.5."))
 }
 
 fn is_closing(e: &smtp::Error) -> bool {

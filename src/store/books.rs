@@ -46,6 +46,8 @@ pub struct Books {
     /// Positions of mail that is in quarantine or dismissed, and whose bytes could not be had.
     pub unread: Vec<Position>,
     pub cursors: Vec<Position>,
+    /// Up to where mail of a folder is left alone.
+    pub starts: Vec<Position>,
     pub tally: Tally,
     pub findings: Vec<Finding>,
     /// When the first letter was taken in.
@@ -317,11 +319,17 @@ impl Books {
     fn read_mailbox(&mut self, picture: &Picture<'_>) -> Result<(), StoreError> {
         for row in picture.scan(Table::Mailbox) {
             let row = row?;
-            if row.words().first() == Some(&"cursor") {
-                let cursor = self.read::<Position>(Table::Mailbox, &row);
-                self.cursors.extend(cursor);
-            } else if self.read::<Unmarked>(Table::Mailbox, &row).is_some() {
-                self.tally.unmarked += 1;
+            match row.words().first() {
+                Some(&"cursor") => {
+                    let cursor = self.read::<Position>(Table::Mailbox, &row);
+                    self.cursors.extend(cursor);
+                }
+                Some(&"start") => {
+                    let start = self.read::<Position>(Table::Mailbox, &row);
+                    self.starts.extend(start);
+                }
+                _ if self.read::<Unmarked>(Table::Mailbox, &row).is_some() => self.tally.unmarked += 1,
+                _ => {}
             }
         }
         Ok(())

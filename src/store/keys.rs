@@ -20,6 +20,7 @@
 //! | `pace` | `to` address, time, Message-ID | nothing: counts replies to one address |
 //! | | `sent` time, Message-ID | nothing: counts replies sent |
 //! | `mailbox` | `cursor` folder | highest position taken in |
+//! | | `start` folder | position up to which mail is left alone |
 //! | | `unmarked` folder, UIDVALIDITY, UID, name | position (and letter) the mailbox was not told of |
 //! | `quarantine` | `letter` letter; or `position` …; or `time` time | what could not be handled |
 //! | | `dismissed` and one of these | what a person has dealt with, and how |
@@ -128,6 +129,10 @@ pub(super) fn sent(at: Timestamp, id: &MessageId) -> String {
 
 pub(super) fn cursor(folder: &str) -> String {
     join(&["cursor", folder])
+}
+
+pub(super) fn start(folder: &str) -> String {
+    join(&["start", folder])
 }
 
 pub(super) fn unmarked(position: &Position) -> String {

@@ -345,6 +345,15 @@ impl Store {
         self.inner.tables.get(Table::Mailbox, &keys::cursor(folder))
     }
 
+    /// Letters are taken in above this position only, as if all up to it were. Durable at once.
+    pub fn begin_above(&self, position: &Position) -> Result<(), StoreError> {
+        let mut change = Change::default();
+        change.advance(position);
+        change.put(Table::Mailbox, keys::start(&position.folder), position)?;
+        self.inner.tables.run(&change)?;
+        self.flush()
+    }
+
     /// The letters of a folder that are committed, but which the mailbox was not told to be done with.
     pub fn unmarked(&self, folder: &str) -> Result<Vec<Position>, StoreError> {
         let rows = self.inner.tables.scan(Table::Mailbox, &keys::prefix(&["unmarked", folder]));

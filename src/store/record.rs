@@ -78,7 +78,7 @@ pub(super) fn canonical(table: Table, key: &str, json: &[u8]) -> Result<Vec<u8>,
         (Table::Raw, _) => through::<RawPlace>,
         (Table::Outbox, _) => through::<Parcel>,
         (Table::Pace, _) => through::<()>,
-        (Table::Mailbox, ["cursor", ..]) => through::<Position>,
+        (Table::Mailbox, ["cursor" | "start", ..]) => through::<Position>,
         (Table::Mailbox, _) => through::<Unmarked>,
         (Table::Quarantine, _) => through::<Quarantined>,
     };

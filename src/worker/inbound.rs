@@ -19,7 +19,7 @@ use crate::domain::ids::{CaseId, LetterId};
 use crate::fail_point;
 use crate::pipeline::trace::Link;
 use crate::pipeline::{self, Lookup, Reading, Terms};
-use crate::ports::{Content, FaultKind, Incoming, Mailbox, Position};
+use crate::ports::{Content, End, FaultKind, Incoming, Mailbox, Position};
 use crate::store::{CaseStep, Commit, CommitError, LetterEntry, Quarantined, RawPlace, Seen, StoreError};
 
 /// What became of a letter.
@@ -130,6 +130,9 @@ async fn drain_through_stages(
     if !unmarked.is_empty() {
         tell(mailbox, office, unmarked).await?;
     }
+    if after.is_none() {
+        after = begin(mailbox, office).await?;
+    }
     let (batches, mut told) = Stages::start(office);
     let mut progress = Progress::default();
     let mut in_hand = 0;
@@ -171,6 +174,20 @@ async fn drain_through_stages(
     }
 }
 
+/// The first start with a folder: says what will become of the letters that are there, and notes durably if they are to
+/// be left alone.
+async fn begin(mailbox: &mut impl Mailbox, office: &Arc<Office>) -> Result<Option<Position>, Trouble> {
+    let Some(End { position, letters }) = mailbox.end().await? else { return Ok(None) };
+    if !office.from_now {
+        tracing::info!(letters, "first start with this folder: all letters that are there will be taken in");
+        return Ok(None);
+    }
+    tracing::info!(letters, "first start with this folder: the letters that are there are left alone");
+    let (store, above) = (office.store.clone(), position.clone());
+    blocking(move || store.begin_above(&above)).await?;
+    Ok(Some(position))
+}
+
 /// Tells the mailbox that letters are handled, then notes that it knows.
 async fn tell(mailbox: &mut impl Mailbox, office: &Arc<Office>, positions: Vec<Position>) -> Result<(), Trouble> {
     fail_point::reached("mailbox-to-be-told");
@@ -197,8 +214,9 @@ struct Read {
     letter: Option<LetterId>,
 }
 
-/// A letter whose raw mail is kept: its id, its place, its bytes and whether they are only its beginning.
-type Kept = (Position, Result<(LetterId, RawPlace, Vec<u8>, bool), String>);
+/// A letter whose raw mail is kept: where it lay, since when, its id, its place, its bytes and whether they are only its
+/// beginning.
+type Kept = (Position, Option<Timestamp>, Result<(LetterId, RawPlace, Vec<u8>, bool), String>);
 
 struct Stages;
 
@@ -242,11 +260,11 @@ fn read_batch(batch: Vec<Incoming>, office: &Arc<Office>) -> Result<Vec<Read>, T
             let (raw, cut_short) = match incoming.content {
                 Content::Whole(raw) => (raw, false),
                 Content::Beginning { raw, .. } => (raw, true),
-                Content::Unreadable { why } => return Ok((incoming.position, Err(why))),
+                Content::Unreadable { why } => return Ok((incoming.position, incoming.stored, Err(why))),
             };
             let letter = digest(&raw);
             let place = office.store.keep_raw(&letter, &raw)?;
-            Ok((incoming.position, Ok((letter, place, raw, cut_short))))
+            Ok((incoming.position, incoming.stored, Ok((letter, place, raw, cut_short))))
         })
         .collect::<Result<Vec<Kept>, StoreError>>()?;
     fail_point::reached("letters-kept");
@@ -262,9 +280,12 @@ fn read_batch(batch: Vec<Incoming>, office: &Arc<Office>) -> Result<Vec<Read>, T
             .into_iter()
             .map(|share| {
                 scope.spawn(|| {
-                    let read = |(position, content): Kept| match content {
+                    let read = |(position, stored, content): Kept| match content {
                         Ok((letter, raw, bytes, cut_short)) => {
-                            let reading = budget::read_one(office, bytes, cut_short);
+                            let mut reading = budget::read_one(office, bytes, cut_short);
+                            if let Ok(reading) = &mut reading {
+                                reading.stored = stored;
+                            }
                             Read { position, raw: Some(raw), reading, letter: Some(letter) }
                         }
                         Err(why) => Read { position, raw: None, reading: Err(why), letter: None },

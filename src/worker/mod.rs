@@ -41,6 +41,8 @@ pub struct Office {
     /// Replies that may be sent in an hour, all together.
     pub replies_per_hour: usize,
     pub clock: Clock,
+    /// Whether the first start leaves alone what is in the mailbox already.
+    pub from_now: bool,
     /// Held from the first commit of a batch until it is durable: the outbox is only looked at in between, so that no
     /// reply leaves before its commit is on disk.
     pub durable: Mutex<()>,
@@ -77,6 +79,7 @@ impl Office {
             rma_prefix,
             replies_per_hour,
             clock: Clock::System,
+            from_now: false,
             durable: Mutex::new(()),
             replies_written: Notify::new(),
             health: Arc::new(Health::new()),

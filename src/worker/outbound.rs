@@ -85,8 +85,15 @@ pub async fn empty(mailer: &impl Mailer, office: &Arc<Office>, letters_done: &mu
 
 /// Offers the replies that are due, as many as the cap of the hour allows.
 async fn send_due(mailer: &impl Mailer, office: &Arc<Office>, now: Timestamp) -> Result<Sent, Trouble> {
-    let waiting = due(office, now, BATCH).await?;
+    let waiting = due(office, latest(office, now)?, BATCH).await?;
     offer(mailer, office, waiting).await
+}
+
+/// Until when replies count as due: `now`, but if none is due within the longest wait, the clock was ahead when they were
+/// put off, and each is due.
+fn latest(office: &Office, now: Timestamp) -> Result<Timestamp, StoreError> {
+    let horizon = now.checked_add(pace::LONGEST).unwrap_or(Timestamp::MAX);
+    Ok(if office.store.outbox_next()?.is_some_and(|next| next > horizon) { Timestamp::MAX } else { now })
 }
 
 async fn offer(mailer: &impl Mailer, office: &Arc<Office>, waiting: Vec<Waiting>) -> Result<Sent, Trouble> {

@@ -6,13 +6,14 @@ use jiff::SignedDuration;
 
 use crate::ports::FaultKind;
 
-/// The wait before try number `failures` + 1 of a connection: doubling from two seconds to five minutes, from one
-/// minute to half an hour after a refused login (providers lock accounts), with up to a quarter added at random so
-/// that many daemons don't come back at once.
+/// The wait before try number `failures` + 1 of a connection: doubling from two seconds to five minutes, from ten seconds
+/// where a person has to act (a folder is gone), from one minute to half an hour after a refused login (providers lock
+/// accounts), with up to a quarter added at random so that many daemons don't come back at once.
 pub fn reconnect(failures: u32, kind: FaultKind) -> Duration {
     let (first, most) = match kind {
         FaultKind::Temporary => (2, 300),
-        FaultKind::Login | FaultKind::Configuration => (60, 1800),
+        FaultKind::Configuration => (10, 300),
+        FaultKind::Login => (60, 1800),
     };
     let seconds = u64::min(first << failures.saturating_sub(1).min(12), most);
     Duration::from_millis(seconds * 1000 + fastrand::u64(0..seconds * 250))
@@ -25,10 +26,13 @@ pub fn reopen(failures: u32) -> Duration {
 
 /// The wait before the next try of a reply that failed `attempts` times: one minute, then longer, four hours at most.
 pub fn resend(attempts: u32) -> SignedDuration {
-    const MINUTES: [i64; 6] = [1, 5, 15, 30, 60, 240];
+    const MINUTES: [i64; 5] = [1, 5, 15, 30, 60];
     let index = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
-    SignedDuration::from_mins(MINUTES.get(index).copied().unwrap_or(240))
+    MINUTES.get(index).map_or(LONGEST, |minutes| SignedDuration::from_mins(*minutes))
 }
+
+/// No reply waits longer for its next try.
+pub const LONGEST: SignedDuration = SignedDuration::from_hours(4);
 
 /// A reply that found no server for so long goes to a person (RFC 5321 section 4.5.4.1: four to five days).
 pub const GIVE_UP: SignedDuration = SignedDuration::from_hours(4 * 24);

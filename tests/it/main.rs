@@ -28,3 +28,4 @@ mod readme;
 mod smtp;
 mod stores;
 mod support;
+mod wire;

@@ -18,13 +18,13 @@ fn the_example_loads_and_shows_the_defaults() {
     assert_eq!(example.mailbox.poll_interval, small.mailbox.poll_interval);
     assert_eq!(example.orders.number_patterns[0].as_str(), small.orders.number_patterns[0].as_str());
     let servers = load_text(SERVERS).unwrap();
-    let (Source::Imap { server: shown, folder, idle, handled }, Source::Imap { server, .. }) =
+    let (Source::Imap { server: shown, folder, idle, handled, start }, Source::Imap { server, .. }) =
         (example.mailbox.source, servers.mailbox.source)
     else {
         panic!()
     };
     assert_eq!((shown.port, shown.security, shown.timeout), (server.port, server.security, server.timeout));
-    assert_eq!((folder.as_str(), idle, handled), ("INBOX", true, Handled::Seen));
+    assert_eq!((folder.as_str(), idle, handled, start), ("INBOX", true, Handled::Seen, Start::All));
 }
 
 #[test]

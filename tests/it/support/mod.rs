@@ -7,6 +7,7 @@
 pub mod dovecot;
 pub mod post;
 pub mod program;
+pub mod proxy;
 pub mod scripted;
 pub mod smtpd;
 pub mod tls;

@@ -13,11 +13,39 @@ pub struct Certificates {
     pub key: PathBuf,
 }
 
+/// Why a certificate is not to be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    OtherName,
+    Expired,
+    SelfSigned,
+}
+
 impl Certificates {
     /// Makes them in `dir`.
     pub fn make(dir: &Path) -> Self {
-        let at = |name: &str| dir.join(name);
+        Self::made(dir, "subjectAltName=DNS:localhost,IP:127.0.0.1", &["-days", "30"])
+    }
+
+    /// Makes some that no client should take for 127.0.0.1.
+    pub fn flawed(dir: &Path, flaw: Flaw) -> Self {
         let names = "subjectAltName=DNS:localhost,IP:127.0.0.1";
+        match flaw {
+            Flaw::OtherName => Self::made(dir, "subjectAltName=DNS:mail.example.net", &["-days", "30"]),
+            Flaw::Expired => Self::made(dir, names, &["-days", "-1"]),
+            Flaw::SelfSigned => {
+                let trusted = Self::make(dir);
+                let (certificate, key) = (dir.join("own.pem"), dir.join("own.key"));
+                let subject =
+                    ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=localhost"];
+                openssl(&[&subject[..], &["-addext", names]].concat(), &[("-keyout", &key), ("-out", &certificate)]);
+                Self { certificate, key, ..trusted }
+            }
+        }
+    }
+
+    fn made(dir: &Path, names: &str, validity: &[&str]) -> Self {
+        let at = |name: &str| dir.join(name);
         openssl(
             &["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=Test authority"],
             &[("-keyout", &at("ca.key")), ("-out", &at("ca.pem"))],
@@ -28,7 +56,7 @@ impl Certificates {
         );
         std::fs::write(at("names"), names).unwrap();
         openssl(
-            &["x509", "-req", "-days", "30", "-CAcreateserial"],
+            &[&["x509", "-req", "-CAcreateserial"], validity].concat(),
             &[
                 ("-in", &at("server.csr")),
                 ("-CA", &at("ca.pem")),

@@ -77,6 +77,7 @@ pub fn reason(reason: Reason) -> &'static str {
         Reason::NotAvailable => "all that is missing can't be given",
         Reason::Doubt => "something that may void the warranty, or a danger, may be told in passing: please read it",
         Reason::DuplicateLetter => "the same mail was taken in before",
+        Reason::Old => "it has lain in the mailbox for too long to be answered automatically",
         Reason::ReplyLimit => "this address got as many automatic letters as it may in 24 hours",
         Reason::NoReplyAddress => "there is no address that an automatic letter may go to",
     }
