@@ -54,7 +54,7 @@ impl Inspection {
 
     /// A mail of the folder in view as it would be handed out: whole, or its beginning; `None`: it is gone.
     pub async fn content(&mut self, mail: &Mail) -> Result<Option<Content>, Fault> {
-        let batch = [Listed { uid: mail.uid, size: mail.size }];
+        let batch = [Listed { uid: mail.uid, size: mail.size, stored: mail.arrived }];
         match fetch::contents(&mut self.session, &self.folder, &batch, self.mail_size).await {
             Ok(mut contents) => Ok(contents.pop().map(|(_, content)| content)),
             Err(Failure::Refused(why)) => Ok(Some(Content::Unreadable { why })),

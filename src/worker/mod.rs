@@ -92,6 +92,7 @@ impl Office {
     pub fn anew(&self) -> impl FnOnce(Store) -> Self + use<> {
         let (terms, orders) = (Arc::clone(&self.terms), self.orders.clone());
         let (rma_prefix, replies_per_hour, clock) = (self.rma_prefix.clone(), self.replies_per_hour, self.clock);
+        let from_now = self.from_now;
         let (health, accepted) = (Arc::clone(&self.health), Arc::clone(&self.accepted));
         move |store| Self {
             store,
@@ -100,6 +101,7 @@ impl Office {
             rma_prefix,
             replies_per_hour,
             clock,
+            from_now,
             durable: Mutex::new(()),
             replies_written: Notify::new(),
             health,

@@ -59,7 +59,7 @@ impl Desk {
             }
             free.is_some()
         });
-        let office = Office { store: Store::temporary().unwrap(), ..free.unwrap() };
+        let office: Office = free.unwrap().anew()(Store::temporary().unwrap());
         self.office = Some(Arc::new(office));
     }
 
