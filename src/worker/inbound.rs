@@ -282,10 +282,8 @@ fn read_batch(batch: Vec<Incoming>, office: &Arc<Office>) -> Result<Vec<Read>, T
                 scope.spawn(|| {
                     let read = |(position, stored, content): Kept| match content {
                         Ok((letter, raw, bytes, cut_short)) => {
-                            let mut reading = budget::read_one(office, bytes, cut_short);
-                            if let Ok(reading) = &mut reading {
-                                reading.stored = stored;
-                            }
+                            let reading = budget::read_one(office, bytes, cut_short);
+                            let reading = reading.map(|reading| Box::new(Reading { stored, ..*reading }));
                             Read { position, raw: Some(raw), reading, letter: Some(letter) }
                         }
                         Err(why) => Read { position, raw: None, reading: Err(why), letter: None },
