@@ -144,6 +144,8 @@ enum Cases {
         #[command(flatten)]
         asked: Asked,
     },
+    /// What staff were told: caps reached, refused replies, danger, strangers; the latest first, with how often
+    Notices(Asked),
 }
 
 #[derive(Debug, Args)]
@@ -192,6 +194,7 @@ fn command(command: Command) -> Result<(), Failure> {
                 Cases::Show { id, asked } => (Query::Ask(Question::Show(id)), asked),
                 Cases::Search { words, asked } => (Query::Ask(Question::Search(words.join(" "))), asked),
                 Cases::Quarantine(asked) => (Query::Ask(Question::Quarantine), asked),
+                Cases::Notices(asked) => (Query::Ask(Question::Notices), asked),
                 Cases::Retry { letter, asked } => (Query::Retry(letter), asked),
                 Cases::Dismiss { letter, how, asked } => (Query::Ask(Question::Dismiss { letter, how }), asked),
             };

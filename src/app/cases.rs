@@ -60,6 +60,10 @@ fn print(query: &Query, object: &Value, out: &mut dyn Write) -> io::Result<()> {
             text("message_id"),
             text("why")
         ),
+        Query::Ask(Question::Notices) => {
+            let (last, times) = (text("last"), text("times"));
+            writeln!(out, "{last}  {}  {}  {times} times\n    {}", text("notice"), text("about"), text("what"))
+        }
         Query::Retry(_) | Query::Ask(Question::Dismiss { .. }) => {
             let further = ["case", "decision", "why"].map(|key| &object[key]).into_iter().filter_map(Value::as_str);
             let further: Vec<&str> = further.collect();

@@ -133,6 +133,7 @@ impl Setup {
             addresses,
             trusted_authserv: config.mailbox.trusted_authserv.clone(),
             form_senders: config.mailbox.form_senders.clone(),
+            staff: config.staff.addresses.iter().chain(&config.staff.notify).cloned().collect(),
         };
         let frame = Frame {
             brand: config.brand.clone(),
@@ -142,8 +143,10 @@ impl Setup {
         };
         let patterns: Vec<String> = config.orders.number_patterns.iter().map(|r| r.as_str().to_owned()).collect();
         let per_sender = config.limits.replies_per_sender as usize;
-        let terms = Terms::new(config.policy.clone(), catalogue, desk, letters, frame, per_sender, &patterns)
+        let mut terms = Terms::new(config.policy.clone(), catalogue, desk, letters, frame, per_sender, &patterns)
             .map_err(Failure::Config)?;
+        terms.replies_per_case = config.limits.replies_per_case as usize;
+        terms.hide_orders = config.orders.hide_from_others;
         Ok(Self { terms, orders })
     }
 
@@ -152,6 +155,7 @@ impl Setup {
         let per_hour = config.limits.replies_per_hour as usize;
         let mut office = Office::new(store, self.terms, self.orders, config.rma.prefix.clone(), per_hour);
         office.from_now = matches!(config.mailbox.source, Source::Imap { start: Start::Now, .. });
+        office.notifier.to.clone_from(&config.staff.notify);
         office
     }
 }

@@ -36,6 +36,8 @@ pub enum Question {
     Show(String),
     Search(String),
     Quarantine,
+    /// What staff were told.
+    Notices,
     /// Notes that a person has dealt with a letter in quarantine.
     Dismiss {
         letter: String,
@@ -135,6 +137,11 @@ fn answer_from(store: &Store, question: &Question, out: &mut dyn Write) -> Resul
         Question::Quarantine => {
             for entry in store.quarantined()? {
                 line(out, &report::quarantined(&entry))?;
+            }
+        }
+        Question::Notices => {
+            for notice in store.notices()? {
+                line(out, &report::notice(&notice))?;
             }
         }
         Question::Dismiss { letter, how } => {

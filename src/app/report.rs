@@ -7,7 +7,7 @@ use crate::domain::decision::{Action, Class, Decision};
 use crate::domain::facts::{Facts, Request};
 use crate::domain::reply::Reply;
 use crate::pipeline::Reading;
-use crate::store::Quarantined;
+use crate::store::{Notice, Quarantined};
 use crate::worker::inbound::Taken;
 
 /// One line of `triage --json`. `file` is the path given.
@@ -158,6 +158,19 @@ pub fn whole(case: &Case, events: &[CaseEvent]) -> Value {
     object.insert("valid_until".to_owned(), json!(case.rma.as_ref().map(|r| r.valid_until.to_string())));
     object.insert("events".to_owned(), json!(events));
     Value::Object(object)
+}
+
+/// One object of `cases notices --json`.
+pub fn notice(notice: &Notice) -> Value {
+    json!({
+        "notice": notice.kind.code(),
+        "about": notice.about,
+        "what": notice.what,
+        "first": notice.first.to_string(),
+        "last": notice.last.to_string(),
+        "told": notice.told.to_string(),
+        "times": notice.times,
+    })
 }
 
 /// One object of `cases quarantine --json`.

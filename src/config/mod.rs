@@ -12,6 +12,7 @@ mod values;
 
 use std::ffi::OsString;
 use std::fmt;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -48,6 +49,7 @@ pub struct Config {
     /// A folder of templates instead of the embedded ones.
     pub templates: Option<PathBuf>,
     pub limits: Limits,
+    pub staff: Staff,
     /// Where the staff console is served; port 0 is any free port.
     pub console: Option<SocketAddr>,
     /// What is odd about the file but no hindrance: one line each.
@@ -121,6 +123,8 @@ pub struct Orders {
     pub file: Option<PathBuf>,
     /// What the shop's own order numbers look like; none of them matches the empty text.
     pub number_patterns: Vec<Regex>,
+    /// Whether an order is unknown to everybody but its customer.
+    pub hide_from_others: bool,
 }
 
 /// `[rma]`: what return authorisations show.
@@ -137,10 +141,21 @@ pub struct Rma {
 pub struct Limits {
     /// Automatic letters to one address in 24 hours.
     pub replies_per_sender: u32,
+    /// Automatic letters in one case.
+    pub replies_per_case: u32,
     /// Automatic letters in all in one hour.
     pub replies_per_hour: u32,
     /// Bytes of a mail that is still fetched whole.
     pub mail_size: u64,
+}
+
+/// `[staff]`: the people behind the desk.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Staff {
+    /// Where what they have to know is mailed to.
+    pub notify: Option<Address>,
+    /// What they forward counts for its original writer.
+    pub addresses: Vec<Address>,
 }
 
 /// Everything that is wrong with a configuration file; its text is one line each.
@@ -169,17 +184,24 @@ struct Surroundings<'a> {
     /// The folder that relative paths start from.
     base: &'a Path,
     variable: &'a dyn Fn(&str) -> Option<OsString>,
+    /// Every user of this machine can read the file, or write to it.
+    is_open_to_all: bool,
 }
 
 fn load_with(path: &Path, variable: &dyn Fn(&str) -> Option<OsString>) -> Result<Config, ConfigError> {
     let file = path.display().to_string();
-    let text = std::fs::read(path)
-        .map_err(|e| format!("{file}: cannot be read: {e}"))
-        .and_then(|bytes| String::from_utf8(bytes).map_err(|_| format!("{file}: is not UTF-8 text")))
-        .map_err(|line| ConfigError { lines: vec![line] })?;
+    let told = |line: String| ConfigError { lines: vec![line] };
+    let read = || {
+        let mut bytes = Vec::new();
+        let mut opened = std::fs::File::open(path)?;
+        opened.read_to_end(&mut bytes)?;
+        Ok::<_, std::io::Error>((bytes, server::is_open_to_all(&opened)?))
+    };
+    let (bytes, is_open_to_all) = read().map_err(|e| told(format!("{file}: cannot be read: {e}")))?;
+    let text = String::from_utf8(bytes).map_err(|_| told(format!("{file}: is not UTF-8 text")))?;
     let mut document = table::Document::parse(file.clone(), &text)?;
     let base = path.parent().unwrap_or(Path::new(""));
-    let config = sections::read(&mut document, &Surroundings { base, variable });
+    let config = sections::read(&mut document, &Surroundings { base, variable, is_open_to_all });
     let warnings = document.finish()?;
     // What is missing was noted, so that `finish` has failed already; this line keeps the types honest.
     let nothing = || ConfigError { lines: vec![format!("{file}: is not complete")] };

@@ -10,7 +10,10 @@ use regex::Regex;
 
 use super::server::{IMAP, Kind, SMTP, server};
 use super::table::{Document, Table};
-use super::{Config, Delivery, Handled, Limits, Mailbox, Orders, Rma, Source, Start, Surroundings, Target, values};
+use super::{
+    Config, Delivery, Handled, Limits, Mailbox, Orders, Rma, Source, Staff, Start, Surroundings, Target, values,
+};
+use crate::domain::ids::Address;
 use crate::domain::letter::Person;
 use crate::domain::warranty::Policy;
 
@@ -46,6 +49,7 @@ pub(super) fn read(document: &mut Document<'_>, around: &Surroundings<'_>) -> Op
     let brand = document.read("brand", |t| t.optional("name", values::text));
     let templates = document.read("templates", |t| templates(t, around));
     let limits = document.read("limits", limits);
+    let staff = document.read("staff", |t| staff(t, mailbox.as_ref(), delivery.as_ref()));
     let console = document.read("console", console);
     let delivery = delivery?;
     Some(Config {
@@ -59,6 +63,7 @@ pub(super) fn read(document: &mut Document<'_>, around: &Surroundings<'_>) -> Op
         rma,
         templates,
         limits,
+        staff,
         console,
         warnings: Vec::new(),
     })
@@ -135,11 +140,13 @@ const NUMBER_PATTERN: &str = r"KS\d{4,8}";
 fn orders(t: &mut Table<'_>, around: &Surroundings<'_>) -> Option<Orders> {
     let file = t.optional("file", |v| values::path(v, around.base));
     let given = t.optional("number_patterns", |v| values::list(v, values::pattern));
+    let others = [("staff", false), ("unknown", true)];
+    let hide_from_others = t.or("of_others", false, |v| values::one_of(v, &others));
     let number_patterns = match given {
         Some(patterns) => patterns,
         None => vec![Regex::new(NUMBER_PATTERN).ok()?],
     };
-    Some(Orders { file, number_patterns })
+    Some(Orders { file, number_patterns, hide_from_others })
 }
 
 fn policy(t: &mut Table<'_>) -> Policy {
@@ -183,9 +190,26 @@ fn templates(t: &mut Table<'_>, around: &Surroundings<'_>) -> Option<PathBuf> {
 fn limits(t: &mut Table<'_>) -> Limits {
     Limits {
         replies_per_sender: t.or("replies_per_sender", 6, |v| values::number(v, 1, u32::MAX)),
+        replies_per_case: t.or("replies_per_case", 10, |v| values::number(v, 1, u32::MAX)),
         replies_per_hour: t.or("replies_per_hour", 600, |v| values::number(v, 1, u32::MAX)),
         mail_size: t.or("mail_size", 35 << 20, |v| values::size(v, 64 << 10, 1 << 30)),
     }
+}
+
+fn staff(t: &mut Table<'_>, mailbox: Option<&Mailbox>, delivery: Option<&Delivery>) -> Staff {
+    let notify = t.optional("notify", values::address);
+    let addresses = t.or("addresses", Vec::new(), |v| values::list(v, values::address));
+    let ours = |address: &Address| delivery.is_some_and(|d| d.from.address == *address);
+    if notify.as_ref().is_some_and(ours) {
+        t.reject("notify", "is the sender of the replies: nobody would read it");
+    }
+    if addresses.iter().any(ours) {
+        t.reject("addresses", "holds the sender of the replies");
+    }
+    if !addresses.is_empty() && mailbox.is_some_and(|m| m.trusted_authserv.is_empty()) {
+        t.warn("addresses", "without [mailbox] trusted_authserv anybody can write in these people's names");
+    }
+    Staff { notify, addresses }
 }
 
 fn console(t: &mut Table<'_>) -> Option<std::net::SocketAddr> {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
+use std::net::{IpAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -66,12 +67,27 @@ pub(super) fn server(
         && !Security::is_loopback(host)
     {
         t.reject("security", format!("\"none\" is for loopback addresses only, and {host} is none"));
+    } else if let (Security::None, Some(host)) = (security, &host)
+        && let Some(elsewhere) = elsewhere(host, &resolved)
+    {
+        t.reject("security", format!("\"none\" is for loopback addresses only, and {host} leads to {elsewhere}"));
     }
     if let Some(Err(e)) = ca_file.as_ref().map(File::open) {
         t.reject("ca_file", format!("cannot be read: {e}"));
     }
     let login = login(t, around, protocol, user, password_file, password);
     Some(Server { host: host?, port, security, login: login?, ca_file, timeout })
+}
+
+/// An address beyond this machine that a name of it leads to.
+fn elsewhere(host: &str, resolved: &dyn Fn(&str) -> Vec<IpAddr>) -> Option<IpAddr> {
+    let name = host.parse::<IpAddr>().is_err();
+    if name { resolved(host).into_iter().find(|address| !address.is_loopback()) } else { None }
+}
+
+/// A name that leads nowhere now can't be connected to either.
+fn resolved(host: &str) -> Vec<IpAddr> {
+    (host, 0).to_socket_addrs().map(|all| all.map(|address| address.ip()).collect()).unwrap_or_default()
 }
 
 /// Who we are at the server: `Some(None)` if nobody, `None` if something is wrong (then noted).
@@ -86,6 +102,9 @@ fn login(
     let given = t.has("password") || t.has("password_file");
     if t.has("password") && t.has("password_file") {
         t.reject("password", "is given as well as password_file; keep one");
+    }
+    if t.has("password") && around.is_open_to_all {
+        t.warn("password", "stands in a file that every user of this machine can read; chmod 600");
     }
     if !t.has("user") {
         if protocol.needs_login || given {
@@ -117,7 +136,7 @@ const PASSWORD_BYTES: u64 = 16 << 10;
 fn read_password(t: &mut Table<'_>, path: &Path) -> Option<Secret> {
     let mut text = String::new();
     let read = File::open(path).and_then(|file| {
-        let everybody = is_readable_by_everybody(&file)?;
+        let everybody = is_open_to_all(&file)?;
         file.take(PASSWORD_BYTES + 1).read_to_string(&mut text)?;
         Ok(everybody)
     });
@@ -140,12 +159,30 @@ fn read_password(t: &mut Table<'_>, path: &Path) -> Option<Secret> {
 }
 
 #[cfg(unix)]
-fn is_readable_by_everybody(file: &File) -> std::io::Result<bool> {
+pub(super) fn is_open_to_all(file: &File) -> std::io::Result<bool> {
     use std::os::unix::fs::PermissionsExt as _;
-    Ok(file.metadata()?.permissions().mode() & 0o004 != 0)
+    Ok(file.metadata()?.permissions().mode() & 0o006 != 0)
 }
 
 #[cfg(not(unix))]
-fn is_readable_by_everybody(_: &File) -> std::io::Result<bool> {
+pub(super) fn is_open_to_all(_: &File) -> std::io::Result<bool> {
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_this_machine_has_to_lead_to_it() {
+        let to = |addresses: &'static [&str]| {
+            move |_: &str| addresses.iter().map(|a| a.parse().unwrap()).collect::<Vec<IpAddr>>()
+        };
+        assert_eq!(elsewhere("localhost", &to(&["127.0.0.1", "::1", "127.8.0.1"])), None);
+        assert_eq!(elsewhere("localhost", &to(&[])), None);
+        assert_eq!(elsewhere("localhost", &to(&["127.0.0.1", "192.0.2.7"])), Some("192.0.2.7".parse().unwrap()));
+        assert!(elsewhere("localhost", &to(&["::ffff:127.0.0.1"])).is_some());
+        assert_eq!(elsewhere("::1", &to(&["192.0.2.7"])), None, "an address is not looked up");
+        assert!(resolved("localhost").iter().all(IpAddr::is_loopback));
+    }
 }

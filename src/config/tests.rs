@@ -68,6 +68,7 @@ fn load_given(
     }
     let path = folder.path().join("config.toml");
     fs::write(&path, text).unwrap();
+    set_mode(&path, 0o600);
     let outside = format!("{}/", folder.path().display());
     let bare = |lines: &[String]| lines.iter().map(|l| l.replace(&outside, "")).collect::<Vec<_>>();
     match load_with(&path, variable) {
@@ -105,7 +106,10 @@ fn a_small_file_gets_the_defaults() {
     assert_eq!(config.mailbox.poll_interval, Duration::from_secs(60));
     assert!(config.mailbox.trusted_authserv.is_empty() && config.mailbox.form_senders.is_empty());
     assert_eq!(config.policy, Policy::default());
-    assert_eq!(config.limits, Limits { replies_per_sender: 6, replies_per_hour: 600, mail_size: 36_700_160 });
+    let limits = Limits { replies_per_sender: 6, replies_per_case: 10, replies_per_hour: 600, mail_size: 36_700_160 };
+    assert_eq!(config.limits, limits);
+    assert_eq!(config.staff, Staff::default());
+    assert!(!config.orders.hide_from_others);
     assert_eq!(config.rma, Rma { prefix: "KR".to_owned(), return_address: None });
     assert_eq!(config.brand, "KOSPET After-Sales");
     assert!(config.orders.file.is_none() && config.templates.is_none() && config.console.is_none());

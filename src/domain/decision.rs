@@ -66,6 +66,10 @@ pub enum Reason {
     Old,
     /// There is no address that an automatic letter may go to.
     NoReplyAddress,
+    /// The cap on automatic letters in one case is reached.
+    CaseLimit,
+    /// It answers a letter of ours that its writer never had: nothing tells whether there is such a letter.
+    UnknownThread,
 }
 
 /// The decision on one letter. Once made it is not altered; a correction is a new decision.

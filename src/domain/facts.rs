@@ -171,9 +171,9 @@ impl Facts {
         keep(&mut self.steps_taken, &later.steps_taken);
         take(&mut self.unopened, &later.unopened);
         keep(&mut self.packaging_shown, &later.packaging_shown);
-        self.photos.extend(later.photos.iter().cloned());
-        self.videos.extend(later.videos.iter().cloned());
-        self.links.extend(later.links.iter().cloned());
+        add(&mut self.photos, &later.photos);
+        add(&mut self.videos, &later.videos);
+        add(&mut self.links, &later.links);
         for signal in &later.void_signals {
             if self.void_signals.iter().all(|s| s.value != signal.value) {
                 self.void_signals.push(signal.clone());
@@ -194,6 +194,13 @@ impl Facts {
     pub fn usable_photos(&self) -> usize {
         self.photos.iter().filter(|p| p.judgement.is_usable()).count()
     }
+}
+
+/// A claim has a dozen at most; a machine that writes into one case for ever must not make it grow without end.
+const KEPT: usize = 200;
+
+fn add<T: Clone>(known: &mut Vec<T>, later: &[T]) {
+    known.extend(later.iter().take(KEPT.saturating_sub(known.len())).cloned());
 }
 
 fn take<T: Clone>(known: &mut Option<Fact<T>>, later: &Option<Fact<T>>) {
@@ -218,6 +225,15 @@ mod tests {
         let evidence = Evidence { letter: None, source, quote: text.to_owned(), rule: "test".to_owned() };
         let value = OrderNumber::new(text).unwrap();
         Facts { order_number: Some(Fact { value, evidence }), ..Facts::default() }
+    }
+
+    #[test]
+    fn a_case_does_not_grow_without_end() {
+        let mut case = Facts::default();
+        for n in 0..1000 {
+            case.merge(&Facts { links: vec![n.to_string()], videos: vec![n.to_string()], ..Facts::default() });
+        }
+        assert_eq!((case.links.len(), case.videos.len(), case.links[0].as_str()), (KEPT, KEPT, "0"));
     }
 
     #[test]

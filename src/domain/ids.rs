@@ -119,6 +119,17 @@ impl MessageId {
     pub fn of_reply(case: &CaseId, number: u32, domain: &str) -> Self {
         Self(format!("{}.r{number}@{domain}", case.as_str().to_lowercase()))
     }
+
+    /// Whether it looks like one of ours, from `domain`; there may be no such reply and no such case.
+    pub fn is_like_a_reply(&self, domain: &str) -> bool {
+        let of_case = |case: &str| {
+            case.strip_prefix("as-").is_some_and(|id| id.len() == 8 && id.bytes().all(|b| b.is_ascii_alphanumeric()))
+        };
+        let id = self.0.to_lowercase();
+        let Some((local, at)) = id.rsplit_once('@') else { return false };
+        let Some((case, number)) = local.split_once(".r") else { return false };
+        at == domain && of_case(case) && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
+    }
 }
 
 text_id! {
@@ -139,7 +150,7 @@ impl Address {
                     && !domain.starts_with('.')
                     && !domain.ends_with('.')
             });
-        if sound { Ok(Self(text.to_lowercase())) } else { Err(Malformed("e-mail address")) }
+        if sound { Ok(Self(text.chars().flat_map(lower).collect())) } else { Err(Malformed("e-mail address")) }
     }
 
     /// The part before the last `@`.
@@ -152,11 +163,44 @@ impl Address {
         self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
     }
 
+    /// The address without a tag (`jo+7@example.com` is `jo@example.com`): what machines number their senders with.
+    pub fn untagged(&self) -> Self {
+        match self.local_part().split_once('+') {
+            Some((local, _)) if !local.is_empty() => Self(format!("{local}@{}", self.domain())),
+            _ => self.clone(),
+        }
+    }
+
     /// The address as it may stand in a log: `a…@example.com`.
     pub fn masked(&self) -> String {
         let first = self.0.chars().next().unwrap_or('?');
         format!("{first}…@{}", self.domain())
     }
+}
+
+/// A letter beyond ASCII stays one: the Kelvin sign is no `k`, and who writes it is somebody else.
+fn lower(c: char) -> impl Iterator<Item = char> {
+    let stays = !c.is_ascii() && c.to_lowercase().any(|lower| lower.is_ascii());
+    let lowered = (!stays).then(|| c.to_lowercase()).into_iter().flatten();
+    lowered.chain(stays.then_some(c))
+}
+
+/// A text of others as it may stand in a log: each address in it as [`Address::masked`].
+pub fn masked(text: &str) -> String {
+    let of_address = |c: char| c.is_alphanumeric() || matches!(c, '@' | '.' | '-' | '_' | '+' | '=' | '\'' | '%' | '&');
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(of_address) {
+        let (before, word) = rest.split_at(start);
+        let (word, after) = word.split_at(word.find(|c| !of_address(c)).unwrap_or(word.len()));
+        out.push_str(before);
+        match Address::new(word.trim_end_matches('.')) {
+            Ok(address) => out.push_str(&address.masked()),
+            Err(_) => out.push_str(word),
+        }
+        rest = after;
+    }
+    out + rest
 }
 
 text_id! {
@@ -292,10 +336,43 @@ mod tests {
         assert_eq!(Address::new(" Jo@Example.NET ").unwrap().masked(), "j…@example.net");
     }
 
+    #[test]
+    fn an_address_that_only_looks_alike_is_another() {
+        let owner = Address::new("oke@example.net").unwrap();
+        assert_eq!(Address::new("OKE@EXAMPLE.NET"), Ok(owner.clone()));
+        for other in ["o\u{212A}e@example.net", "oke@ex\u{430}mple.net", "oke@example\u{3002}net", "o.ke@example.net"] {
+            assert_ne!(Address::new(other).as_ref(), Ok(&owner), "{other}");
+        }
+        let untagged = |text| Address::new(text).unwrap().untagged().to_string();
+        assert_eq!(untagged("jo+ticket+7@example.net"), "jo@example.net");
+        assert_eq!(untagged("+7@example.net"), "+7@example.net");
+    }
+
+    #[test]
+    fn addresses_in_a_text_are_masked() {
+        let said = "550 5.1.1 <never.jo+7@mail.example.net>: unknown, see postmaster@x.example. (in reply to RCPT)";
+        let shown = "550 5.1.1 <n…@mail.example.net>: unknown, see p…@x.example (in reply to RCPT)";
+        assert_eq!(masked(said), shown);
+        assert_eq!(masked("nothing, @ all"), "nothing, @ all");
+    }
+
+    #[test]
+    fn a_reply_of_ours_is_known_by_its_looks() {
+        let like = |id: &str| MessageId::new(id).unwrap().is_like_a_reply("example.com");
+        let real = MessageId::of_reply(&CaseId::derive(&letter(7), 0), 12, "example.com");
+        assert!(like(real.as_str()) && like(&real.as_str().to_uppercase()) && like("as-abcdefgh.r1@example.com"));
+        for other in
+            ["as-abcdefgh.r1@example.org", "as-abcdefgh.r@example.com", "as-abc.r1@example.com", "x@example.com"]
+        {
+            assert!(!like(other), "{other}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_text_makes_an_id_panic(text in "\\PC{0,60}") {
             let _ = (CaseId::new(&text), RmaNumber::new(&text), MessageId::new(&text), Address::new(&text));
+            let _ = (masked(&text), MessageId::new(&text).map(|id| id.is_like_a_reply("x")));
             let _ = (OrderNumber::new(&text), Sku::new(&text), ItemCode::new(&text), LetterId::new(&text));
         }
     }

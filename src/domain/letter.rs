@@ -153,6 +153,8 @@ pub enum Defect {
     /// The bytes could not be read as a mail at all; the whole of it is taken as text.
     Unreadable,
     NoSender,
+    /// `From` names several addresses (RFC 5322 section 3.6.2): nobody can say whose words these are.
+    SeveralSenders,
     NoMessageId,
     NoDate,
     /// A multipart without its closing boundary; what looked like body text was taken as body text.

@@ -16,9 +16,12 @@ pub enum Kind {
     Rma,
     /// Says that a person looks at it; promises no outcome.
     Acknowledgement,
+    /// Tells staff of something; goes to no customer and has no templates.
+    Notice,
 }
 
 impl Kind {
+    /// The letters to customers: those that have templates.
     pub const ALL: [Self; 3] = [Self::Ask, Self::Rma, Self::Acknowledgement];
 
     /// The name of the letter's folder of templates.
@@ -27,6 +30,7 @@ impl Kind {
             Self::Ask => "ask",
             Self::Rma => "rma",
             Self::Acknowledgement => "acknowledgement",
+            Self::Notice => "notice",
         }
     }
 }
@@ -35,6 +39,7 @@ impl Kind {
 /// repetition is the same mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
+    /// For a [`Kind::Notice`] a number of its own, and no case.
     pub case: CaseId,
     /// Counts the replies of a case, from 1.
     pub number: u32,

@@ -11,6 +11,9 @@ pub mod parse;
 // Step 2: a person's letter, or why it gets no answer.
 pub mod screen;
 
+// What staff pass on.
+mod passed_on;
+
 // Step 3: which case it belongs to.
 pub mod trace;
 
@@ -50,7 +53,7 @@ use crate::domain::case::{Case, CaseEvent, State};
 use crate::domain::catalogue::{Catalogue, OrderAnswer};
 use crate::domain::decision::{Action, Class, Decision, Outcome, Reason};
 use crate::domain::facts::Facts;
-use crate::domain::ids::{CaseId, RmaNumber};
+use crate::domain::ids::{Address, CaseId, RmaNumber};
 use crate::domain::letter::{Letter, Moment, Person};
 use crate::domain::reply::Kind;
 use crate::domain::warranty::{self, Checklist, Policy};
@@ -61,7 +64,7 @@ use self::decide::Situation;
 use self::extract::Extractor;
 use self::extract::answers::Asked;
 use self::lexicon::Lexicons;
-use self::screen::{Desk, Screen};
+use self::screen::{Desk, Screen, Screening};
 use self::strip::{Stripper, Words};
 use self::trace::{Keys, Link, Tracer};
 
@@ -75,6 +78,10 @@ pub struct Terms {
     pub frame: Frame,
     /// Automatic letters to one address in 24 hours; beyond it staff are told.
     pub replies_per_sender: usize,
+    /// Automatic letters in one case; beyond it staff are told.
+    pub replies_per_case: usize,
+    /// Whether an order is unknown to everybody but its customer.
+    pub hide_orders: bool,
     /// Identifies policy, catalogue and templates; each decision records it.
     pub version: String,
     extractor: Extractor,
@@ -84,7 +91,7 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Compiles the terms. `order_patterns` are the shop's own forms of order numbers. An error names what is wrong.
+    /// Compiles the terms, with ten letters a case. `order_patterns` are the shop's own forms of order numbers. An error names what is wrong.
     pub fn new(
         policy: Policy,
         catalogue: Catalogue,
@@ -108,6 +115,8 @@ impl Terms {
             letters,
             frame,
             replies_per_sender,
+            replies_per_case: 10,
+            hide_orders: false,
             version,
         })
     }
@@ -133,6 +142,10 @@ pub struct Reading {
     /// The header or rule that decided the class.
     pub why: String,
     pub customer: Option<Person>,
+    /// One of the staff sent it, and it passes on no other letter.
+    pub by_staff: bool,
+    /// Whom a bounce names.
+    pub bounced: Vec<Address>,
     pub arrived: Moment,
     /// When it came to the mailbox, where the mailbox tells: what the headers say may be anybody's.
     pub stored: Option<Timestamp>,
@@ -145,10 +158,8 @@ pub struct Reading {
 /// Steps 1 to 5. `cut_short`: only the beginning of a mail that is too large. `fetched_at` stands in for a letter
 /// without any date.
 pub fn read(raw: &[u8], cut_short: bool, terms: &Terms, fetched_at: Timestamp) -> Reading {
-    let mut letter = parse::letter(raw, cut_short);
+    let (mut letter, screening, words) = opened(parse::letter(raw, cut_short), terms);
     let arrived = letter.arrived(fetched_at);
-    let screening = terms.screen.classify(&letter);
-    let words = terms.stripper.words(&letter);
     let (language, facts) = match screening.class {
         Class::Customer => {
             let extract = terms.extractor.extract(&letter, &words, arrived, &terms.catalogue, &terms.lexicons);
@@ -158,12 +169,18 @@ pub fn read(raw: &[u8], cut_short: bool, terms: &Terms, fetched_at: Timestamp) -
         _ => (None, Facts::default()),
     };
     let keys = terms.tracer.keys(&letter, &words, &facts);
+    let bounced = match screening.class {
+        Class::Bounce => screen::bounced::named(&letter, &words),
+        _ => Vec::new(),
+    };
     letter.drop_contents();
     Reading {
         letter,
         class: screening.class,
         why: screening.why,
         customer: screening.customer,
+        by_staff: screening.by_staff,
+        bounced,
         arrived,
         stored: None,
         words,
@@ -171,6 +188,26 @@ pub fn read(raw: &[u8], cut_short: bool, terms: &Terms, fetched_at: Timestamp) -
         facts,
         keys,
     }
+}
+
+/// A letter, screened and stripped; of one that staff pass on, the letter of its original writer.
+fn opened(letter: Letter, terms: &Terms) -> (Letter, Screening, Words) {
+    let mut letter = letter;
+    // Staff may pass on to each other first.
+    for _ in 0..parse::MAX_FORWARD_DEPTH {
+        let screening = terms.screen.classify(&letter);
+        let words = terms.stripper.words(&letter);
+        if !screening.by_staff || screening.class != Class::Customer {
+            return (letter, screening, words);
+        }
+        match passed_on::original(&letter, &words, &terms.stripper) {
+            Some(original) => letter = original,
+            None => return (letter, screening, words),
+        }
+    }
+    let screening = terms.screen.classify(&letter);
+    let words = terms.stripper.words(&letter);
+    (letter, screening, words)
 }
 
 /// A letter read again as part of the case that it belongs to: few words are in the case's language, and what is asked
@@ -215,6 +252,8 @@ pub struct Lookup {
     pub rmas_elsewhere: Vec<crate::domain::ids::Sku>,
     /// Automatic letters to this customer in the last 24 hours.
     pub replies_today: usize,
+    /// It answers a letter of ours, but none that there is.
+    pub unknown_thread: bool,
     /// Numbers that nobody has yet.
     pub fresh_case: CaseId,
     pub fresh_rma: RmaNumber,
@@ -239,7 +278,7 @@ pub fn answer(reading: &Reading, lookup: &Lookup, terms: &Terms, now: Timestamp)
     }
     let customer = match (&lookup.link, &reading.customer) {
         (Link::Stranger(case), _) => return Ok(strangers(reading, case, terms, now)),
-        (_, None) => return Err("there is no address to answer to".to_owned()),
+        (_, None) => reading.letter.from.as_ref().ok_or("there is no address to answer to")?,
         (_, Some(customer)) => customer,
     };
     let mut course = Course::begin(reading, lookup, customer, now).map_err(|e| e.to_string())?;
@@ -262,7 +301,7 @@ pub fn answer(reading: &Reading, lookup: &Lookup, terms: &Terms, now: Timestamp)
         policy: &terms.policy,
         terms: &terms.version,
     });
-    let kind = gate(&mut decision, &course.case, reading.stored, lookup, terms, now);
+    let kind = gate(&mut decision, &course.case, reading, lookup, terms, now);
     course.follow(&decision, reading, lookup, terms, now).map_err(|e| e.to_string())?;
     let reply = match kind {
         Some(kind) => Some(course.reply(kind, &decision, reading, terms, now)?),
@@ -271,15 +310,30 @@ pub fn answer(reading: &Reading, lookup: &Lookup, terms: &Terms, now: Timestamp)
     Ok(Outcome { class: Class::Customer, decision, events: course.events, reply })
 }
 
+/// Why a letter is for staff alone, whatever it says.
+fn set_aside(reading: &Reading, lookup: &Lookup) -> Option<Reason> {
+    let apart = matches!(&lookup.link, Link::Known(case) if trace::is_apart(case));
+    match &reading.customer {
+        None => Some(Reason::NoReplyAddress),
+        Some(_) if lookup.unknown_thread || apart => Some(Reason::UnknownThread),
+        Some(_) => None,
+    }
+}
+
 /// The one gate for automatic mail: which letter goes out, if any. Turns the decision to staff where none may.
 fn gate(
     decision: &mut Decision,
     case: &Case,
-    stored: Option<Timestamp>,
+    reading: &Reading,
     lookup: &Lookup,
     terms: &Terms,
     now: Timestamp,
 ) -> Option<Kind> {
+    let nobody = terms.screen.is_of_the_desk(&case.customer.address).then_some(Reason::NoReplyAddress);
+    if let Some(reason) = set_aside(reading, lookup).or(nobody) {
+        hand_over(decision, reason);
+        return None;
+    }
     let kind = match decision.action {
         Action::Ask => Kind::Ask,
         Action::IssueRma => Kind::Rma,
@@ -287,18 +341,24 @@ fn gate(
         Action::Staff | Action::Close | Action::Ignore => return None,
     };
     let patience = SignedDuration::from_hours(24 * i64::from(terms.policy.answer_days));
-    let hindrance = if stored.is_some_and(|stored| now.duration_since(stored) > patience) {
+    let hindrance = if reading.stored.is_some_and(|stored| now.duration_since(stored) > patience) {
         Reason::Old
     } else if lookup.replies_today >= terms.replies_per_sender {
         Reason::ReplyLimit
+    } else if case.replies as usize >= terms.replies_per_case {
+        Reason::CaseLimit
     } else {
         return Some(kind);
     };
+    hand_over(decision, hindrance);
+    None
+}
+
+fn hand_over(decision: &mut Decision, why: Reason) {
     decision.action = Action::Staff;
     decision.track = None;
     decision.ask.clear();
-    decision.reasons.push(hindrance);
-    None
+    decision.reasons.push(why);
 }
 
 /// A letter that is no customer's: noted on the case it belongs to, answered never.
@@ -307,25 +367,20 @@ fn ignored(reading: &Reading, lookup: &Lookup, terms: &Terms, now: Timestamp) ->
     if let Link::Known(case) | Link::Stranger(case) = &lookup.link {
         events.push(noted(reading, now));
         // Our reply did not arrive: somebody has to find another way.
-        if reading.class == Class::Bounce && matches!(case.state, State::AwaitingInfo | State::RmaIssued) {
+        let ours = reading.class == Class::Bounce && reading.bounced.contains(&case.customer.address);
+        if ours && matches!(case.state, State::AwaitingInfo | State::RmaIssued) {
             events.push(CaseEvent::HandedToStaff { at: now });
         }
     }
     Outcome { class: reading.class, decision: bare(Action::Ignore, Vec::new(), terms), events, reply: None }
 }
 
-/// Somebody else wrote into a case: staff see it, its writer is told nothing, no fact changes.
+/// Somebody else wrote into a case: its writer is told nothing, and the case goes on for its customer as if nothing had
+/// come. The shell tells staff.
 fn strangers(reading: &Reading, case: &Case, terms: &Terms, now: Timestamp) -> Outcome {
     let mut decision = bare(Action::Staff, vec![Reason::SenderMismatch], terms);
     decision.checklist = case.decision.as_ref().map(|d| d.checklist.clone()).unwrap_or_default();
-    let mut events = vec![
-        noted(reading, now),
-        CaseEvent::Decided { letter: reading.letter.id.clone(), decision: decision.clone(), at: now },
-    ];
-    if matches!(case.state, State::New | State::AwaitingInfo | State::RmaIssued) {
-        events.push(CaseEvent::HandedToStaff { at: now });
-    }
-    Outcome { class: Class::Customer, decision, events, reply: None }
+    Outcome { class: Class::Customer, decision, events: vec![noted(reading, now)], reply: None }
 }
 
 fn noted(reading: &Reading, now: Timestamp) -> CaseEvent {

@@ -1,12 +1,16 @@
 //! Step 2: does a person wait for an answer, and which one? Everything that is not a customer's letter never gets an
 //! automatic reply, so each rule errs on the side of silence, except where customers' own mail looks alike.
 
+pub mod authentication;
+pub mod bounced;
 mod machines;
+
+use self::authentication::{Dmarc, dmarc};
 
 use super::lexicon::Lexicons;
 use crate::domain::decision::Class;
 use crate::domain::ids::Address;
-use crate::domain::letter::{Attachment, FileKind, Letter, Person};
+use crate::domain::letter::{Attachment, Defect, FileKind, Letter, Person};
 
 /// What we know of ourselves and of the servers before us.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +21,8 @@ pub struct Desk {
     pub trusted_authserv: Vec<String>,
     /// Web forms: the customer is in `Reply-To`.
     pub form_senders: Vec<Address>,
+    /// The people behind the desk: never answered; what they forward counts for its original writer.
+    pub staff: Vec<Address>,
 }
 
 /// Whose mail it is, and why.
@@ -25,8 +31,10 @@ pub struct Screening {
     pub class: Class,
     /// The header or rule that decided, for staff and log.
     pub why: String,
-    /// Whom to answer; `None` if the letter names no usable address or is no customer's.
+    /// Whom to answer; `None` if the letter names no usable address, is staff's own or is no customer's.
     pub customer: Option<Person>,
+    /// One of the staff sent it.
+    pub by_staff: bool,
 }
 
 /// Our own mark in every reply: a letter that has it is our own mail come back.
@@ -40,6 +48,9 @@ pub struct Screen {
     bounce: Vec<String>,
     no_reply: Vec<String>,
 }
+
+/// Why a letter whose sender is forged, or seems so, is spam.
+pub const DMARC_FAILED: &str = "Authentication-Results: dmarc=fail";
 
 type Verdict = Option<(Class, String)>;
 
@@ -69,17 +80,28 @@ impl Screen {
                 .or_else(|| self.list(letter))
                 .or_else(|| self.machine(letter))
         });
-        match verdict {
-            Some((class, why)) => Screening { class, why, customer: None },
-            None if from_form => {
-                Screening { class: Class::Customer, why: "form sender".to_owned(), customer: letter.reply_to.clone() }
-            }
-            None => Screening {
-                class: Class::Customer,
-                why: "no sign of a machine".to_owned(),
-                customer: letter.from.clone(),
-            },
-        }
+        let by_staff = letter.from.as_ref().is_some_and(|p| self.desk.staff.contains(&p.address));
+        let (class, why) = verdict.unwrap_or_else(|| {
+            let why = match (from_form, by_staff) {
+                (true, _) => "form sender",
+                (_, true) => "sent by staff",
+                _ => "no sign of a machine",
+            };
+            (Class::Customer, why.to_owned())
+        });
+        let customer = match class {
+            Class::Customer if from_form => letter.reply_to.clone(),
+            Class::Customer if by_staff || letter.defects.contains(&Defect::SeveralSenders) => None,
+            Class::Customer => letter.from.clone(),
+            _ => None,
+        };
+        Screening { class, why, customer: customer.filter(|p| !self.is_of_the_desk(&p.address)), by_staff }
+    }
+
+    /// Whether an address is ours, a web form's or staff's: no automatic letter goes there.
+    pub fn is_of_the_desk(&self, address: &Address) -> bool {
+        let Desk { addresses, form_senders, staff, .. } = &self.desk;
+        [addresses, form_senders, staff].into_iter().any(|ours| ours.contains(address))
     }
 
     /// What the trusted server before us says. Without one anybody can have written these headers.
@@ -88,20 +110,8 @@ impl Screen {
         if trusted.is_empty() {
             return None;
         }
-        // Only the topmost is the last server's; whatever a forger wrote stands below it.
-        if let Some(results) = letter.header("authentication-results") {
-            let (server, methods) = results.split_once(';').unwrap_or((results, ""));
-            let server = server.split_whitespace().next().unwrap_or_default();
-            let failed = methods.split(';').any(|m| {
-                let m = m.trim_start().to_lowercase();
-                m.strip_prefix("dmarc").is_some_and(|m| {
-                    let verdict = m.trim_start().trim_start_matches('=').trim_start();
-                    verdict.split(|c: char| !c.is_alphanumeric()).next() == Some("fail")
-                })
-            });
-            if failed && trusted.iter().any(|t| t.eq_ignore_ascii_case(server)) {
-                return Some((Class::Spam, "Authentication-Results: dmarc=fail".to_owned()));
-            }
+        if dmarc(letter, trusted) == Dmarc::Fail {
+            return Some((Class::Spam, DMARC_FAILED.to_owned()));
         }
         let yes = |name| letter.header(name).is_some_and(|v| v.to_lowercase().starts_with("yes"));
         ["x-spam-flag", "x-spam-status", "x-spam"].into_iter().find(|n| yes(n)).map(|n| (Class::Spam, n.to_owned()))
@@ -116,16 +126,11 @@ impl Screen {
         (!form && self.desk.addresses.contains(&from.address)).then(|| (Class::Own, "From is ours".to_owned()))
     }
 
-    /// A form's mail without a customer is the form's own notice; one that names us would be answered to ourselves.
+    /// A form's mail that names us as the customer would be answered to ourselves.
     fn form(&self, letter: &Letter) -> Verdict {
-        let customer = letter.reply_to.as_ref().map(|p| &p.address);
-        match customer {
-            None => Some((Class::Bulk, "form sender without Reply-To".to_owned())),
-            Some(a) if self.desk.addresses.contains(a) || self.desk.form_senders.contains(a) => {
-                Some((Class::Own, "Reply-To is ours".to_owned()))
-            }
-            Some(_) => None,
-        }
+        let address = &letter.reply_to.as_ref()?.address;
+        let ours = self.desk.addresses.contains(address) || self.desk.form_senders.contains(address);
+        ours.then(|| (Class::Own, "Reply-To is ours".to_owned()))
     }
 
     fn auto_reply(&self, letter: &Letter) -> Verdict {

@@ -28,6 +28,7 @@ fn terms() -> Terms {
         addresses: vec![from.address.clone()],
         trusted_authserv: vec!["mx.example.com".to_owned()],
         form_senders: Vec::new(),
+        staff: Vec::new(),
     };
     let frame = Frame {
         brand: "Roam".to_owned(),
@@ -109,6 +110,7 @@ impl Desktop {
             order: self.order.clone(),
             rmas_elsewhere: self.rmas_elsewhere.clone(),
             replies_today: self.replies_today,
+            unknown_thread: false,
             fresh_case: CaseId::derive(&LetterId::from_digest(&[7; 32]), 0),
             fresh_rma: (0..=255).find_map(|n| RmaNumber::make("KR", date(2026, 11, 20), [n, 1, 2, 3, 4])).unwrap(),
         };
@@ -369,7 +371,8 @@ fn somebody_elses_reply_changes_no_fact_and_gets_no_answer() {
     assert_eq!(outcome.decision.reasons, [Reason::SenderMismatch]);
     assert_eq!(outcome.reply, None);
     let after = desk.case.unwrap();
-    assert_eq!((after.facts, after.state), (before.facts, State::WithStaff));
+    let of = |case: &Case| (case.facts.clone(), case.state, case.decision.clone(), case.replies, case.thread.clone());
+    assert_eq!(of(&after), of(&before), "staff hear of it, the customer does not");
 }
 
 #[test]
@@ -393,6 +396,16 @@ fn what_has_lain_in_the_mailbox_for_long_goes_to_a_person_unanswered() {
         assert_eq!(outcome.decision.reasons, if old { vec![Reason::Old] } else { vec![] }, "{stored}");
         assert_eq!(desk.case.unwrap().rma.is_none(), old, "{stored}");
     }
+}
+
+#[test]
+fn the_cap_on_letters_of_one_case_holds() {
+    let mut desk = Desktop::new();
+    desk.terms.replies_per_case = 1;
+    desk.take("My Roam 5 does not charge.");
+    let outcome = desk.take(COMPLETE);
+    assert_eq!((outcome.decision.action, outcome.decision.reasons), (Action::Staff, vec![Reason::CaseLimit]));
+    assert_eq!((outcome.reply, desk.case.unwrap().rma), (None, None));
 }
 
 #[test]

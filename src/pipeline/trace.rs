@@ -1,11 +1,13 @@
 //! Step 3: which case a letter belongs to.
 //!
 //! The letter yields look-up keys; the shell asks the store for the cases behind them; [`choose`] decides. A reference
-//! or a number alone opens no case: the sender has to be the case's customer.
+//! or a number alone opens no case: the sender has to be the case's customer. A number that is somebody else's counts
+//! as if there were no such number, so that nobody can find out which there are.
 
 use regex::Regex;
 
 use crate::domain::case::{Case, State};
+use crate::domain::decision::Reason;
 use crate::domain::facts::Facts;
 use crate::domain::ids::{Address, CaseId, MessageId, OrderNumber, RmaNumber, Sku};
 use crate::domain::letter::Letter;
@@ -64,15 +66,15 @@ impl Tracer {
 pub enum Link {
     New,
     Known(Box<Case>),
-    /// It points to a case, but somebody else wrote it: for staff, nothing is told to its writer.
+    /// It answers a letter of a case, but somebody else wrote it: for staff, nothing is told to its writer.
     Stranger(Box<Case>),
 }
 
-/// Decides among the cases that the keys led to: `by_thread` by reference or number, `by_order` the sender's own cases
-/// with the letter's order number.
+/// Decides among the cases that the keys led to: `by_thread` by reference, or by a number of the sender's own case;
+/// `by_order` the sender's own cases with the letter's order number.
 pub fn choose(sender: &Address, facts: &Facts, by_thread: Option<Case>, by_order: Vec<Case>) -> Link {
     let named = facts.problem_what.as_ref().is_some_and(|e| e.rule == NAMED);
-    let open = |case: &Case| case.state != State::Closed;
+    let open = |case: &Case| case.state != State::Closed && !is_apart(case);
     if let Some(case) = by_thread {
         if case.customer.address != *sender {
             return Link::Stranger(Box::new(case));
@@ -84,6 +86,13 @@ pub fn choose(sender: &Address, facts: &Facts, by_thread: Option<Case>, by_order
     let mut fitting =
         by_order.into_iter().filter(|c| open(c) && c.customer.address == *sender && !is_another_claim(c, facts, true));
     fitting.next().map_or(Link::New, |case| Link::Known(Box::new(case)))
+}
+
+/// Whether a case was opened by an answer to a letter of ours that there is not. Its writer is told nothing, as if there
+/// were that letter, and somebody else had it.
+pub fn is_apart(case: &Case) -> bool {
+    let decided = case.decision.as_ref().is_some_and(|d| d.reasons.contains(&Reason::UnknownThread));
+    decided && !case.acknowledged
 }
 
 /// Whether a letter tells of a second order, or of a second item of the order, rather than correcting the first: it

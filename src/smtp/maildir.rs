@@ -1,7 +1,8 @@
 //! Replies into a Maildir instead of to a server: for a dry run and the demo.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::message::{self, Mail};
@@ -55,7 +56,7 @@ fn deliver(maildir: &Path, name: &str, mail: &Mail) -> io::Result<()> {
         return Ok(());
     }
     let waiting = maildir.join("tmp").join(name);
-    let mut file = File::create(&waiting)?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&waiting)?;
     file.write_all(&mail.raw)?;
     file.sync_all()?;
     let new = maildir.join("new");

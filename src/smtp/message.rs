@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::ids::MessageId;
 use crate::domain::letter::Person;
-use crate::domain::reply::Reply;
+use crate::domain::reply::{Kind, Reply};
 
 /// The header that marks our own mail, for the case that it comes back.
 pub const LOOP_HEADER: &str = "X-Aftersalesd-Loop";
@@ -41,15 +41,16 @@ pub fn render(reply: &Reply, from: &Person) -> Result<Mail, Unmailable> {
     let to = mailbox(&reply.to)?;
     let address = to.email.clone();
     let written = SystemTime::from(reply.written).max(SystemTime::UNIX_EPOCH);
+    let is_notice = reply.kind == Kind::Notice;
     let mut builder = Message::builder()
         .from(mailbox(from)?)
         .to(to)
         .subject(line(&reply.subject, SUBJECT))
         .date(written)
         .message_id(Some(bracketed(&reply.message_id)))
-        .raw_header(field("Auto-Submitted", "auto-replied")?)
+        .raw_header(field("Auto-Submitted", if is_notice { "auto-generated" } else { "auto-replied" })?)
         .raw_header(field("X-Auto-Response-Suppress", "All")?)
-        .raw_header(field(LOOP_HEADER, reply.case.as_str())?);
+        .raw_header(field(LOOP_HEADER, if is_notice { reply.kind.folder() } else { reply.case.as_str() })?);
     let threaded = references(reply);
     if let Some(id) = &reply.in_reply_to {
         builder = builder.in_reply_to(bracketed(id));
@@ -57,13 +58,20 @@ pub fn render(reply: &Reply, from: &Person) -> Result<Mail, Unmailable> {
     if !threaded.is_empty() {
         builder = builder.references(threaded);
     }
+    let plain = part(header::ContentType::TEXT_PLAIN, &reply.text);
+    if is_notice {
+        return finished(builder.singlepart(plain), address);
+    }
     let body = MultiPart::alternative()
         .boundary(boundary(&reply.message_id))
-        .singlepart(part(header::ContentType::TEXT_PLAIN, &reply.text))
+        .singlepart(plain)
         .singlepart(part(header::ContentType::TEXT_HTML, &reply.html));
-    let message = builder.multipart(body).map_err(|e| Unmailable(e.to_string()))?;
-    let raw = message.formatted();
-    if raw.is_ascii() { Ok(Mail { to: address, raw }) } else { Err(Unmailable("a header is not ASCII".into())) }
+    finished(builder.multipart(body), address)
+}
+
+fn finished(message: Result<Message, lettre::error::Error>, to: Address) -> Result<Mail, Unmailable> {
+    let raw = message.map_err(|e| Unmailable(e.to_string()))?.formatted();
+    if raw.is_ascii() { Ok(Mail { to, raw }) } else { Err(Unmailable("a header is not ASCII".into())) }
 }
 
 /// The address for the envelope and the header, the name for the header.

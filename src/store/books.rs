@@ -13,9 +13,10 @@ use super::keys::{self, Table};
 use super::picture::Picture;
 use super::record::{self, Claim, Parcel, Unmarked};
 use super::tables::{Change, Row};
-use super::{Counts, Quarantined, RawPlace, Seen, Store, StoreError};
+use super::{Counts, Notice, Quarantined, RawPlace, Seen, Store, StoreError};
 use crate::domain::case::{Case, CaseEvent};
 use crate::domain::ids::{CaseId, LetterId, MessageId};
+use crate::domain::reply::Kind;
 use crate::ports::Position;
 
 /// A letter, as far as anything is known of it.
@@ -307,11 +308,18 @@ impl Books {
             {
                 self.find(FindingKind::Record, place, "its key names another reply");
             }
-            self.replies.entry(reply.message_id).or_default().waiting += 1;
+            // A notice belongs to no case.
+            if reply.kind != Kind::Notice {
+                self.replies.entry(reply.message_id).or_default().waiting += 1;
+            }
         }
         for row in picture.scan(Table::Pace) {
             let row = row?;
             let _ = self.read::<()>(Table::Pace, &row);
+        }
+        for row in picture.scan(Table::Notices) {
+            let row = row?;
+            let _ = self.read::<Notice>(Table::Notices, &row);
         }
         Ok(())
     }

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 
 use super::keys::{self, Table};
 use super::raw::RawPlace;
-use super::record::{Claim, Parcel, Unmarked};
+use super::record::{Claim, Unmarked};
 use super::tables::{Change, Count};
-use super::{Quarantined, Seen, Store, StoreError};
+use super::{Quarantined, Raised, Seen, Store, StoreError};
 use crate::domain::case::{Case, CaseEvent, IllegalEvent, Rma};
 use crate::domain::decision::Class;
 use crate::domain::ids::{CaseId, LetterId, MessageId};
@@ -28,6 +28,8 @@ pub struct Commit {
     /// Where the letter came from: the cursor of the folder moves there, and the mailbox has still to be told.
     pub position: Option<Position>,
     pub quarantine: Option<Quarantined>,
+    /// What staff have to be told.
+    pub notices: Vec<Raised>,
 }
 
 /// A letter that is taken in, as a later copy of it is recognised.
@@ -127,7 +129,7 @@ impl Store {
             None => None,
         };
         if let Some(reply) = &commit.reply {
-            queue(reply, &mut change)?;
+            self.queue(reply, &mut change)?;
         }
         if let Some(place) = &commit.raw {
             change.put(Table::Raw, place.letter().to_string(), place)?;
@@ -136,6 +138,9 @@ impl Store {
             arrive(position, commit.raw.as_ref(), &mut change)?;
         }
         self.quarantine(commit, &mut change)?;
+        for raised in &commit.notices {
+            self.notice(raised, &mut change)?;
+        }
         let lowest = commit.raw.as_ref().and_then(|place| self.inner.archive.lowest_without(place));
         if let Some(lowest) = lowest {
             change.put(Table::Meta, keys::RAW_FROM.to_owned(), &lowest)?;
@@ -262,13 +267,4 @@ fn arrive(position: &Position, raw: Option<&RawPlace>, change: &mut Change) -> R
     }
     let letter = raw.map(|place| place.letter().clone());
     change.put(Table::Mailbox, keys::unmarked(position), &Unmarked { position: position.clone(), letter })
-}
-
-fn queue(reply: &Reply, change: &mut Change) -> Result<(), StoreError> {
-    let (id, at) = (&reply.message_id, reply.written);
-    let parcel = Parcel { reply: reply.clone(), attempts: 0, first_try: None, why: None };
-    change.put(Table::Outbox, keys::due(at, id), &parcel)?;
-    change.put(Table::Pace, keys::to(&reply.to.address, at, id), &())?;
-    change.count(Count::ReplyQueued);
-    Ok(())
 }

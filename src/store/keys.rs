@@ -19,15 +19,17 @@
 //! | `outbox` | time of the next try, Message-ID | the reply and the tries so far |
 //! | `pace` | `to` address, time, Message-ID | nothing: counts replies to one address |
 //! | | `sent` time, Message-ID | nothing: counts replies sent |
+//! | | `notice` kind, time, Message-ID | nothing: counts notices mailed |
 //! | `mailbox` | `cursor` folder | highest position taken in |
 //! | | `start` folder | position up to which mail is left alone |
 //! | | `unmarked` folder, UIDVALIDITY, UID, name | position (and letter) the mailbox was not told of |
 //! | `quarantine` | `letter` letter; or `position` …; or `time` time | what could not be handled |
 //! | | `dismissed` and one of these | what a person has dealt with, and how |
+//! | `notices` | kind, what it is about | what staff have to be told |
 
 use jiff::Timestamp;
 
-use super::{LetterEntry, Quarantined};
+use super::{LetterEntry, NoticeKind, Quarantined};
 use crate::domain::ids::{Address, CaseId, LetterId, MessageId, OrderNumber, RmaNumber, Sku};
 use crate::ports::Position;
 
@@ -44,11 +46,12 @@ pub(super) enum Table {
     Pace,
     Mailbox,
     Quarantine,
+    Notices,
 }
 
 impl Table {
     /// In the order of the discriminants, which is the order of an export.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Meta,
         Self::Cases,
         Self::Events,
@@ -59,6 +62,7 @@ impl Table {
         Self::Pace,
         Self::Mailbox,
         Self::Quarantine,
+        Self::Notices,
     ];
 
     pub fn name(self) -> &'static str {
@@ -73,6 +77,7 @@ impl Table {
             Self::Pace => "pace",
             Self::Mailbox => "mailbox",
             Self::Quarantine => "quarantine",
+            Self::Notices => "notices",
         }
     }
 }
@@ -125,6 +130,15 @@ pub(super) fn to(address: &Address, at: Timestamp, id: &MessageId) -> String {
 
 pub(super) fn sent(at: Timestamp, id: &MessageId) -> String {
     join(&["sent", &time(at), id.as_str()])
+}
+
+pub(super) fn mailed(kind: NoticeKind, at: Timestamp, id: &MessageId) -> String {
+    join(&["notice", kind.code(), &time(at), id.as_str()])
+}
+
+/// No `about` can hold a NUL.
+pub(super) fn notice(kind: NoticeKind, about: &str) -> String {
+    join(&[kind.code(), &about.replace('\0', " ")])
 }
 
 pub(super) fn cursor(folder: &str) -> String {

@@ -12,6 +12,7 @@ mod commit;
 mod export;
 mod finding;
 mod keys;
+mod notices;
 mod outbox;
 mod picture;
 mod quarantine;
@@ -27,15 +28,16 @@ pub use books::{Account, Books, Kept};
 pub use commit::{CaseStep, Claimed, Commit, CommitError, LetterEntry};
 pub use export::Exported;
 pub use finding::{Finding, FindingKind, Tally};
+pub use notices::{Notice, NoticeKind, Raised};
 pub use outbox::{OutboxKey, Waiting};
 pub use quarantine::Quarantined;
 pub use raw::RawPlace;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -198,6 +200,9 @@ impl Store {
             _temporary: temporary,
             path: path.to_owned(),
         };
+        for name in ["raw", "cases"] {
+            make_private(&path.join(name))?;
+        }
         let store = Self { inner: Arc::new(inner) };
         store.index_found(&unknown)?;
         fail_point::reached("open-mail-indexed");
@@ -314,6 +319,12 @@ impl Store {
         self.inner.tables.scan(Table::Index, &prefix).map(|row| row?.read()).collect()
     }
 
+    /// The cases that this address opened last, at most `limit`, the latest first.
+    pub fn latest_cases_of_sender(&self, address: &Address, limit: usize) -> Result<Vec<CaseId>, StoreError> {
+        let prefix = keys::prefix(&["sender", address.as_str()]);
+        self.inner.tables.scan_back(Table::Index, &prefix).take(limit).map(|row| row?.read()).collect()
+    }
+
     /// The case and RMA that hold an order line. A line once held stays held, also when its case is closed.
     pub fn rma_of_line(&self, order: &OrderNumber, sku: &Sku) -> Result<Option<(CaseId, RmaNumber)>, StoreError> {
         let claim: Option<Claim> = self.inner.tables.get(Table::Index, &keys::line(order, sku))?;
@@ -426,6 +437,22 @@ impl fmt::Debug for Store {
 
 fn create_folder(path: &Path) -> Result<(), StoreError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| StoreError::io(path.display(), e))
+}
+
+/// Takes a folder and what is in it from everybody but its owner: sled leaves that to the umask.
+fn make_private(path: &Path) -> Result<(), StoreError> {
+    let deny = |path: &Path, mode| {
+        fs::set_permissions(path, Permissions::from_mode(mode)).map_err(|e| StoreError::io(path.display(), e))
+    };
+    deny(path, 0o700)?;
+    for entry in fs::read_dir(path).map_err(|e| StoreError::io(path.display(), e))? {
+        let entry = entry.map_err(|e| StoreError::io(path.display(), e))?;
+        match entry.file_type().map_err(|e| StoreError::io(path.display(), e))?.is_dir() {
+            true => make_private(&entry.path())?,
+            false => deny(&entry.path(), 0o600)?,
+        }
+    }
+    Ok(())
 }
 
 /// sled has a lock too, but clearing up before it opens is only safe under one of our own.

@@ -6,10 +6,10 @@ use super::commit::CommitError;
 use super::keys::{self, Table};
 use super::record::Parcel;
 use super::tables::{Change, Count, Row};
-use super::{Store, StoreError};
+use super::{NoticeKind, Store, StoreError};
 use crate::domain::case::{Case, CaseEvent};
 use crate::domain::ids::{Address, MessageId};
-use crate::domain::reply::Reply;
+use crate::domain::reply::{Kind, Reply};
 
 /// How long replies are remembered for the caps; they reach back a day at most.
 const PACE_KEPT: SignedDuration = SignedDuration::from_hours(48);
@@ -84,7 +84,7 @@ impl Store {
     /// It will never be taken: the case goes to staff.
     pub fn outbox_refused(&self, key: &OutboxKey, why: &str, at: Timestamp) -> Result<(), StoreError> {
         let event = CaseEvent::ReplyRefused { message_id: key.message_id.clone(), why: why.to_owned(), at };
-        while !self.inner.tables.run(&self.finish(key, &event)?.unwrap_or_default())? {}
+        while !self.inner.tables.run(&self.finish(key, &event)?.map(|(change, _)| change).unwrap_or_default())? {}
         Ok(())
     }
 
@@ -109,9 +109,9 @@ impl Store {
         }
     }
 
-    /// How many replies to `address` were queued at `since` or later, sent by now or not; reaches back 48 hours.
+    /// How many replies to `address`, with whatever tag, were queued at `since` or later, sent by now or not; reaches back 48 hours.
     pub fn replies_to(&self, address: &Address, since: Timestamp) -> Result<usize, StoreError> {
-        self.count_pace(&keys::prefix(&["to", address.as_str()]), since)
+        self.count_pace(&keys::prefix(&["to", address.untagged().as_str()]), since)
     }
 
     /// How many replies were sent at `since` or later; reaches back 48 hours.
@@ -119,25 +119,49 @@ impl Store {
         self.count_pace(&keys::prefix(&["sent"]), since)
     }
 
-    fn count_pace(&self, prefix: &str, since: Timestamp) -> Result<usize, StoreError> {
+    /// Puts a reply into the outbox, due at once.
+    pub(super) fn queue(&self, reply: &Reply, change: &mut Change) -> Result<(), StoreError> {
+        let (id, at) = (&reply.message_id, reply.written);
+        change.put(Table::Outbox, keys::due(at, id), &Parcel::new(reply))?;
+        change.put(Table::Pace, keys::to(&reply.to.address.untagged(), at, id), &())?;
+        change.count(Count::ReplyQueued);
+        Ok(())
+    }
+
+    /// Puts the mail of a notice there, before all replies, which the cap of an hour may hold back.
+    pub(super) fn queue_notice(&self, kind: NoticeKind, mail: &Reply, change: &mut Change) -> Result<(), StoreError> {
+        let (id, at) = (&mail.message_id, mail.written);
+        change.put(Table::Outbox, keys::due(Timestamp::UNIX_EPOCH, id), &Parcel::new(mail))?;
+        change.put(Table::Pace, keys::mailed(kind, at, id), &())?;
+        change.count(Count::NoticeQueued);
+        self.forget_pace(&keys::prefix(&["notice", kind.code()]), at, change)
+    }
+
+    pub(super) fn count_pace(&self, prefix: &str, since: Timestamp) -> Result<usize, StoreError> {
         let rows = self.inner.tables.scan_from(Table::Pace, prefix, &keys::time(since));
         rows.map(|row| row.map(|_| 1)).sum()
     }
 
     fn propose_sent(&self, key: &OutboxKey, at: Timestamp) -> Result<Change, StoreError> {
         let event = CaseEvent::ReplySent { message_id: key.message_id.clone(), at };
-        let Some(mut change) = self.finish(key, &event)? else { return Ok(Change::default()) };
+        let Some((mut change, kind)) = self.finish(key, &event)? else { return Ok(Change::default()) };
+        if kind == Kind::Notice {
+            return Ok(change);
+        }
         change.put(Table::Pace, keys::sent(at, &key.message_id), &())?;
         self.forget_pace(&keys::prefix(&["sent"]), at, &mut change)?;
         Ok(change)
     }
 
     /// Takes a reply out of the outbox and tells its case; `None` if the key names nothing any more.
-    fn finish(&self, key: &OutboxKey, event: &CaseEvent) -> Result<Option<Change>, StoreError> {
+    fn finish(&self, key: &OutboxKey, event: &CaseEvent) -> Result<Option<(Change, Kind)>, StoreError> {
         let mut change = Change::default();
         let Some(parcel) = self.take_out(key, &mut change)? else { return Ok(None) };
         change.count(Count::ReplyGone);
-        let to = keys::prefix(&["to", parcel.reply.to.address.as_str()]);
+        if parcel.reply.kind == Kind::Notice {
+            return Ok(Some((change, Kind::Notice)));
+        }
+        let to = keys::prefix(&["to", parcel.reply.to.address.untagged().as_str()]);
         self.forget_pace(&to, parcel.reply.written, &mut change)?;
         let id = &parcel.reply.case;
         let case = self.inner.tables.watch::<Case>(&mut change, Table::Cases, id.as_str())?;
@@ -149,7 +173,7 @@ impl Store {
                 Err(e) => return Err(StoreError::corrupt(id.to_string(), &e.to_string())),
             }
         }
-        Ok(Some(change))
+        Ok(Some((change, parcel.reply.kind)))
     }
 
     fn take_out(&self, key: &OutboxKey, change: &mut Change) -> Result<Option<Parcel>, StoreError> {

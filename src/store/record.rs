@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::{self, Table};
 use super::raw::RawPlace;
-use super::{Counts, Quarantined, Seen, StoreError};
+use super::{Counts, Notice, Quarantined, Seen, StoreError};
 use crate::domain::case::{Case, CaseEvent};
 use crate::domain::ids::{CaseId, LetterId, RmaNumber};
 use crate::domain::reply::Reply;
@@ -34,6 +34,13 @@ pub(super) struct Parcel {
     pub attempts: u32,
     pub first_try: Option<Timestamp>,
     pub why: Option<String>,
+}
+
+impl Parcel {
+    /// A reply that nobody has tried to send.
+    pub fn new(reply: &Reply) -> Self {
+        Self { reply: reply.clone(), attempts: 0, first_try: None, why: None }
+    }
 }
 
 /// A letter the mailbox was not told of.
@@ -81,6 +88,7 @@ pub(super) fn canonical(table: Table, key: &str, json: &[u8]) -> Result<Vec<u8>,
         (Table::Mailbox, ["cursor" | "start", ..]) => through::<Position>,
         (Table::Mailbox, _) => through::<Unmarked>,
         (Table::Quarantine, _) => through::<Quarantined>,
+        (Table::Notices, _) => through::<Notice>,
     };
     through(table, key, json)
 }

@@ -7,6 +7,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::thread;
@@ -53,6 +54,7 @@ pub(super) enum Count {
     Case,
     Letter(Class),
     ReplyQueued,
+    NoticeQueued,
     ReplyGone,
     Quarantined,
     Released,
@@ -122,13 +124,14 @@ impl Tables {
         let prefix = prefix.to_owned();
         let start = format!("{prefix}{start}");
         let rows = self.tree(table).map(|tree| tree.range(start.as_bytes()..)).into_iter().flatten();
-        rows.map(move |row| {
-            let (key, value) = row.map_err(|e| fault(Path::new(table.name()), e))?;
-            let key = String::from_utf8(key.to_vec())
-                .map_err(|e| StoreError::Corrupt { place: table.name().to_owned(), what: e.to_string() })?;
-            Ok(Row { table, key, value })
-        })
-        .take_while(move |row: &Result<Row, _>| row.as_ref().map_or(true, |row| row.key.starts_with(&prefix)))
+        rows.map(move |row| read_row(table, row))
+            .take_while(move |row: &Result<Row, _>| row.as_ref().map_or(true, |row| row.key.starts_with(&prefix)))
+    }
+
+    /// As [`Tables::scan`], the last key first.
+    pub fn scan_back(&self, table: Table, prefix: &str) -> impl Iterator<Item = Result<Row, StoreError>> + use<> {
+        let rows = self.tree(table).map(|tree| tree.scan_prefix(prefix.as_bytes()).rev()).into_iter().flatten();
+        rows.map(move |row| read_row(table, row))
     }
 
     /// Writes the change, whole or not at all. `false`: something it rests on has changed; work it out anew.
@@ -256,6 +259,7 @@ impl Change {
                     counts.replies += 1;
                     counts.waiting += 1;
                 }
+                Count::NoticeQueued => counts.waiting += 1,
                 Count::ReplyGone => counts.waiting = counts.waiting.saturating_sub(1),
                 Count::Quarantined => counts.quarantined += 1,
                 Count::Released => counts.quarantined = counts.quarantined.saturating_sub(1),
@@ -306,6 +310,13 @@ impl Row {
             what: what.to_owned(),
         }
     }
+}
+
+fn read_row(table: Table, row: sled::Result<(sled::IVec, sled::IVec)>) -> Result<Row, StoreError> {
+    let (key, value) = row.map_err(|e| fault(Path::new(table.name()), e))?;
+    let key = String::from_utf8(key.to_vec())
+        .map_err(|e| StoreError::Corrupt { place: table.name().to_owned(), what: e.to_string() })?;
+    Ok(Row { table, key, value })
 }
 
 /// Why a transaction stops where it is.
@@ -381,7 +392,7 @@ fn snapshots(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
 }
 
 fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir(to)?;
+    fs::DirBuilder::new().mode(0o700).create(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let target = to.join(entry.file_name());

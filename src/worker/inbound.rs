@@ -12,15 +12,15 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::lookup::look_up;
-use super::{Office, Stop, Trouble, budget, pace};
+use super::{Office, Stop, Trouble, budget, notice, pace};
 use crate::domain::case::{Case, CaseEvent};
 use crate::domain::decision::{Class, Outcome};
-use crate::domain::ids::{CaseId, LetterId};
+use crate::domain::ids::{CaseId, LetterId, masked};
 use crate::fail_point;
 use crate::pipeline::trace::Link;
 use crate::pipeline::{self, Lookup, Reading, Terms};
 use crate::ports::{Content, End, FaultKind, Incoming, Mailbox, Position};
-use crate::store::{CaseStep, Commit, CommitError, LetterEntry, Quarantined, RawPlace, Seen, StoreError};
+use crate::store::{CaseStep, Commit, CommitError, LetterEntry, NoticeKind, Quarantined, RawPlace, Seen, StoreError};
 
 /// What became of a letter.
 #[derive(Debug)]
@@ -61,6 +61,9 @@ impl Progress {
     }
 }
 
+/// Failures in a row after which staff are told: about a minute.
+const STOPPED: u32 = 5;
+
 /// Takes in letters until it is wished to stop: drains the mailbox, waits for news, comes back after every fault but
 /// one of the disk, after which the store has to be opened anew.
 pub async fn run(
@@ -95,11 +98,20 @@ pub async fn run(
         if let Trouble::Mailbox(fault) = &trouble {
             office.health.mailbox(Err(&fault.what));
         }
+        if failures >= STOPPED || matches!(&trouble, Trouble::Mailbox(f) if f.kind != FaultKind::Temporary) {
+            let (of, folder) = (Arc::clone(office), folder.to_owned());
+            let what = format!("no mail is taken in: {trouble}");
+            let told = blocking(move || {
+                notice::tell(&of, NoticeKind::IntakeStopped, folder, what).and_then(|()| of.store.flush())
+            });
+            office.noting(told.await)?;
+        }
         let wait = match &trouble {
             Trouble::Mailbox(fault) => pace::reconnect(failures, fault.kind),
             _ => pace::reconnect(failures, FaultKind::Temporary),
         };
-        tracing::error!(%trouble, failures, wait_seconds = wait.as_secs(), "taking in letters failed; will try again");
+        let trouble = masked(&trouble.to_string());
+        tracing::error!(trouble, failures, wait_seconds = wait.as_secs(), "taking in letters failed; will try again");
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = stop.wished() => {}
@@ -370,6 +382,7 @@ pub fn settle(
             reply: outcome.reply.clone(),
             position: position.clone(),
             quarantine: None,
+            notices: notice::of_letter(office, &reading, &lookup, &outcome, now)?,
         };
         match office.store.commit(&commit) {
             Ok(case) => {
@@ -449,18 +462,25 @@ pub(super) fn quarantine(
     };
     let known = office.store.quarantined_before(&quarantined)?;
     let message_id = quarantined.message_id.as_ref().map(|m| m.as_str());
+    let mut notices = Vec::new();
     let quarantined = match known {
         None => {
-            tracing::error!(why, message_id, "letter quarantined: a person has to look at it");
+            tracing::error!(why = masked(&why), message_id, "letter quarantined: a person has to look at it");
+            notices.push(notice::of_quarantined(office, &quarantined)?);
             Some(quarantined)
         }
         Some((known, dismissed)) => {
-            tracing::info!(why, message_id, dismissed, "letter quarantined before: nobody is told again");
+            tracing::info!(
+                why = masked(&why),
+                message_id,
+                dismissed,
+                "letter quarantined before: nobody is told again"
+            );
             let (position, at) = (quarantined.position.or(known.position), known.at);
             (!dismissed).then_some(Quarantined { position, at, ..quarantined })
         }
     };
-    office.store.commit(&Commit { raw, position, quarantine: quarantined, ..Commit::default() })?;
+    office.store.commit(&Commit { raw, position, quarantine: quarantined, notices, ..Commit::default() })?;
     Ok(Taken::Quarantined { reading, why })
 }
 

@@ -5,8 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Office, Trouble};
 use crate::domain::case::{Case, State};
 use crate::domain::catalogue::OrderAnswer;
+use crate::domain::decision::Class;
 use crate::domain::facts::Facts;
-use crate::domain::ids::{CaseId, LetterId, RmaNumber, Sku};
+use crate::domain::ids::{Address, CaseId, LetterId, MessageId, RmaNumber, Sku};
 use crate::pipeline::trace::{self, Link};
 use crate::pipeline::{self, Lookup, Reading};
 
@@ -14,13 +15,16 @@ use crate::pipeline::{self, Lookup, Reading};
 pub fn look_up(office: &Office, reading: &mut Reading, now: Timestamp) -> Result<Lookup, Trouble> {
     let store = &office.store;
     let by_thread = by_thread(office, reading)?;
-    let sender = reading.customer.as_ref().or(reading.letter.from.as_ref()).map(|p| p.address.clone());
+    let sender = reading.customer.as_ref().map(|p| p.address.clone());
+    // Only after a look at all references: an answer to a letter that there is counts for that one.
+    let like_ours = |id: &MessageId| id.is_like_a_reply(office.terms.frame.from.address.domain());
+    let unknown_thread = by_thread.is_none() && reading.keys.references.iter().any(like_ours);
     let link = match (&sender, by_thread) {
         (Some(sender), by_thread) => {
             let by_order = match &reading.keys.order_number {
                 Some(number) => {
                     let mut cases = Vec::new();
-                    for id in store.cases_of_sender(sender)? {
+                    for id in store.latest_cases_of_sender(sender, LOOKED_AT)? {
                         let case = store.case(&id)?;
                         cases.extend(case.filter(|c| {
                             c.state != State::Closed
@@ -38,12 +42,16 @@ pub fn look_up(office: &Office, reading: &mut Reading, now: Timestamp) -> Result
     };
     pipeline::recall(reading, &link, &office.terms);
     let order_number = pipeline::order_number_of(&link, &reading.facts);
-    let order = match (&office.orders, &order_number) {
+    let mut order = match (&office.orders, &order_number) {
         (Some(orders), Some(number)) => orders.answer(number),
         _ => OrderAnswer::NotAsked,
     };
+    let of_others = |sender: &Address| !order.lines().is_empty() && order.lines().iter().all(|l| l.email != *sender);
+    if office.terms.hide_orders && sender.as_ref().is_some_and(of_others) {
+        order = OrderAnswer::Unknown;
+    }
     let mut rmas_elsewhere = Vec::new();
-    if let Some(number) = &order_number {
+    if let Some(number) = order_number.as_ref().filter(|_| !office.terms.hide_orders || order != OrderAnswer::Unknown) {
         for sku in possible_skus(office, &link, &reading.facts, &order) {
             let held = store.rma_of_line(number, &sku)?;
             let own = matches!(&link, Link::Known(case) if held.as_ref().is_some_and(|(by, _)| *by == case.id));
@@ -58,10 +66,14 @@ pub fn look_up(office: &Office, reading: &mut Reading, now: Timestamp) -> Result
         None => 0,
     };
     let (fresh_case, fresh_rma) = (fresh_case(office, &reading.letter.id)?, fresh_rma(office, reading)?);
-    Ok(Lookup { link, order, rmas_elsewhere, replies_today, fresh_case, fresh_rma })
+    Ok(Lookup { link, order, rmas_elsewhere, replies_today, unknown_thread, fresh_case, fresh_rma })
 }
 
-/// The case that the letter refers to, by reference first, then by a number of ours.
+/// The sender's cases among which one with the letter's order is sought: a machine may have thousands.
+const LOOKED_AT: usize = 100;
+
+/// The case that the letter refers to, by reference first, then by a number of ours. By a number, only a case of the
+/// letter's own writer; machines' reports name none but are answered never.
 fn by_thread(office: &Office, reading: &Reading) -> Result<Option<Case>, Trouble> {
     let store = &office.store;
     for reference in &reading.keys.references {
@@ -71,15 +83,14 @@ fn by_thread(office: &Office, reading: &Reading) -> Result<Option<Case>, Trouble
             return Ok(Some(case));
         }
     }
-    for id in &reading.keys.cases {
-        if let Some(case) = store.case(id)? {
-            return Ok(Some(case));
-        }
-    }
+    let mut numbered = reading.keys.cases.clone();
     for number in &reading.keys.rmas {
-        if let Some(id) = store.case_of_rma(number)?
-            && let Some(case) = store.case(&id)?
-        {
+        numbered.extend(store.case_of_rma(number)?);
+    }
+    let customer = reading.customer.as_ref().map(|p| &p.address);
+    for id in &numbered {
+        let own = |case: &Case| reading.class != Class::Customer || Some(&case.customer.address) == customer;
+        if let Some(case) = store.case(id)?.filter(own) {
             return Ok(Some(case));
         }
     }

@@ -10,6 +10,8 @@ pub mod inbound;
 
 mod lookup;
 
+pub mod notice;
+
 pub mod outbound;
 
 pub mod pace;
@@ -24,6 +26,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use self::health::Health;
+use self::notice::Notifier;
 use crate::domain::ids::MessageId;
 use crate::feeds::Orders;
 use crate::pipeline::{Reading, Terms};
@@ -40,6 +43,7 @@ pub struct Office {
     pub rma_prefix: String,
     /// Replies that may be sent in an hour, all together.
     pub replies_per_hour: usize,
+    pub notifier: Notifier,
     pub clock: Clock,
     /// Whether the first start leaves alone what is in the mailbox already.
     pub from_now: bool,
@@ -72,8 +76,10 @@ impl Office {
         rma_prefix: String,
         replies_per_hour: usize,
     ) -> Self {
+        let notifier = Notifier { to: None, domain: terms.frame.from.address.domain().to_owned() };
         Self {
             store,
+            notifier,
             terms: Arc::new(terms),
             orders: orders.map(Arc::new),
             rma_prefix,
@@ -92,10 +98,11 @@ impl Office {
     pub fn anew(&self) -> impl FnOnce(Store) -> Self + use<> {
         let (terms, orders) = (Arc::clone(&self.terms), self.orders.clone());
         let (rma_prefix, replies_per_hour, clock) = (self.rma_prefix.clone(), self.replies_per_hour, self.clock);
-        let from_now = self.from_now;
+        let (from_now, notifier) = (self.from_now, self.notifier.clone());
         let (health, accepted) = (Arc::clone(&self.health), Arc::clone(&self.accepted));
         move |store| Self {
             store,
+            notifier,
             terms,
             orders,
             rma_prefix,

@@ -10,11 +10,12 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Office, Stop, Trouble, flush, pace};
-use crate::domain::ids::MessageId;
+use super::{Office, Stop, Trouble, flush, notice, pace};
+use crate::domain::ids::{MessageId, masked};
+use crate::domain::reply::Kind;
 use crate::fail_point;
 use crate::ports::{Delivery, Mailer};
-use crate::store::{OutboxKey, StoreError, Waiting};
+use crate::store::{NoticeKind, OutboxKey, StoreError, Waiting};
 
 /// Replies offered at the same time.
 const AT_ONCE: usize = 4;
@@ -27,16 +28,19 @@ pub struct Sent {
     pub sent: usize,
     pub later: usize,
     pub refused: usize,
+    /// Held back by the cap of the hour.
+    pub held: usize,
 }
 
 /// Sends replies until it is wished to stop, or the disk fails: then the store has to be opened anew.
 pub async fn run(mailer: &impl Mailer, office: &Arc<Office>, mut stop: Stop) -> Result<(), Trouble> {
     while !stop.is_wished() {
         let pause = match send_due(mailer, office, Timestamp::now()).await {
-            Ok(Sent { sent, later, refused }) if sent + later + refused > 0 => {
+            Ok(Sent { sent, later, refused, .. }) if sent + later + refused > 0 => {
                 tracing::info!(sent, later, refused, "outbox served");
                 continue;
             }
+            Ok(Sent { held, .. }) if held > 0 => std::time::Duration::from_secs(30),
             Ok(_) => until_next(office),
             Err(trouble) if trouble.is_of_the_disk() => return Err(trouble),
             Err(trouble) => {
@@ -65,6 +69,9 @@ pub async fn empty(mailer: &impl Mailer, office: &Arc<Office>, letters_done: &mu
             waiting.into_iter().filter(|w| !tried.contains(w.reply.message_id.as_str())).take(BATCH).collect();
         if fresh.is_empty() {
             if done {
+                if total.held > 0 {
+                    tracing::warn!(held = total.held, "the cap on replies in an hour is reached: the rest waits");
+                }
                 return Ok(total);
             }
             tokio::select! {
@@ -79,6 +86,7 @@ pub async fn empty(mailer: &impl Mailer, office: &Arc<Office>, letters_done: &mu
             sent: total.sent + sent.sent,
             later: total.later + sent.later,
             refused: total.refused + sent.refused,
+            held: total.held + sent.held,
         };
     }
 }
@@ -104,13 +112,18 @@ async fn offer(mailer: &impl Mailer, office: &Arc<Office>, waiting: Vec<Waiting>
 async fn send_and_note(mailer: &impl Mailer, office: &Arc<Office>, mut waiting: Vec<Waiting>) -> Result<Sent, Trouble> {
     let hour_ago = Timestamp::now().checked_sub(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MIN);
     let room = office.replies_per_hour.saturating_sub(office.store.replies_sent_since(hour_ago)?);
-    if room < waiting.len() {
-        tracing::error!(
-            waiting = waiting.len(),
-            cap = office.replies_per_hour,
-            "the cap on replies in an hour is reached; the rest waits in the outbox"
-        );
-        waiting.truncate(room);
+    let offered = waiting.len();
+    let mut replies = 0;
+    waiting.retain(|waiting| {
+        let is_reply = waiting.reply.kind != Kind::Notice;
+        replies += usize::from(is_reply);
+        !is_reply || replies <= room
+    });
+    let held = offered - waiting.len();
+    if held > 0 {
+        let cap = office.replies_per_hour;
+        let what = format!("{cap} replies left within an hour: the cap on replies is reached, the others wait");
+        notice::tell(office, NoticeKind::HourCap, "outbox".to_owned(), what)?;
     }
     let mut outcomes = stream::iter(waiting)
         .map(|waiting| async move {
@@ -118,7 +131,8 @@ async fn send_and_note(mailer: &impl Mailer, office: &Arc<Office>, mut waiting: 
             (waiting, delivery)
         })
         .buffer_unordered(AT_ONCE);
-    let mut notes = Notes { office, total: Sent::default(), sent: Vec::new(), accepted: Vec::new() };
+    let total = Sent { held, ..Sent::default() };
+    let mut notes = Notes { office, total, sent: Vec::new(), accepted: Vec::new() };
     let mut noted = Ok(());
     while let Some((waiting, delivery)) = outcomes.next().await {
         // What is under way when the disk fails is seen through, so that we know what was accepted.
@@ -189,8 +203,7 @@ impl Notes<'_> {
             }
             Delivery::Refused(why) => {
                 self.total.refused += 1;
-                tracing::error!(case = %waiting.reply.case, why, "reply refused; its case goes to staff");
-                self.office.store.outbox_refused(&waiting.key, &why, now)?;
+                refused(self.office, &waiting, &why, now)?;
                 fail_point::reached("reply-refused");
             }
         }
@@ -206,12 +219,23 @@ impl Notes<'_> {
 fn later(office: &Office, waiting: Waiting, why: &str, now: Timestamp) -> Result<(), StoreError> {
     let first = waiting.first_try.unwrap_or(now);
     if now.duration_since(first) > pace::GIVE_UP {
-        tracing::error!(case = %waiting.reply.case, why, "reply could not be delivered for days; its case goes to staff");
-        return office.store.outbox_refused(&waiting.key, why, now);
+        return refused(office, &waiting, &format!("for days: {why}"), now);
     }
     let next = now.checked_add(pace::resend(waiting.attempts + 1)).unwrap_or(Timestamp::MAX);
-    tracing::warn!(case = %waiting.reply.case, attempts = waiting.attempts + 1, why, "reply not delivered; will try again");
+    tracing::warn!(case = %waiting.reply.case, attempts = waiting.attempts + 1, why = masked(why), "reply not delivered; will try again");
     office.store.outbox_later(&waiting.key, now, next, why)
+}
+
+/// A reply that is never taken: its case goes to staff. Of a notice only the log can tell.
+fn refused(office: &Office, waiting: &Waiting, why: &str, now: Timestamp) -> Result<(), StoreError> {
+    office.store.outbox_refused(&waiting.key, why, now)?;
+    if waiting.reply.kind == Kind::Notice {
+        tracing::error!(why = masked(why), "staff can't be told by mail");
+        return Ok(());
+    }
+    let case = &waiting.reply.case;
+    let what = format!("a reply of case {case} can't be delivered and the case goes to staff: {why}");
+    notice::tell(office, NoticeKind::ReplyRefused, case.to_string(), what)
 }
 
 /// The replies due at `now` that are durable.

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::inbound::{self, Taken};
 use super::{Office, Trouble, budget};
 use crate::domain::ids::LetterId;
+use crate::domain::letter::Letter;
 use crate::pipeline::parse;
 use crate::ports::BEGINNING;
 use crate::store::{Quarantined, Store, StoreError};
@@ -53,12 +54,24 @@ pub fn unentered(letter: LetterId) -> Quarantined {
     }
 }
 
-/// Whether a mail in the archive is a copy of a letter that was taken in.
+/// Whether a mail in the archive is a copy of a letter that was taken in, or passes one on.
 pub fn is_copy(store: &Store, letter: &LetterId) -> Result<bool, StoreError> {
     let Some(raw) = store.raw(letter)? else { return Ok(false) };
     let parsed = catch_unwind(AssertUnwindSafe(|| parse::letter(&raw, raw.len() as u64 == BEGINNING)));
     match parsed {
-        Ok(parsed) => Ok(store.seen(&parsed.id, &parsed.content, parsed.message_id.as_ref())?.is_some()),
+        Ok(parsed) => is_seen(store, &parsed),
         Err(_) => Ok(false),
     }
+}
+
+fn is_seen(store: &Store, letter: &Letter) -> Result<bool, StoreError> {
+    if store.seen(&letter.id, &letter.content, letter.message_id.as_ref())?.is_some() {
+        return Ok(true);
+    }
+    for original in &letter.forwarded {
+        if is_seen(store, original)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

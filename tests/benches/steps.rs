@@ -68,6 +68,7 @@ fn steps(raw: &[u8], terms: &Terms, wanted: &[String]) -> Vec<(&'static str, f64
         order: OrderAnswer::NotAsked,
         rmas_elsewhere: Vec::new(),
         replies_today: 0,
+        unknown_thread: false,
         fresh_case: CaseId::derive(&letter.id, 0),
         fresh_rma: (0..=u8::MAX).find_map(|n| RmaNumber::make("KR", today, [n, 1, 2, 3, 4])).unwrap(),
     };

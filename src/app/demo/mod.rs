@@ -225,7 +225,7 @@ fn answered(decision: &Decision, mine: &[&CaseEvent]) -> String {
     };
     match written {
         Some(Kind::Acknowledgement) => format!("{done}; the customer is told that a person looks at it"),
-        Some(Kind::Ask | Kind::Rma) => done,
+        Some(Kind::Ask | Kind::Rma | Kind::Notice) => done,
         None => format!("{done}; no answer"),
     }
 }

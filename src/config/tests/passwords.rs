@@ -66,6 +66,55 @@ fn a_password_file_that_everybody_can_read_is_a_warning() {
     assert_eq!(load(&path).unwrap().warnings, [""; 0]);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_password_in_a_file_that_everybody_can_read_is_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    fs::write(&path, SERVERS).unwrap();
+    for (mode, warned) in [(0o644, 1), (0o602, 1), (0o640, 0), (0o600, 0)] {
+        set_mode(&path, mode);
+        let warnings = load(&path).unwrap().warnings;
+        assert_eq!(warnings.len(), warned, "{mode:o}: {warnings:?}");
+        assert!(
+            warnings.iter().all(|w| w.contains("[mailbox] password: ") && !w.contains("first secret")),
+            "{warnings:?}"
+        );
+    }
+}
+
+#[test]
+fn clear_text_stays_on_this_machine() {
+    let clear = |host: &str| {
+        let text = SERVERS.replace("host = \"imap.example.com\"", &format!("host = {host:?}\nsecurity = \"none\""));
+        load_text(&text).map(|_| ())
+    };
+    for host in ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost", "LOCALHOST"] {
+        assert_eq!(clear(host), Ok(()), "{host}");
+    }
+    for host in [
+        "192.0.2.7",
+        "0.0.0.0",
+        "::",
+        "[::]",
+        "fe80::1",
+        "2001:db8::1",
+        "::ffff:127.0.0.1",
+        "::ffff:192.0.2.7",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "0177.0.0.1",
+        "localhost.",
+        "localhost.example.com",
+        "localhost.localdomain",
+        "127.0.0.1.example.com",
+        "ip6-localhost",
+    ] {
+        assert!(clear(host).is_err_and(|told| told[0].contains("loopback")), "{host}");
+    }
+}
+
 #[test]
 fn the_variable_goes_before_the_file() {
     let variable = |name: &str| (name == "AFTERSALESD_MAILBOX_PASSWORD").then(|| OsString::from("from outside"));

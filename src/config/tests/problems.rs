@@ -15,7 +15,7 @@ fn an_unknown_key_names_the_nearest() {
         [
             "config.toml: line 16: [store2]: unknown table, did you mean `store`?",
             "config.toml: line 18: [limits] colour: unknown key, \
-             known are: replies_per_sender, replies_per_hour, mail_size"
+             known are: replies_per_sender, replies_per_case, replies_per_hour, mail_size"
         ]
     );
     assert_eq!(
@@ -26,9 +26,9 @@ fn an_unknown_key_names_the_nearest() {
         told(&format!("port = 3\n{SMALL}[weather]\n")),
         [
             "config.toml: line 1: port: stands in no table; known are: mailbox, delivery, store, catalogue, orders, \
-             policy, rma, brand, templates, limits, console",
+             policy, rma, brand, templates, limits, staff, console",
             "config.toml: line 17: [weather]: unknown table, known are: mailbox, delivery, store, catalogue, orders, \
-             policy, rma, brand, templates, limits, console"
+             policy, rma, brand, templates, limits, staff, console"
         ]
     );
 }
@@ -218,7 +218,7 @@ proptest! {
         let mut file = SERVERS.to_owned();
         let start = at.min(file.len());
         file.replace_range(start..(start + len).min(file.len()), &text);
-        let surroundings = Surroundings { base: Path::new("/nowhere"), variable: &|_| None };
+        let surroundings = Surroundings { base: Path::new("/nowhere"), variable: &|_| None, is_open_to_all: false };
         let outcome = table::Document::parse("config.toml".to_owned(), &file).and_then(|mut document| {
             let config = sections::read(&mut document, &surroundings);
             document.finish().map(|_| config)

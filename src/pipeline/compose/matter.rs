@@ -132,7 +132,7 @@ impl Matter {
                     let photos = case.facts.photos.len();
                     Known { photos, any: known.any || photos > 0, ..known }
                 }
-                Kind::Acknowledgement | Kind::Rma => Known::default(),
+                Kind::Acknowledgement | Kind::Rma | Kind::Notice => Known::default(),
             },
             round: case.asks + 1,
             ask: asked(asks),

@@ -22,6 +22,8 @@ pub(super) struct Head {
     pub headers: Vec<Header>,
     pub message_id: Option<MessageId>,
     pub from: Option<Person>,
+    /// `From` names more than one address.
+    pub several_senders: bool,
     pub reply_to: Option<Person>,
     pub subject: String,
     pub written: Option<Moment>,
@@ -36,6 +38,7 @@ impl Head {
             headers: Vec::new(),
             message_id: None,
             from: None,
+            several_senders: false,
             reply_to: None,
             subject: String::new(),
             written: None,
@@ -50,8 +53,8 @@ impl Head {
             let raw = guess(raw.get(..MAX_VALUE).unwrap_or(raw));
             let name: String = field.name.as_str().to_lowercase().chars().filter(|c| !c.is_control()).collect();
             match name.as_str() {
-                "from" if head.from.is_none() => head.from = person(&raw),
-                "reply-to" if head.reply_to.is_none() => head.reply_to = person(&raw),
+                "from" => head.sent_by(people(&raw)),
+                "reply-to" if head.reply_to.is_none() => head.reply_to = people(&raw).into_iter().next(),
                 _ => {}
             }
             head.headers.push(Header { value: decoded(&raw), name });
@@ -71,9 +74,17 @@ impl Head {
         self.headers.iter().find(|h| h.name == name).map(|h| h.value.as_str())
     }
 
+    fn sent_by(&mut self, people: Vec<Person>) {
+        for person in people {
+            self.several_senders |= self.from.as_ref().is_some_and(|first| first.address != person.address);
+            self.from.get_or_insert(person);
+        }
+    }
+
     pub fn defects(&self) -> Vec<Defect> {
         let lacks = [
             (self.from.is_none(), Defect::NoSender),
+            (self.several_senders, Defect::SeveralSenders),
             (self.message_id.is_none(), Defect::NoMessageId),
             (self.written.is_none(), Defect::NoDate),
         ];
@@ -110,15 +121,16 @@ fn one_line(text: &str) -> String {
     line
 }
 
-/// The first usable address of an address field.
-fn person(raw: &str) -> Option<Person> {
+/// The usable addresses of an address field, members of groups (RFC 5322 section 3.4) included.
+fn people(raw: &str) -> Vec<Person> {
     let closed = format!("{}\n", raw.trim_end());
     let value = MessageStream::new(closed.as_bytes()).parse_address();
-    value.as_address()?.iter().find_map(|entry| {
+    let person = |entry: &mail_parser::Addr<'_>| {
         let address = Address::new(entry.address.as_deref()?).ok()?;
         let name = entry.name.as_deref().map(one_line).filter(|name| !name.is_empty());
         Some(Person { name, address })
-    })
+    };
+    value.as_address().map(|list| list.iter().filter_map(person).collect()).unwrap_or_default()
 }
 
 fn moment(value: &str) -> Option<Moment> {

@@ -10,6 +10,7 @@ fn screen() -> Screen {
         addresses: vec![Address::new("after-sales@example.com").unwrap()],
         trusted_authserv: vec!["mx.example.com".to_owned()],
         form_senders: vec![Address::new("webform@example.com").unwrap()],
+        staff: vec![Address::new("anna@example.com").unwrap()],
     };
     Screen::new(desk, &Lexicons::embedded().unwrap())
 }
@@ -29,6 +30,10 @@ fn headers_decide() {
         ("List-Id: <after-sales.example.com>\nPrecedence: list\nX-BeenThere: after-sales@example.com", Class::Customer),
         ("X-Spam-Status: No, score=1", Class::Customer),
         ("Authentication-Results: other.example.org; dmarc=fail", Class::Customer),
+        (
+            "Authentication-Results: other.example.org; dmarc=pass\nAuthentication-Results: mx.example.com; dmarc=fail",
+            Class::Spam,
+        ),
         (
             "Authentication-Results: mx.example.com; dmarc=pass\nAuthentication-Results: mx.example.com; dmarc=fail",
             Class::Customer,
@@ -82,8 +87,32 @@ fn a_web_form_speaks_for_the_customer_in_reply_to() {
     let screening = from(mail);
     assert_eq!(screening.class, Class::Customer);
     assert_eq!(screening.customer.unwrap().address.as_str(), "jo@example.net");
-    assert_eq!(from("From: webform@example.com\nSubject: x\n\nx\n").class, Class::Bulk);
+    let nameless = from("From: webform@example.com\nSubject: x\n\nx\n");
+    assert_eq!((nameless.class, nameless.customer), (Class::Customer, None), "for a person, and no answer");
     assert_eq!(from("From: webform@example.com\nReply-To: after-sales@example.com\n\nx\n").class, Class::Own);
+}
+
+#[test]
+fn only_one_clear_author_is_answered() {
+    let answered = |head: &str| from(&format!("{head}\nSubject: x\n\nx\n")).customer.map(|p| p.address.to_string());
+    for (head, address) in [
+        ("From: \"owner@example.net\" <evil@example.org>", Some("evil@example.org")),
+        ("From: owner@example.net <evil@example.org>", Some("evil@example.org")),
+        ("From: \"owner@example.net <owner@example.net>\" <evil@example.org>", Some("evil@example.org")),
+        ("From: =?utf-8?q?owner=40example=2Enet?= <evil@example.org>", Some("evil@example.org")),
+        ("From: evil@example.org (owner@example.net)", Some("evil@example.org")),
+        ("From: evil@example.org\nReply-To: owner@example.net\nSender: owner@example.net", Some("evil@example.org")),
+        ("From: Jo <JO@Example.NET>", Some("jo@example.net")),
+        ("From: Team: jo@example.net;", Some("jo@example.net")),
+        ("From: jo@example.net, Jo <jo@example.net>", Some("jo@example.net")),
+        ("From: jo@example.net, evil@example.org", None),
+        ("From: Team: jo@example.net, evil@example.org;", None),
+        ("From: jo@example.net\nFrom: evil@example.org", None),
+        ("From: undisclosed:;", None),
+        ("From: anna@example.com", None),
+    ] {
+        assert_eq!(answered(head).as_deref(), address, "{head}");
+    }
 }
 
 #[test]

@@ -6,10 +6,10 @@ use super::lines::Line;
 use super::words::{Phrases, plain};
 use crate::pipeline::lexicon::Lexicons;
 
-const FROM: u8 = 1;
+pub(super) const FROM: u8 = 1;
 const SENT: u8 = 2;
 const TO: u8 = 4;
-const SUBJECT: u8 = 8;
+pub(super) const SUBJECT: u8 = 8;
 
 /// Lines that an attribution may be wrapped over.
 const ATTRIBUTION_LINES: usize = 4;
@@ -117,7 +117,7 @@ impl Heads {
 
     /// The last line and the sender of a header block that begins at a line: three of the four labels, the lines close
     /// together.
-    fn block(&self, lines: &[Line], start: usize) -> Option<(usize, String)> {
+    pub fn block(&self, lines: &[Line], start: usize) -> Option<(usize, String)> {
         let mut kinds = 0_u8;
         let mut end = start;
         let mut sender = String::new();
@@ -159,7 +159,7 @@ impl Heads {
     }
 
     /// The kinds of header that a line's label may stand for.
-    fn label(&self, line: &str) -> u8 {
+    pub fn label(&self, line: &str) -> u8 {
         let Some((label, _)) = line.split_once([':', '：']) else { return 0 };
         if label.len() > 40 {
             return 0;

@@ -7,6 +7,7 @@ mod contact;
 mod heads;
 mod html;
 mod lines;
+mod origin;
 mod quotes;
 mod signature;
 mod words;
@@ -14,6 +15,7 @@ mod words;
 use crate::domain::letter::{Body, Letter};
 use crate::pipeline::lexicon::Lexicons;
 use lines::{Line, Place};
+pub use origin::Origin;
 use quotes::Quotes;
 use signature::Signatures;
 

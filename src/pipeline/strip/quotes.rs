@@ -21,6 +21,10 @@ impl Quotes {
         Self { heads: Heads::new(lexicons), forward_prefixes: prefixes.map(|p| plain(p)).collect() }
     }
 
+    pub fn heads(&self) -> &Heads {
+        &self.heads
+    }
+
     /// Sets the place of each line that belongs to earlier mail; gives whether anything introduced one.
     pub fn mark(&self, lines: &mut [Line], letter: &Letter) -> bool {
         let ours = recipients(letter);

@@ -99,6 +99,7 @@ fn told(store: &Store, number: u32) -> Told {
         reply: Some(reply),
         position: Some(place(number)),
         quarantine: None,
+        notices: Vec::new(),
     };
     Told { raw, case, commit }
 }

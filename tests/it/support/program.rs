@@ -2,6 +2,7 @@
 //! tell.
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -46,6 +47,8 @@ impl Installation {
              [store]\npath = \"store\"\n[catalogue]\nfile = \"products.csv\"\n[orders]\nfile = \"orders.csv\"\n{further}"
         );
         self.write("config.toml", &text);
+        // It may hold a password.
+        fs::set_permissions(self.path("config.toml"), fs::Permissions::from_mode(0o600)).unwrap();
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -77,6 +80,15 @@ impl Installation {
         let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
         files.sort();
         files.iter().map(|file| fs::read(file).unwrap()).collect()
+    }
+
+    /// Delivers a mail into the Maildir `inbox`, runs `once`, and gives what was answered.
+    pub fn say(&self, raw: &str) -> Vec<Vec<u8>> {
+        let name = format!("{}.host", fs::read_dir(self.path("inbox/cur")).unwrap().count());
+        let before = self.replies();
+        self.deliver(&name, raw.as_bytes());
+        self.ok(&["once"]);
+        self.replies().into_iter().filter(|reply| !before.contains(reply)).collect()
     }
 
     /// Runs a command with `--config`, to its end.
@@ -123,6 +135,13 @@ pub struct Daemon {
 }
 
 impl Daemon {
+    /// The most memory that it ever held, in MiB (Linux).
+    pub fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+    }
+
     /// SIGTERM; its exit code.
     pub fn terminate(&mut self) -> Option<i32> {
         signal(&self.child, "TERM");

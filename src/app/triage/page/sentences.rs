@@ -80,6 +80,8 @@ pub fn reason(reason: Reason) -> &'static str {
         Reason::Old => "it has lain in the mailbox for too long to be answered automatically",
         Reason::ReplyLimit => "this address got as many automatic letters as it may in 24 hours",
         Reason::NoReplyAddress => "there is no address that an automatic letter may go to",
+        Reason::CaseLimit => "this case got as many automatic letters as it may",
+        Reason::UnknownThread => "it answers a letter of ours that its writer never had",
     }
 }
 

@@ -128,7 +128,7 @@ impl Story {
             action: match self.kind {
                 Kind::Ask => Action::Ask,
                 Kind::Rma => Action::IssueRma,
-                Kind::Acknowledgement => Action::Staff,
+                Kind::Acknowledgement | Kind::Notice => Action::Staff,
             },
             track: (self.kind == Kind::Rma).then_some(self.track),
             reasons: self.reasons.clone(),
