@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use aftersalesd::app::letters::LETTERS;
 use aftersalesd::app::query::{Query, Question};
 use aftersalesd::app::triage::Form;
 use aftersalesd::app::{self, Failure};
@@ -144,6 +145,17 @@ enum Cases {
         #[command(flatten)]
         asked: Asked,
     },
+    /// The letters that came last, each with its class: also those that get no answer
+    Letters {
+        /// Only customer, bounce, auto_reply, bulk, own, spam or quarantine
+        #[arg(long)]
+        class: Option<String>,
+        /// How many at most
+        #[arg(long, value_name = "N", default_value_t = LETTERS)]
+        last: usize,
+        #[command(flatten)]
+        asked: Asked,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -194,6 +206,7 @@ fn command(command: Command) -> Result<(), Failure> {
                 Cases::Quarantine(asked) => (Query::Ask(Question::Quarantine), asked),
                 Cases::Retry { letter, asked } => (Query::Retry(letter), asked),
                 Cases::Dismiss { letter, how, asked } => (Query::Ask(Question::Dismiss { letter, how }), asked),
+                Cases::Letters { class, last, asked } => (Query::Ask(Question::Letters { class, last }), asked),
             };
             app::cases::run(&asked.config.config, &query, asked.json, &mut out)
         }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Failure, control, daemon, open_office, report};
+use super::{Failure, control, daemon, letters, open_office, report};
 use crate::config::Config;
 use crate::domain::ids::{CaseId, LetterId, OrderNumber, RmaNumber};
 use crate::store::{Books, Kept, Quarantined, Store, StoreError};
@@ -36,6 +36,12 @@ pub enum Question {
     Show(String),
     Search(String),
     Quarantine,
+    /// The letters that came last, of whatever class: cases, mail that gets no answer, quarantine.
+    Letters {
+        /// Only those of this class, by its code; `quarantine` for those that could not be handled.
+        class: Option<String>,
+        last: usize,
+    },
     /// Notes that a person has dealt with a letter in quarantine.
     Dismiss {
         letter: String,
@@ -135,6 +141,11 @@ fn answer_from(store: &Store, question: &Question, out: &mut dyn Write) -> Resul
         Question::Quarantine => {
             for entry in store.quarantined()? {
                 line(out, &report::quarantined(&entry))?;
+            }
+        }
+        Question::Letters { class, last } => {
+            for listed in letters::list(store, class.as_deref(), *last)? {
+                line(out, &letters::shown(store, &listed)?)?;
             }
         }
         Question::Dismiss { letter, how } => {

@@ -25,6 +25,7 @@ mod imap;
 mod pages;
 mod passes;
 mod readme;
+mod seen;
 mod smtp;
 mod stores;
 mod support;
