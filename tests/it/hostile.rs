@@ -46,6 +46,7 @@ fn words_without_end() {
         ("links", "https://drive.example/x.jpg "),
         ("marks", "! ? "),
         ("letters", "a"),
+        ("numbers", "12 "),
         ("commas", ","),
     ] {
         takes_little(name, "", &text.repeat(150_000 / text.len()));

@@ -87,7 +87,7 @@ fn fit(text: &str) -> i64 {
             c if LETTERS.contains(c) && (glued_before || glued_after || matches!(c, 'à' | 'é' | 'º' | 'ª')) => 1,
             c if c.is_control() || c.is_alphabetic() => -1,
             '’' | '‘' | '´' | '·' => 0,
-            _ if glued_before && (glued_after || run > 2) || glued_after => -1,
+            _ if glued_after || glued_before && run > 2 => -1,
             _ => 0,
         };
         run = if c.is_alphabetic() { run + 1 } else { 0 };

@@ -70,7 +70,7 @@ impl Dovecot {
     }
 
     /// Delivers a mail into INBOX as an MDA does.
-    pub fn deliver(&self, raw: impl AsRef<[u8]>) {
+    pub fn deliver(&self, raw: &(impl AsRef<[u8]> + ?Sized)) {
         self.place(raw);
         self.give_away();
     }
