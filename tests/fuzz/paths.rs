@@ -26,8 +26,11 @@ use aftersalesd::worker::Office;
 use aftersalesd::worker::inbound::Taken;
 use jiff::Timestamp;
 
+/// A path; takes whatever bytes there are.
+pub type Walk = fn(&[u8]);
+
 /// Every path, by its name.
-pub const ALL: [(&str, fn(&[u8])); 12] = [
+pub const ALL: [(&str, Walk); 12] = [
     ("letter", letter),
     ("mime", mime),
     ("html", html),

@@ -6,7 +6,7 @@ mod paths;
 
 use std::sync::LazyLock;
 
-static PATH: LazyLock<fn(&[u8])> = LazyLock::new(|| {
+static PATH: LazyLock<paths::Walk> = LazyLock::new(|| {
     let named = paths::ALL.iter().find(|(name, _)| *name == env!("CARGO_BIN_NAME"));
     named.expect("a path of the binary's name").1
 });

@@ -282,7 +282,7 @@ fn no_header_of_theirs_becomes_one_of_ours() {
     let heads = [
         format!("From: {bcc} <jo0@example.net>\r\nSubject: {bcc}"),
         format!("From: {base} <jo1@example.net>\r\nSubject: {base}\r\nMessage-ID: <a{base}@example.net>"),
-        format!("From: \"Jo\\\r\n Bcc: eve@evil.example\" <jo2@example.net>\r\nSubject: x\r\n Bcc: eve@evil.example"),
+        "From: \"Jo\\\r\n Bcc: eve@evil.example\" <jo2@example.net>\r\nSubject: x\r\n Bcc: eve@evil.example".to_owned(),
         "From: Jo <jo3@example.net>\r\nSubject: x\rBcc: eve@evil.example\r\nMessage-ID: <a\rBcc: eve@evil.example>".to_owned(),
         "From: Jo <jo4@example.net>\r\nSubject: x\0y\r\nReferences: <a\0@b> <c d@e>\r\n <f@g\rBcc:h>\r\nIn-Reply-To: <\u{2028}@x>".to_owned(),
         format!("From: Jo <jo5@example.net>, Eve <eve@evil.example>\r\nReply-To: jo5@example.net, eve@evil.example\r\nSubject: {}", "x".repeat(5000)),
