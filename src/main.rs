@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use aftersalesd::app::letters::LETTERS;
 use aftersalesd::app::query::{Query, Question};
 use aftersalesd::app::triage::Form;
 use aftersalesd::app::{self, Failure};
@@ -146,6 +147,17 @@ enum Cases {
     },
     /// What staff were told: caps reached, refused replies, danger, strangers; the latest first, with how often
     Notices(Asked),
+    /// The letters that came last, each with its class: also those that get no answer
+    Letters {
+        /// Only customer, bounce, auto_reply, bulk, own, spam or quarantine
+        #[arg(long)]
+        class: Option<String>,
+        /// How many at most
+        #[arg(long, value_name = "N", default_value_t = LETTERS)]
+        last: usize,
+        #[command(flatten)]
+        asked: Asked,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -197,6 +209,7 @@ fn command(command: Command) -> Result<(), Failure> {
                 Cases::Notices(asked) => (Query::Ask(Question::Notices), asked),
                 Cases::Retry { letter, asked } => (Query::Retry(letter), asked),
                 Cases::Dismiss { letter, how, asked } => (Query::Ask(Question::Dismiss { letter, how }), asked),
+                Cases::Letters { class, last, asked } => (Query::Ask(Question::Letters { class, last }), asked),
             };
             app::cases::run(&asked.config.config, &query, asked.json, &mut out)
         }

@@ -64,6 +64,11 @@ fn print(query: &Query, object: &Value, out: &mut dyn Write) -> io::Result<()> {
             let (last, times) = (text("last"), text("times"));
             writeln!(out, "{last}  {}  {}  {times} times\n    {}", text("notice"), text("about"), text("what"))
         }
+        Query::Ask(Question::Letters { .. }) => {
+            let case = text("case");
+            let case = if object["case"].is_null() { "" } else { case.as_str() };
+            writeln!(out, "{}  {:<10} {case:<12} {:<32} {}", text("at"), text("class"), text("from"), text("subject"))
+        }
         Query::Retry(_) | Query::Ask(Question::Dismiss { .. }) => {
             let further = ["case", "decision", "why"].map(|key| &object[key]).into_iter().filter_map(Value::as_str);
             let further: Vec<&str> = further.collect();

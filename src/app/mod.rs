@@ -14,6 +14,8 @@ pub mod demo;
 
 pub mod findings;
 
+pub mod letters;
+
 pub mod query;
 
 pub mod report;

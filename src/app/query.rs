@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Failure, control, daemon, open_office, report};
+use super::{Failure, control, daemon, letters, open_office, report};
 use crate::config::Config;
 use crate::domain::ids::{CaseId, LetterId, OrderNumber, RmaNumber};
 use crate::store::{Books, Kept, Quarantined, Store, StoreError};
@@ -38,6 +38,12 @@ pub enum Question {
     Quarantine,
     /// What staff were told.
     Notices,
+    /// The letters that came last, of whatever class: cases, mail that gets no answer, quarantine.
+    Letters {
+        /// Only those of this class, by its code; `quarantine` for those that could not be handled.
+        class: Option<String>,
+        last: usize,
+    },
     /// Notes that a person has dealt with a letter in quarantine.
     Dismiss {
         letter: String,
@@ -142,6 +148,11 @@ fn answer_from(store: &Store, question: &Question, out: &mut dyn Write) -> Resul
         Question::Notices => {
             for notice in store.notices()? {
                 line(out, &report::notice(&notice))?;
+            }
+        }
+        Question::Letters { class, last } => {
+            for listed in letters::list(store, class.as_deref(), *last)? {
+                line(out, &letters::shown(store, &listed)?)?;
             }
         }
         Question::Dismiss { letter, how } => {

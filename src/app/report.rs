@@ -1,13 +1,16 @@
 //! The JSON that outside tools rely on (contract sections 1 and 3).
 
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::domain::case::{Case, CaseEvent};
 use crate::domain::decision::{Action, Class, Decision};
 use crate::domain::facts::{Facts, Request};
+use crate::domain::ids::LetterId;
+use crate::domain::letter::Letter;
 use crate::domain::reply::Reply;
 use crate::pipeline::Reading;
-use crate::store::{Notice, Quarantined};
+use crate::store::{Notice, Quarantined, Seen};
 use crate::worker::inbound::Taken;
 
 /// One line of `triage --json`. `file` is the path given.
@@ -170,6 +173,29 @@ pub fn notice(notice: &Notice) -> Value {
         "last": notice.last.to_string(),
         "told": notice.told.to_string(),
         "times": notice.times,
+    })
+}
+
+/// One object of `cases letters --json`; `letter` is read from the top of the mail, unless it was erased.
+pub fn letter(seen: &Seen, letter: Option<&Letter>) -> Value {
+    let case = seen.case.as_ref().map(|case| case.as_str());
+    listed(Some(&seen.letter), seen.class.code(), case, seen.at, letter)
+}
+
+/// The object of a letter that could not be handled, among those of `cases letters --json`.
+pub fn unhandled(entry: &Quarantined, letter: Option<&Letter>) -> Value {
+    listed(entry.letter.as_ref(), "quarantine".to_owned(), None, entry.at, letter)
+}
+
+fn listed(id: Option<&LetterId>, class: String, case: Option<&str>, at: Timestamp, letter: Option<&Letter>) -> Value {
+    json!({
+        "letter": id.map(|id| id.as_str()),
+        "class": class,
+        "case": case,
+        "at": at.to_string(),
+        "from": letter.and_then(|letter| letter.from.as_ref()).map(|person| person.address.as_str()),
+        "subject": letter.map(|letter| letter.subject.as_str()),
+        "message_id": letter.and_then(|letter| letter.message_id.as_ref()).map(|id| id.as_str()),
     })
 }
 

@@ -1,7 +1,7 @@
 //! `triage`: a dry run. Takes mail from files into a throw-away store and shows what the daemon would extract, decide
 //! and reply; writes and sends nothing.
 
-mod page;
+pub mod page;
 
 mod sources;
 

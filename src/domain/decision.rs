@@ -23,6 +23,10 @@ pub enum Class {
     Spam,
 }
 
+impl Class {
+    pub const ALL: [Self; 6] = [Self::Customer, Self::Bounce, Self::AutoReply, Self::Bulk, Self::Own, Self::Spam];
+}
+
 /// What happens next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

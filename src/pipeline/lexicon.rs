@@ -50,6 +50,8 @@ struct Vocabulary {
     words: HashSet<String>,
     /// What words begin with, where the lexicon leaves their ending open.
     stems: HashSet<String>,
+    /// The length of the longest stem: no more of a word is looked at, however long it is.
+    longest: usize,
 }
 
 impl Vocabulary {
@@ -67,11 +69,13 @@ impl Vocabulary {
             vocabulary.words.extend(parts.into_iter().filter(|w| w.len() > 1).map(str::to_owned));
         }
         vocabulary.words.extend(lexicon.common.iter().cloned());
+        vocabulary.longest = vocabulary.stems.iter().map(String::len).max().unwrap_or(0);
         vocabulary
     }
 
     fn has(&self, word: &str) -> bool {
-        let stemmed = || (Self::STEM..word.len()).any(|n| word.get(..n).is_some_and(|s| self.stems.contains(s)));
+        let mut lengths = Self::STEM..word.len().min(self.longest + 1);
+        let mut stemmed = || lengths.any(|n| word.get(..n).is_some_and(|s| self.stems.contains(s)));
         self.words.contains(word) || stemmed()
     }
 }

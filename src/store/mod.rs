@@ -273,6 +273,11 @@ impl Store {
         self.inner.tables.get(Table::Seen, &keys::seen_as(letter, content, message_id))
     }
 
+    /// Every letter that was taken in, one at a time, in no order that means anything.
+    pub fn letters(&self) -> impl Iterator<Item = Result<Seen, StoreError>> + use<> {
+        self.inner.tables.scan(Table::Seen, "").map(|row| row?.read())
+    }
+
     pub fn case(&self, id: &CaseId) -> Result<Option<Case>, StoreError> {
         self.inner.tables.get(Table::Cases, id.as_str())
     }

@@ -15,14 +15,14 @@ use crate::support::program::{program, run_within};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What triage makes of a letter with these files; `text` is all it says.
-fn told(text: &str, files: &[(&str, &[u8])]) -> Value {
+pub fn told(text: &str, files: &[(&str, &[u8])]) -> Value {
     triaged(&format!("{HEAD}{}", parts(text, files)))
 }
 
-const HEAD: &str = "From: Jo <jo@example.net>\r\nTo: us@example.com\r\nSubject: Watch\r\nMessage-ID: <a1@example.net>\r\n\
+pub const HEAD: &str = "From: Jo <jo@example.net>\r\nTo: us@example.com\r\nSubject: Watch\r\nMessage-ID: <a1@example.net>\r\n\
                     Date: Sun, 22 Nov 2026 10:00:00 +0000\r\nMIME-Version: 1.0\r\n";
 
-fn parts(text: &str, files: &[(&str, &[u8])]) -> String {
+pub fn parts(text: &str, files: &[(&str, &[u8])]) -> String {
     let mut mail = format!("Content-Type: multipart/mixed; boundary=\"b{}\"\r\n\r\n", files.len());
     write!(mail, "--b{}\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{text}\r\n", files.len()).unwrap();
     for (name, data) in files {
@@ -43,7 +43,7 @@ fn parts(text: &str, files: &[(&str, &[u8])]) -> String {
     mail
 }
 
-fn triaged(mail: &str) -> Value {
+pub fn triaged(mail: &str) -> Value {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("mail.eml");
     fs::write(&file, mail).unwrap();
@@ -54,15 +54,15 @@ fn triaged(mail: &str) -> Value {
     told.json().remove(0)
 }
 
-fn sample(path: &str) -> Vec<u8> {
+pub fn sample(path: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(path)).unwrap()
 }
 
-fn watch() -> Vec<u8> {
+pub fn watch() -> Vec<u8> {
     sample("app/demo/photos/watch-striped-display.jpg")
 }
 
-fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
+pub fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, data) in files {
         writer.start_file(*name, SimpleFileOptions::default()).unwrap();
@@ -72,7 +72,7 @@ fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 /// A `winmail.dat` with these files; without text, or with one.
-fn winmail(text: &str, files: &[(&str, &[u8])]) -> Vec<u8> {
+pub fn winmail(text: &str, files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut out = b"\x78\x9F\x3E\x22\x01\x00".to_vec();
     let mut add = |level: u8, id: u32, value: &[u8]| {
         out.push(level);

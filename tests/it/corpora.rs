@@ -1,14 +1,18 @@
 //! Real mail of many programs and many years, where it lies beside the project: every file is read, none takes long.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use aftersalesd::pipeline::parse;
 use serde_json::Value;
 
-use crate::support::program::program;
+use crate::support::post::Reply;
+use crate::support::program::{Installation, program, run_within};
 
 /// The longest that one mail may take, unoptimised and on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -172,4 +176,97 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
             files.push(path);
         }
     }
+}
+
+/// One mailbox of all the mail: each is listed with its class, and none that must not be answered is.
+#[test]
+fn every_mail_of_the_corpora_is_listed_and_no_machine_is_answered() {
+    let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora");
+    let Ok(labels) = fs::read_to_string(corpora.join("labels.tsv")) else { return };
+    let gates: BTreeMap<&str, &str> = labels
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split('\t');
+            Some((fields.next()?, fields.nth(1)?))
+        })
+        .collect();
+    let mails = mails(&corpora, &gates);
+    assert!(mails.len() > 1_000, "{} mails only", mails.len());
+    let here = Installation::of_maildirs();
+    here.replace("[store]", "[limits]\nreplies_per_sender = 1000\nreplies_per_hour = 100000\n[store]");
+    for (n, (_, raw)) in mails.iter().enumerate() {
+        here.deliver(&format!("{n:05}"), raw);
+    }
+    let mut command = here.command(&["once"]);
+    command.env("AFTERSALESD_LOG", "warn");
+    let told = run_within(command, Duration::from_secs(600));
+    assert_eq!(told.code, Some(0), "{}", told.err);
+
+    let listed = here.json(&["cases", "letters", "--json", "--last", "1000000"]);
+    let ids: BTreeSet<&str> = listed.iter().map(|letter| letter["letter"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), listed.len(), "a letter is listed twice");
+    let known: BTreeSet<&str> = listed.iter().filter_map(|letter| letter["message_id"].as_str()).collect();
+    let mut copies = 0;
+    for (name, raw) in &mails {
+        let letter = parse::letter(raw, false);
+        if !ids.contains(letter.id.as_str()) {
+            // The same Message-ID and content came before: nothing is done twice.
+            let id = letter.message_id.as_ref().map(|id| id.as_str());
+            assert!(id.is_some_and(|id| known.contains(id)), "{name} is nowhere");
+            copies += 1;
+        }
+    }
+    let answered: BTreeSet<String> = here.replies().iter().filter_map(|raw| Reply::read(raw).in_reply_to).collect();
+    // Several mails bear one Message-ID: what was answered is one that counts as a customer's.
+    let of_customer = |letter: &&Value| letter["class"] == "customer";
+    let customers: BTreeSet<&str> = listed.iter().filter(of_customer).filter_map(|l| l["letter"].as_str()).collect();
+    let is_wrong = |(name, raw): &&(String, Vec<u8>)| {
+        let letter = parse::letter(raw, false);
+        gates.get(name.as_str()) == Some(&"suppress")
+            && customers.contains(letter.id.as_str())
+            && letter.message_id.is_some_and(|id| answered.contains(id.as_str()))
+    };
+    let wrongly: Vec<&str> = mails.iter().filter(is_wrong).map(|(name, _)| name.as_str()).collect();
+    let class = |class: &str| listed.iter().filter(|letter| letter["class"] == class).count();
+    let classes: Vec<String> = CLASSES.iter().chain(&["quarantine"]).map(|c| format!("{c} {}", class(c))).collect();
+    println!("{} mails: {copies} copies, {}, {} replies", mails.len(), classes.join(", "), here.replies().len());
+    assert!(wrongly.is_empty(), "answered: {wrongly:#?}");
+}
+
+/// The mails by their names below the corpora: all with a label, each of an mbox by itself, and all that end in `.eml`.
+fn mails(corpora: &Path, gates: &BTreeMap<&str, &str>) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(corpora).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, &mut files);
+        }
+    }
+    files.sort();
+    let mut mails = Vec::new();
+    for file in files {
+        let name = file.strip_prefix(corpora).unwrap().to_str().unwrap().to_owned();
+        let raw = fs::read(&file).unwrap();
+        if gates.contains_key(format!("{name}#1").as_str()) {
+            mails.extend(messages(&raw).into_iter().enumerate().map(|(n, raw)| (format!("{name}#{}", n + 1), raw)));
+        } else if gates.contains_key(name.as_str()) || file.extension().is_some_and(|e| e == "eml") {
+            mails.push((name, raw));
+        }
+    }
+    mails
+}
+
+/// The messages of an mbox, without the lines that part them.
+fn messages(mbox: &[u8]) -> Vec<Vec<u8>> {
+    let mut messages: Vec<Vec<u8>> = Vec::new();
+    let mut after_blank = true;
+    for line in mbox.split_inclusive(|b| *b == b'\n') {
+        if after_blank && line.starts_with(b"From ") {
+            messages.push(Vec::new());
+        } else if let Some(message) = messages.last_mut() {
+            message.extend_from_slice(line);
+        }
+        after_blank = line.trim_ascii().is_empty();
+    }
+    messages
 }

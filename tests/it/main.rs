@@ -27,6 +27,7 @@ mod pages;
 mod passes;
 mod readme;
 mod secrets;
+mod seen;
 mod smtp;
 mod stores;
 mod strangers;

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use crate::pipeline::parse::is_invisible;
+
 /// The longest subject, in characters; RFC 5322 section 2.1.1 bounds a line, readers' screens bound it sooner.
 pub(super) const SUBJECT: usize = 150;
 
@@ -79,9 +81,7 @@ fn case_tag(subject: &str) -> Option<Range<usize>> {
 }
 
 fn is_visible(c: &char) -> bool {
-    // Zero-width characters, direction marks and overrides, and the byte order mark.
-    let hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    !c.is_control() && !hidden
+    !c.is_control() && !is_invisible(*c)
 }
 
 fn is_link(word: &str) -> bool {

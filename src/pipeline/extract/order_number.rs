@@ -66,9 +66,10 @@ impl OrderNumbers {
         let is_ours = is_item_code(catalogue);
         let sixteen = |c: &Candidate<'_>| c.text.bytes().filter(u8::is_ascii_digit).count() == 16;
         let grouped = candidates(&self.grouped, zone).filter(sixteen);
+        let names_shop = LONG_NUMBER_SHOPS.iter().any(|shop| zone.folded.text.contains(shop));
         let long = candidates(&self.long, zone).chain(grouped).filter(|c| !is_ours(c.text)).find_map(|c| {
             c.fact(zone, "order_number.long").filter(|(label, ..)| {
-                *label == Some(Group::LabelOrderNumber) || sixteen(&c) && is_of_a_shop(zone, c.span)
+                *label == Some(Group::LabelOrderNumber) || names_shop && sixteen(&c) && !is_of_another(zone, c.span)
             })
         });
         if let Some((_, _, fact)) = long {
@@ -187,11 +188,10 @@ fn loosened(pattern: &str) -> String {
     }
 }
 
-/// Whether the zone names a shop with long numbers, and no label says that this one is another.
-fn is_of_a_shop(zone: &Zone<'_>, number: Span) -> bool {
+/// Whether a label says that the number is no order's.
+fn is_of_another(zone: &Zone<'_>, number: Span) -> bool {
     let label = zone.label_before(zone.folded_place(number));
-    !matches!(label, Some(Group::LabelOther | Group::LabelItemCode | Group::LabelSku))
-        && LONG_NUMBER_SHOPS.iter().any(|shop| zone.folded.text.contains(shop))
+    matches!(label, Some(Group::LabelOther | Group::LabelItemCode | Group::LabelSku))
 }
 
 /// The pattern in either case, with no letter or digit right before or behind it; group 1 is the number.

@@ -11,8 +11,9 @@ use std::borrow::Cow;
 
 use mail_parser::{Message, MessagePart, MimeHeaders, PartType};
 
+use super::charset::decoded;
 use super::containers::{self, Held};
-use super::text::{clean, decoded, unbase64, unflowed, unquoted, within};
+use super::text::{clean, unbase64, unflowed, unquoted, within};
 use super::{MAX_ATTACHMENTS, MAX_NESTING, MAX_PARTS, MAX_TEXT, files, is_nested};
 use crate::domain::letter::{Attachment, Body, Defect, FileKind};
 

@@ -1,5 +1,6 @@
 //! What an attachment is: by its first bytes and, where these say nothing, by its name. Declared types are not believed.
 
+use super::text::is_invisible;
 use crate::domain::letter::FileKind;
 
 /// Longest file name kept, in characters; file systems allow 255 bytes.
@@ -9,14 +10,11 @@ const MAX_NAME: usize = 120;
 /// (they hide endings).
 pub(super) fn name(raw: &str) -> String {
     let last = raw.rsplit(['/', '\\']).next().unwrap_or_default();
-    let name: String = last.chars().filter(|c| !c.is_control() && !is_hiding(*c)).collect();
-    let name = name.trim().trim_start_matches('.');
-    let skip = name.chars().count().saturating_sub(MAX_NAME);
-    name.chars().skip(skip).collect()
-}
-
-fn is_hiding(c: char) -> bool {
-    matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
+    let name: String = last.chars().filter(|c| !c.is_control() && !is_invisible(*c)).collect();
+    // The end is kept, as it says what the file is.
+    let skip = name.trim_end().chars().count().saturating_sub(MAX_NAME);
+    let end: String = name.trim_end().chars().skip(skip).collect();
+    end.trim_start_matches(|c: char| c == '.' || c.is_whitespace()).to_owned()
 }
 
 /// Programs and scripts are told by name even where the bytes look harmless: a script is text, an archive can run.
@@ -274,5 +272,6 @@ mod tests {
         assert_eq!(name("C:\\Users\\jo\\IMG 1.jpg"), "IMG 1.jpg");
         assert_eq!(name("photo\u{202E}gpj.exe\r\n"), "photogpj.exe");
         assert_eq!(name(".."), "");
+        assert_eq!(name(&format!("{}.{}", "a".repeat(50), "b".repeat(119))), "b".repeat(119));
     }
 }

@@ -7,7 +7,8 @@ use jiff::tz::Offset;
 use mail_parser::parsers::MessageStream;
 use mail_parser::{DateTime, Message};
 
-use super::text::guess;
+use super::charset::guess;
+use super::text::{as_it_looks, is_invisible};
 use crate::domain::ids::{Address, MessageId};
 use crate::domain::letter::{Defect, Header, Moment, Person};
 
@@ -113,8 +114,8 @@ fn one_line(text: &str) -> String {
                     line.push(' ');
                 }
             }
-            c if c.is_control() => {}
-            c => line.push(c),
+            c if c.is_control() || is_invisible(c) => {}
+            c => line.extend(as_it_looks(c)),
         }
     }
     line.truncate(line.trim_end().len());
@@ -126,7 +127,8 @@ fn people(raw: &str) -> Vec<Person> {
     let closed = format!("{}\n", raw.trim_end());
     let value = MessageStream::new(closed.as_bytes()).parse_address();
     let person = |entry: &mail_parser::Addr<'_>| {
-        let address = Address::new(entry.address.as_deref()?).ok()?;
+        let address = entry.address.as_deref().filter(|address| !address.contains(is_invisible))?;
+        let address = Address::new(address).ok()?;
         let name = entry.name.as_deref().map(one_line).filter(|name| !name.is_empty());
         Some(Person { name, address })
     };
@@ -154,5 +156,6 @@ fn ids(value: &str) -> Vec<MessageId> {
         bracketed
     };
     let skip = texts.len().saturating_sub(MAX_REFERENCES);
-    texts.iter().skip(skip).filter_map(|t| MessageId::new(t).ok()).collect()
+    let sound = texts.iter().skip(skip).filter(|t| !t.contains(is_invisible));
+    sound.filter_map(|t| MessageId::new(t).ok()).collect()
 }

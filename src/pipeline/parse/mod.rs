@@ -5,6 +5,7 @@
 //! ours to bound.
 
 mod bodies;
+mod charset;
 mod containers;
 mod files;
 mod headers;
@@ -21,6 +22,7 @@ use crate::domain::ids::LetterId;
 use crate::domain::letter::{Body, Defect, Letter};
 use bodies::Parts;
 use headers::Head;
+pub use text::{as_it_looks, is_invisible};
 
 /// Far above what mail programs make (a mail with 100 photos has 103 parts).
 pub const MAX_PARTS: usize = 200;
@@ -68,9 +70,10 @@ static PARSER: LazyLock<MessageParser> =
 static OPENS_ITSELF: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?i-u)message\s*/\s*(?:rfc822|global)|multipart\s*/\s*(digest)").ok());
 
-/// The raw mail in a form that the MIME parser reads rightly: line ends that are CR alone become LF, and types of
-/// nested mails get another first letter ([`is_nested`] knows it).
+/// The raw mail in a form that the MIME parser reads rightly: it begins with its header, line ends that are CR alone
+/// become LF, and types of nested mails get another first letter ([`is_nested`] knows it).
 fn readable(raw: &[u8]) -> Cow<'_, [u8]> {
+    let raw = raw.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(raw).trim_ascii_start();
     let mut readable = Cow::Borrowed(raw);
     if !raw.contains(&b'\n') && raw.contains(&b'\r') {
         for byte in readable.to_mut().iter_mut().filter(|b| **b == b'\r') {
@@ -174,7 +177,7 @@ fn content(message: &Message, head: &Head) -> LetterId {
 
 fn unreadable(id: LetterId, raw: &[u8]) -> Letter {
     let mut defects = vec![Defect::Unreadable, Defect::NoSender, Defect::NoMessageId, Defect::NoDate];
-    let whole = text::clean(&text::guess(raw));
+    let whole = text::clean(&charset::guess(raw));
     let kept = text::within(&whole, MAX_TEXT);
     if kept.len() < whole.len() {
         defects.push(Defect::TextCut);

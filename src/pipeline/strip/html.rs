@@ -9,6 +9,7 @@ mod marks;
 mod tags;
 
 use super::lines::{Line, Place};
+use crate::pipeline::parse::{as_it_looks, is_invisible};
 use marks::Meaning;
 use tags::{attribute, skip, tag_end};
 
@@ -93,10 +94,15 @@ impl<'a> Writer<'a> {
                         self.line.push(' ');
                     }
                 }
-                '\u{FEFF}' => {}
-                c => {
+                c if c.is_ascii() => {
                     self.settle();
                     self.line.push(c);
+                }
+                c if is_invisible(c) => {}
+                // As `clean` has it, for characters that came as references.
+                c => {
+                    self.settle();
+                    self.line.extend(as_it_looks(c));
                 }
             }
         }

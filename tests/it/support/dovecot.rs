@@ -70,13 +70,13 @@ impl Dovecot {
     }
 
     /// Delivers a mail into INBOX as an MDA does.
-    pub fn deliver(&self, raw: &str) {
+    pub fn deliver(&self, raw: &(impl AsRef<[u8]> + ?Sized)) {
         self.place(raw);
         self.give_away();
     }
 
     /// Delivers mails in this order.
-    pub fn deliver_all<'a>(&self, mails: impl IntoIterator<Item = &'a str>) {
+    pub fn deliver_all(&self, mails: impl IntoIterator<Item = impl AsRef<[u8]>>) {
         mails.into_iter().for_each(|raw| self.place(raw));
         self.give_away();
     }
@@ -123,7 +123,7 @@ impl Dovecot {
         self.dir.path().join("mail")
     }
 
-    fn place(&self, raw: &str) {
+    fn place(&self, raw: impl AsRef<[u8]>) {
         let number = self.delivered.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}.M{number}.test", 1_700_000_000 + number);
         fs::write(self.maildir().join("tmp").join(&name), raw).unwrap();

@@ -3,6 +3,8 @@
 
 use std::io::{self, Write};
 
+use crate::pipeline::parse::is_invisible;
+
 /// Columns, counted in characters.
 const WIDTH: usize = 100;
 
@@ -102,7 +104,7 @@ pub fn clean(text: &str) -> String {
             '\n' => '\n',
             // Cells of a table's row.
             '\t' => ' ',
-            '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => '\u{FFFD}',
+            c if is_invisible(c) => '\u{FFFD}',
             c if c.is_control() => char::from_u32(0x2400 + u32::from(c)).filter(|_| c < ' ').unwrap_or('\u{FFFD}'),
             c => c,
         })

@@ -1,7 +1,7 @@
 //! Compressed RTF (MS-OXRTFCP), the only text in many a `winmail.dat`: unpacked, and its words without their form.
 
 use crate::pipeline::parse::MAX_TEXT;
-use crate::pipeline::parse::text::decoded;
+use crate::pipeline::parse::charset::decoded;
 
 /// RTF takes several bytes a letter of text, and Outlook's holds the HTML as well.
 const MAX_RTF: usize = 8 * MAX_TEXT;

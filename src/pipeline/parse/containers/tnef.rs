@@ -8,7 +8,8 @@ mod properties;
 use self::properties::{Property, properties, u32_at, zero_terminated};
 use super::{Held, Opened, rtf};
 use crate::domain::letter::Body;
-use crate::pipeline::parse::text::{clean, decoded, within};
+use crate::pipeline::parse::charset::decoded;
+use crate::pipeline::parse::text::{clean, within};
 use crate::pipeline::parse::{MAX_ATTACHMENTS, MAX_FORWARD_DEPTH, MAX_TEXT};
 
 /// The signature and a key that nobody uses.

@@ -1,6 +1,6 @@
 //! The properties of MAPI in an attribute (MS-OXTNEF 2.1.3.4): what is kept of a mail or an attachment, by number.
 
-use crate::pipeline::parse::text::decoded;
+use crate::pipeline::parse::charset::decoded;
 
 /// A property and its value; of several values the first.
 pub(super) struct Property<'a> {
