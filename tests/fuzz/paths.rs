@@ -100,8 +100,15 @@ fn answered(mut reading: Reading, link: Link) -> Option<Case> {
         Link::Known(case) => Some(case.as_ref().clone()),
         _ => None,
     };
-    let lookup =
-        Lookup { link, order, rmas_elsewhere: Vec::new(), replies_today: 0, fresh_case, fresh_rma: fresh_rma.unwrap() };
+    let lookup = Lookup {
+        link,
+        order,
+        rmas_elsewhere: Vec::new(),
+        replies_today: 0,
+        unknown_thread: false,
+        fresh_case,
+        fresh_rma: fresh_rma.unwrap(),
+    };
     // No address to answer to: quarantine.
     let Ok(outcome) = pipeline::answer(&reading, &lookup, &demo.terms, noon()) else { return None };
     let case = outcome.events.iter().fold(before, |case, event| Some(Case::apply(case, event).unwrap()));
