@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::lookup::look_up;
+use super::quarantine::quarantine;
 use super::{Office, Stop, Trouble, budget, notice, pace};
 use crate::domain::case::{Case, CaseEvent};
 use crate::domain::decision::{Class, Outcome};
@@ -20,7 +21,7 @@ use crate::fail_point;
 use crate::pipeline::trace::Link;
 use crate::pipeline::{self, Lookup, Reading, Terms};
 use crate::ports::{Content, End, FaultKind, Incoming, Mailbox, Position};
-use crate::store::{CaseStep, Commit, CommitError, LetterEntry, NoticeKind, Quarantined, RawPlace, Seen, StoreError};
+use crate::store::{CaseStep, Commit, CommitError, LetterEntry, NoticeKind, RawPlace, Seen, StoreError};
 
 /// What became of a letter.
 #[derive(Debug)]
@@ -439,49 +440,6 @@ fn again(
     tracing::info!(case = seen.case.as_ref().map(CaseId::as_str), "taken in before: nothing is done twice");
     office.store.commit(&Commit { raw, position, ..Commit::default() })?;
     Ok(Taken::Again { reading, seen })
-}
-
-/// Sets a letter aside for a person, who is told once: not again at another pass, copy or retry.
-pub(super) fn quarantine(
-    office: &Office,
-    reading: Option<Box<Reading>>,
-    letter: Option<LetterId>,
-    raw: Option<RawPlace>,
-    position: Option<Position>,
-    why: String,
-) -> Result<Taken, Trouble> {
-    let of = reading.as_ref().map(|r| &r.letter);
-    let quarantined = Quarantined {
-        letter: letter.or_else(|| of.map(|l| l.id.clone())),
-        position: position.clone(),
-        why: why.clone(),
-        at: Timestamp::now(),
-        from: of.and_then(|l| l.from.as_ref()).map(|p| p.address.to_string()),
-        subject: of.map(|l| l.subject.clone()),
-        message_id: of.and_then(|l| l.message_id.clone()),
-    };
-    let known = office.store.quarantined_before(&quarantined)?;
-    let message_id = quarantined.message_id.as_ref().map(|m| m.as_str());
-    let mut notices = Vec::new();
-    let quarantined = match known {
-        None => {
-            tracing::error!(why = masked(&why), message_id, "letter quarantined: a person has to look at it");
-            notices.push(notice::of_quarantined(office, &quarantined)?);
-            Some(quarantined)
-        }
-        Some((known, dismissed)) => {
-            tracing::info!(
-                why = masked(&why),
-                message_id,
-                dismissed,
-                "letter quarantined before: nobody is told again"
-            );
-            let (position, at) = (quarantined.position.or(known.position), known.at);
-            (!dismissed).then_some(Quarantined { position, at, ..quarantined })
-        }
-    };
-    office.store.commit(&Commit { raw, position, quarantine: quarantined, notices, ..Commit::default() })?;
-    Ok(Taken::Quarantined { reading, why })
 }
 
 /// One line a letter: what came, what was decided, never an address in full.

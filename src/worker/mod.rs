@@ -16,6 +16,8 @@ pub mod outbound;
 
 pub mod pace;
 
+mod quarantine;
+
 pub mod retry;
 
 use std::collections::HashSet;

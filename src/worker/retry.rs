@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::inbound::{self, Taken};
+use super::quarantine::quarantine;
 use super::{Office, Trouble, budget};
 use crate::domain::ids::LetterId;
 use crate::domain::letter::Letter;
@@ -30,7 +31,7 @@ pub fn again(office: &Arc<Office>, entry: &Quarantined) -> Result<Taken, Trouble
     let held = office.durable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let taken = match reading {
         Ok(reading) => inbound::settle(office, reading, Some(place), None)?,
-        Err(why) => inbound::quarantine(office, None, Some(letter.clone()), Some(place), None, why)?,
+        Err(why) => quarantine(office, None, Some(letter.clone()), Some(place), None, why)?,
     };
     if matches!(taken, Taken::Again { .. }) {
         office.store.release(entry)?;

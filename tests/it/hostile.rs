@@ -304,7 +304,8 @@ fn no_header_of_theirs_becomes_one_of_ours() {
         answered.push(to.to_owned());
     }
     answered.sort();
-    let expected: Vec<String> = (0..heads.len()).map(|n| format!("jo{n}@example.net")).collect();
+    // Of two authors (jo5) nobody can tell who the customer is: a person answers.
+    let expected: Vec<String> = (0..heads.len()).filter(|n| *n != 5).map(|n| format!("jo{n}@example.net")).collect();
     assert_eq!(answered, expected);
 }
 
