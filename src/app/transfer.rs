@@ -1,9 +1,8 @@
 //! `export`, `import` and `backup`: the whole store as JSON lines, back, and as a second store. Export and backup ask
 //! the daemon if one runs, which goes on working.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
@@ -11,7 +10,7 @@ use std::thread;
 use super::query::{Query, Question, consult};
 use super::{Failure, load};
 use crate::config::Config;
-use crate::store::{Counts, Store, StoreError};
+use crate::store::{Counts, Store, StoreError, make_private};
 
 /// Writes the store to `out`.
 pub fn export(config: &Path, out: &mut dyn Write) -> Result<(), Failure> {
@@ -65,22 +64,11 @@ pub fn backup(config: &Path, target: &Path, out: &mut dyn Write) -> Result<(), F
             return Err(failure);
         }
     };
-    for_the_owner_alone(&partial).map_err(|e| named(&partial, &e))?;
+    // The engine has made files since the store was opened, and a backup may be moved out of the folder that keeps others out.
+    make_private(&partial)?;
     fs::rename(&partial, target).map_err(|e| named(target, &e))?;
     let letters: u64 = counts.letters.values().sum();
     writeln!(out, "{}: {} cases, {letters} letters, {} replies", target.display(), counts.cases, counts.replies)?;
-    Ok(())
-}
-
-/// The engine makes its files for everybody to read; a backup may be moved out of the folder that keeps others out.
-fn for_the_owner_alone(path: &Path) -> io::Result<()> {
-    let is_folder = path.is_dir();
-    fs::set_permissions(path, Permissions::from_mode(if is_folder { 0o700 } else { 0o600 }))?;
-    if is_folder {
-        for entry in fs::read_dir(path)? {
-            for_the_owner_alone(&entry?.path())?;
-        }
-    }
     Ok(())
 }
 

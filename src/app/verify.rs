@@ -8,6 +8,7 @@ use super::findings::{self, Told};
 use super::query::{Query, Question, tell_findings};
 use super::{Failure, control, load};
 use crate::store::{Books, FindingKind, Store, StoreError};
+use crate::worker::inbound::panic_text;
 
 /// Verifies the store of a configuration, or the store or backup in `folder`; `repair` makes anew what can be.
 pub fn run(config: Option<&Path>, folder: Option<&Path>, repair: bool, out: &mut dyn Write) -> Result<(), Failure> {
@@ -59,10 +60,6 @@ fn guarded<T>(folder: &Path, read: impl FnOnce() -> Result<T, StoreError>) -> Re
     match done {
         Ok(Err(StoreError::Corrupt { what, .. })) => Err(damaged(&what)),
         Ok(done) => Ok(done?),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
-            Err(damaged(text.lines().next().unwrap_or_default()))
-        }
+        Err(panic) => Err(damaged(panic_text(panic.as_ref()).lines().next().unwrap_or_default())),
     }
 }

@@ -217,7 +217,7 @@ async fn listed(session: &mut Session, set: &str, dated: bool) -> Result<BTreeMa
 }
 
 /// The time that a date-time means (RFC 3501 section 9): `" 2-Nov-2026 10:00:00 +0100"`.
-fn time(date: &str) -> Option<Timestamp> {
+pub(super) fn time(date: &str) -> Option<Timestamp> {
     Timestamp::strptime("%d-%b-%Y %H:%M:%S %z", date.trim()).ok()
 }
 

@@ -2,7 +2,6 @@
 
 use async_imap::imap_proto::{AttributeValue, Response};
 use jiff::Timestamp;
-use jiff::fmt::strtime;
 
 use super::cursor::Listed;
 use super::fetch;
@@ -97,7 +96,7 @@ fn mail(response: &Response<'_>) -> Option<Mail> {
         match value {
             AttributeValue::Uid(uid) => mail.uid = *uid,
             AttributeValue::Rfc822Size(size) => mail.size = u64::from(*size),
-            AttributeValue::InternalDate(date) => mail.arrived = read_date(date),
+            AttributeValue::InternalDate(date) => mail.arrived = fetch::time(date),
             AttributeValue::BodySection { section: Some(_), data: Some(data), .. } => {
                 mail.message_id = read_message_id(data);
             }
@@ -106,11 +105,6 @@ fn mail(response: &Response<'_>) -> Option<Mail> {
     }
     // Without both it is news of a flag.
     (mail.uid > 0 && values.len() > 2).then_some(mail)
-}
-
-/// `INTERNALDATE`, as `"22-Nov-2026 10:00:00 +0000"`; the day may begin with a blank.
-fn read_date(date: &str) -> Option<Timestamp> {
-    strtime::parse("%d-%b-%Y %H:%M:%S %z", date.trim()).ok()?.to_timestamp().ok()
 }
 
 fn read_message_id(field: &[u8]) -> Option<String> {
@@ -125,10 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_and_ids_are_read_as_servers_write_them() {
-        assert_eq!(read_date(" 2-Nov-2026 10:00:00 +0100").unwrap().to_string(), "2026-11-02T09:00:00Z");
-        assert_eq!(read_date("22-Nov-2026 10:00:00 +0000").unwrap().to_string(), "2026-11-22T10:00:00Z");
-        assert_eq!(read_date("yesterday"), None);
+    fn ids_are_read_as_servers_write_them() {
         assert_eq!(read_message_id(b"Message-ID:\r\n <a@example.com>\r\n\r\n").as_deref(), Some("a@example.com"));
         assert_eq!(read_message_id(b"\r\n"), None);
     }

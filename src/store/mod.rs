@@ -426,7 +426,7 @@ fn create_folder(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Takes a folder and what is in it from everybody but its owner: sled leaves that to the umask.
-fn make_private(path: &Path) -> Result<(), StoreError> {
+pub fn make_private(path: &Path) -> Result<(), StoreError> {
     let deny = |path: &Path, mode| {
         fs::set_permissions(path, Permissions::from_mode(mode)).map_err(|e| StoreError::io(path.display(), e))
     };

@@ -72,6 +72,8 @@ pub struct Raised {
     pub about: String,
     pub what: String,
     pub at: Timestamp,
+    /// Staff were not told of it within a day.
+    pub news: bool,
     /// Goes to the outbox with it, unless staff were told within a day.
     pub mail: Option<Reply>,
 }
@@ -100,7 +102,7 @@ impl Store {
     }
 
     pub(super) fn notice(&self, raised: &Raised, change: &mut Change) -> Result<(), StoreError> {
-        let Raised { kind, about, what, at, mail } = raised;
+        let Raised { kind, about, what, at, mail, .. } = raised;
         let key = keys::notice(*kind, about);
         let known: Option<Notice> = self.inner.tables.watch(change, Table::Notices, &key)?;
         let quiet = known.as_ref().filter(|known| at.duration_since(known.told) < QUIET);

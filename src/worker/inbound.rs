@@ -296,7 +296,10 @@ fn read_batch(batch: Vec<Incoming>, office: &Arc<Office>) -> Result<Vec<Read>, T
                     let read = |(position, stored, content): Kept| match content {
                         Ok((letter, raw, bytes, cut_short)) => {
                             let reading = budget::read_one(office, bytes, cut_short);
-                            let reading = reading.map(|reading| Box::new(Reading { stored, ..*reading }));
+                            let reading = reading.map(|mut reading| {
+                                reading.stored = stored;
+                                reading
+                            });
                             Read { position, raw: Some(raw), reading, letter: Some(letter) }
                         }
                         Err(why) => Read { position, raw: None, reading: Err(why), letter: None },
@@ -388,6 +391,7 @@ pub fn settle(
         match office.store.commit(&commit) {
             Ok(case) => {
                 log(&reading, &outcome, case.as_ref());
+                notice::say(&commit.notices);
                 return Ok(Taken::Answered { reading, outcome: Box::new(outcome), case: case.map(Box::new) });
             }
             Err(CommitError::Stale { .. } | CommitError::Taken { .. } | CommitError::Seen(_)) => {}
@@ -463,7 +467,8 @@ fn digest(raw: &[u8]) -> LetterId {
     LetterId::from_digest(&Sha256::digest(raw).into())
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+/// What a panic says.
+pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a step panicked".to_owned())
 }

@@ -76,12 +76,12 @@ pub(super) fn of_quarantined(office: &Office, entry: &Quarantined) -> Result<Rai
     raised(office, NoticeKind::Quarantine, about, what, entry.at)
 }
 
-/// A notice, with its mail if there is to be one; says it in the log if it is news.
+/// A notice, with its mail if there is to be one.
 fn raised(office: &Office, kind: NoticeKind, about: String, what: String, at: Timestamp) -> Result<Raised, StoreError> {
     let mut mail = None;
     // A dry run has nobody to tell.
-    if office.clock == Clock::System && office.store.is_news(kind, &about, at)? {
-        tracing::error!(notice = kind.code(), about = masked(&about), what = masked(&what), "a person has to look");
+    let news = office.clock == Clock::System && office.store.is_news(kind, &about, at)?;
+    if news {
         let hour_ago = at.checked_sub(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MIN);
         if let Some(to) = &office.notifier.to
             && office.store.notices_mailed_since(kind, hour_ago)? < MAILS_PER_HOUR
@@ -89,15 +89,23 @@ fn raised(office: &Office, kind: NoticeKind, about: String, what: String, at: Ti
             mail = Some(written(office, to, kind, &about, &what, at));
         }
     }
-    Ok(Raised { kind, about, what, at, mail })
+    Ok(Raised { kind, about, what, at, news, mail })
+}
+
+/// Says in the log what is news; once it is committed, for a commit may have to be tried again.
+pub(super) fn say(notices: &[Raised]) {
+    for Raised { kind, about, what, .. } in notices.iter().filter(|notice| notice.news) {
+        tracing::error!(notice = kind.code(), about = masked(about), what = masked(what), "a person has to look");
+    }
 }
 
 /// Tells staff of something that no letter's commit tells. Not durable before the next flush.
 pub(super) fn tell(office: &Office, kind: NoticeKind, about: String, what: String) -> Result<(), StoreError> {
     let notice = raised(office, kind, about, what, Timestamp::now())?;
     let rings = notice.mail.is_some();
-    match office.store.commit(&Commit { notices: vec![notice], ..Commit::default() }) {
-        Ok(_) => {}
+    let commit = Commit { notices: vec![notice], ..Commit::default() };
+    match office.store.commit(&commit) {
+        Ok(_) => say(&commit.notices),
         Err(CommitError::Store(e)) => return Err(e),
         // No case is touched, so there is nothing else to go wrong.
         Err(e) => tracing::error!(error = %e, "a notice could not be kept"),

@@ -48,6 +48,8 @@ pub(super) fn quarantine(
             (!dismissed).then_some(Quarantined { position, at, ..quarantined })
         }
     };
-    office.store.commit(&Commit { raw, position, quarantine: quarantined, notices, ..Commit::default() })?;
+    let commit = Commit { raw, position, quarantine: quarantined, notices, ..Commit::default() };
+    office.store.commit(&commit)?;
+    notice::say(&commit.notices);
     Ok(Taken::Quarantined { reading, why })
 }

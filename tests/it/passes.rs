@@ -8,7 +8,7 @@ use aftersalesd::ports::{Security, Server};
 use serde_json::{Value, json};
 
 use crate::support::dovecot::Dovecot;
-use crate::support::post::{Draft, Reply};
+use crate::support::post::Reply;
 use crate::support::program::{FROM, Installation, keys, sample};
 use crate::support::smtpd::Smtpd;
 use crate::support::{free_port, letter};
@@ -225,42 +225,6 @@ fn machines_lists_and_forgers_get_no_reply() {
     assert_eq!(post.dovecot.flags("INBOX").iter().filter(|(_, flags)| flags.contains("Seen")).count(), names.len());
     assert_eq!(post.here.json(&["cases", "quarantine", "--json"]).len(), 0);
 }
-
-#[test]
-fn our_own_letter_and_answers_of_machines_to_it_end_there() {
-    let post = Post::start();
-    let ask = Draft {
-        from: "Priya Raman <priya@example.net>",
-        id: "first@example.net",
-        subject: "Battery",
-        body: "My Tank T3 Ultra from order KS50001 is empty within three hours since Sunday.\n",
-        answers: None,
-        photos: &[],
-    };
-    post.dovecot.deliver(&ask.raw());
-    post.here.ok(&["once"]);
-    let ours = String::from_utf8(post.smtpd.kept()[0].raw.clone()).unwrap();
-    let reply = Reply::read(ours.as_bytes());
-    let vacation =
-        Draft { id: "away@example.net", subject: "Out of office", body: "I am away.\n", answers: Some(&reply), ..ask };
-    let vacation = format!("Auto-Submitted: auto-replied\r\n{}", vacation.raw());
-    let report = format!(
-        "From: MAILER-DAEMON@example.net\r\nTo: {FROM}\r\nSubject: Undelivered\r\nMessage-ID: <dsn@example.net>\r\n\
-         Date: Sun, 22 Nov 2026 10:00:00 +0000\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n\
-         Content-Type: multipart/report; report-type=delivery-status; boundary=\"b\"\r\n\r\n--b\r\n\r\nIt failed.\r\n\
-         --b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example.net\r\n\r\n\
-         Final-Recipient: rfc822; priya@example.net\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n\
-         --b\r\nContent-Type: message/rfc822\r\n\r\n{ours}\r\n--b--\r\n"
-    );
-    post.dovecot.deliver_all([ours.as_str(), vacation.as_str(), report.as_str()]);
-    post.here.ok(&["once"]);
-    assert_eq!(post.smtpd.kept().len(), 1);
-    let cases = post.cases();
-    assert_eq!(cases.len(), 1, "{cases:#?}");
-    assert_eq!(cases[0]["replies"], 1);
-}
-
-// --- the mailbox's side -------------------------------------------------------------------------------------------
 
 #[test]
 fn a_handled_letter_gets_a_keyword_or_moves() {

@@ -39,14 +39,14 @@ fn by_words(zone: &Zone<'_>, dates: &[&Dates], today: Date) -> Option<Fact<Date>
 /// The farthest that a day stands from its word of receiving, in bytes.
 const NEAR: usize = 60;
 
-/// Whether the word beside `day`, which often means something else ("came", "here"), may tell of an arrival.
+/// Whether the word beside `day`, which often means something else ("the warning came yesterday"), may tell of an arrival:
+/// the item or its order is named there, too.
 fn is_bare_arrival(zone: &Zone<'_>, sentence: Span, day: Span) -> bool {
-    const NO_ARRIVAL: f32 = -0.9;
     const ABOUT: usize = 30;
     let about =
         Span { start: day.start.saturating_sub(ABOUT).max(sentence.start), end: sentence.end.min(day.end + ABOUT) };
     let denied = [Group::Negation, Group::OrderIssue, Group::StatusQuestion];
-    zone.score(sentence, Meaning::Received).is_none_or(|score| score > NO_ARRIVAL)
+    (zone.has(about, Group::Device) || zone.has_code(about))
         && !zone.folded.is_question(sentence)
         && !denied.iter().any(|g| zone.has(about, *g))
         && !is_with_us(zone, sentence, day)

@@ -154,6 +154,11 @@ fn the_day_of_receipt_and_no_other_day() {
         ("Ordered from you, it arrived on 2 November.", "2026-11-02"),
         ("Since I received it on 3 November the screen flickers.", "2026-11-03"),
         ("It does not charge since it arrived yesterday.", "2026-11-03"),
+        ("Roam 5, order KS15071, came 15 September, box number 4006381333931.", "2026-09-15"),
+        ("bestellung KS22107 roam vorgestern gekommen gleich am ersten abend ging das bild aus", "2026-11-02"),
+        ("je vous ecrit pour montre commande KS20951 je lai recu 4 septembre 2026.", "2026-09-04"),
+        ("De Roam (KS15524) is woensdag gekomen.", "2026-10-28"),
+        ("e aí galera, chegou anteontem meu roam pedido KS16410", "2026-11-02"),
     ] {
         assert_eq!(of(text).as_deref(), Some(expected), "{text}");
     }
@@ -165,6 +170,9 @@ fn the_day_of_receipt_and_no_other_day() {
         "Die Uhr ist bis heute nicht angekommen.",
         "La montre n'est pas arrivée jusqu'à hier.",
         "I have received no answer since Monday.",
+        "My watch KS15071 never came on 15 September.",
+        "Op 2 november kreeg de app een update.",
+        "El 2 de noviembre vino la actualización.",
         "I sent my watch back on 1 November and it was delivered to you on 3 November.",
         "Vi ho spedito il mio orologio il 1 novembre e risulta consegnato da voi il 3 novembre.",
     ] {
@@ -260,6 +268,8 @@ fn requests() {
         ("Bitte senden Sie mir die Rechnung zu.", Request::OrderIssue),
         ("Ich möchte die Uhr zurückgeben, sie ist noch originalverpackt.", Request::ReturnUnused),
         ("Hat sich erledigt, danke.", Request::Closing),
+        ("Potete chiudere la pratica, era il telefono, grazie mille.", Request::Closing),
+        ("The screen stays black since Monday. Many thanks in advance for your help.", Request::Defect),
         ("Wie stelle ich die Uhrzeit um?", Request::Question),
     ] {
         assert_eq!(of(text), Some(expected), "{text}");

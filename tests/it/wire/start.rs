@@ -61,6 +61,8 @@ fn from_now_on_leaves_fifty_thousand_old_mails_alone_and_answers_the_next() {
     assert_eq!(post.cases().len(), 1);
     let unseen = post.dovecot.doveadm(&["search", "-u", USER, "mailbox", "INBOX", "unseen"]);
     assert_eq!(unseen.lines().count(), OLD, "none of the old ones is touched");
+    let audit = post.here.ok(&["audit", "--json"]).json();
+    assert_eq!(audit.last().unwrap()["mailbox"]["before"], OLD, "{audit:#?}");
 }
 
 #[test]
