@@ -8,6 +8,7 @@ use aftersalesd::app::letters::LETTERS;
 use aftersalesd::app::query::{Query, Question};
 use aftersalesd::app::triage::Form;
 use aftersalesd::app::{self, Failure};
+use aftersalesd::domain::act::WORDS;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
@@ -136,6 +137,30 @@ enum Cases {
         #[command(flatten)]
         asked: Asked,
     },
+    /// Do something with a case: issue its RMA, ask, answer, note what happened to the parcel
+    #[command(after_help = doable())]
+    Act {
+        /// A case id, an RMA number or an order number, in any spelling
+        id: String,
+        /// What is done: `approve`, `ask photo sku`, `reject: the reason`, `arrived` …
+        #[arg(required = true)]
+        words: Vec<String>,
+        /// Who does it [default: the user of this shell]
+        #[arg(long, value_name = "NAME")]
+        by: Option<String>,
+        /// Why, for the history
+        #[arg(long, value_name = "TEXT")]
+        why: Option<String>,
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Why a case was decided as it was: dates, windows, days, clauses of the policy
+    Explain {
+        /// A case id, an RMA number or an order number, in any spelling
+        id: String,
+        #[command(flatten)]
+        asked: Asked,
+    },
     /// Note that a person has dealt with mail in quarantine
     Dismiss {
         /// The beginning of the letter's id, its Message-ID or its file
@@ -207,6 +232,11 @@ fn command(command: Command) -> Result<(), Failure> {
                 Cases::Search { words, asked } => (Query::Ask(Question::Search(words.join(" "))), asked),
                 Cases::Quarantine(asked) => (Query::Ask(Question::Quarantine), asked),
                 Cases::Notices(asked) => (Query::Ask(Question::Notices), asked),
+                Cases::Act { id, words, by, why, asked } => {
+                    let by = by.or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "staff".to_owned());
+                    (Query::act(id, &words.join(" "), by, why)?, asked)
+                }
+                Cases::Explain { id, asked } => (Query::Explain(id), asked),
                 Cases::Retry { letter, asked } => (Query::Retry(letter), asked),
                 Cases::Dismiss { letter, how, asked } => (Query::Ask(Question::Dismiss { letter, how }), asked),
                 Cases::Letters { class, last, asked } => (Query::Ask(Question::Letters { class, last }), asked),
@@ -228,6 +258,12 @@ fn command(command: Command) -> Result<(), Failure> {
         Err(Failure::Other(text)) if text.contains("Broken pipe") => Ok(()),
         done => done,
     }
+}
+
+/// What can be done with a case, for people.
+fn doable() -> String {
+    let lines = WORDS.iter().map(|(word, rest)| format!("  {word} {rest}"));
+    format!("What can be done:\n{}", lines.collect::<Vec<_>>().join("\n"))
 }
 
 /// Whether standard output is a terminal whose user wants colours (<https://no-color.org>).

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::query::{Query, Question, consult};
-use super::{Failure, load};
+use super::{Failure, explain, load};
 
 /// The command: asks, prints.
 pub fn run(config: &Path, query: &Query, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
@@ -38,7 +38,8 @@ fn print(query: &Query, object: &Value, out: &mut dyn Write) -> io::Result<()> {
         other => other.to_string(),
     };
     match query {
-        Query::Ask(Question::List | Question::Search(_)) => writeln!(
+        Query::Explain(_) => explain::print(object, out),
+        Query::Ask(Question::List | Question::Search(_)) | Query::Act { .. } => writeln!(
             out,
             "{:<12} {:<14} {:<32} {:<22} {:<16} {:<16} {} in, {} out",
             text("case"),
@@ -137,8 +138,10 @@ fn show(case: &Value, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(out, "events")?;
     for event in case["events"].as_array().into_iter().flatten() {
-        let what =
-            ["subject", "kind", "items", "why", "order_number"].iter().map(|k| &event[*k]).find(|v| !v.is_null());
+        let what = ["subject", "kind", "items", "why", "order_number", "text"]
+            .iter()
+            .map(|k| &event[*k])
+            .find(|v| !v.is_null());
         writeln!(out, "    {}  {} {}", text(&event["at"]), text(&event["event"]), what.map_or(String::new(), text))?;
     }
     writeln!(out)

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::control::{self, Desk};
@@ -12,7 +13,7 @@ use crate::config::Config;
 use crate::store::{CommitError, Store, StoreError};
 use crate::worker::inbound::{self, Progress};
 use crate::worker::outbound::{self, Sent};
-use crate::worker::{Office, Stop, Trouble, flush, pace};
+use crate::worker::{Office, Stop, Trouble, flush, pace, turn};
 
 /// Tries after which a store that is still held by a thread of ours is given up.
 const RELEASED_AFTER: u32 = 5;
@@ -108,6 +109,12 @@ async fn serve(
     };
     let letters = async { ending(inbound::run(mailbox, folder, office, end.clone()).await) };
     let replies = async { ending(outbound::run(mailer, office, end.clone()).await) };
+    let clock = async {
+        ending(match realigned(office).await {
+            Ok(()) => turn::run(office, end.clone()).await,
+            failed => failed,
+        })
+    };
     let wish = async {
         let mut ended = end.clone();
         tokio::select! {
@@ -115,11 +122,21 @@ async fn serve(
             () = ended.wished() => Ok(()),
         }
     };
-    let (letters, replies, wish) = tokio::join!(letters, replies, wish);
+    let (letters, replies, clock, wish) = tokio::join!(letters, replies, clock, wish);
+    let replies = replies.and(clock);
     match (letters, replies) {
         // The other loop only knows that something was wrong before.
         (Err(_), Err(replies)) if replies.is_disk_full() => Err(replies),
         (letters, replies) => letters.and(replies).and(wish),
+    }
+}
+
+/// Works deadlines out anew if they are others than before.
+async fn realigned(office: &Arc<Office>) -> Result<(), Trouble> {
+    let of = Arc::clone(office);
+    match tokio::task::spawn_blocking(move || turn::realign(&of)).await {
+        Ok(realigned) => realigned,
+        Err(e) => Err(Trouble::Broken(e.to_string())),
     }
 }
 
@@ -157,6 +174,7 @@ pub fn once(path: &Path) -> Result<(), Failure> {
     let config = load(path)?;
     let office = open_office(&config)?;
     let mailer = AnyMailer::new(&config)?;
+    turn::realign(&office).and_then(|()| turn::strike(&office, Timestamp::now())).map_err(failure)?;
     let (progress, sent) = pass(&config, &office, &mailer)?;
     tracing::info!(letters = progress.letters, quarantined = progress.quarantined, "mailbox drained");
     tracing::info!(sent = sent.sent, later = sent.later, refused = sent.refused, "outbox served");

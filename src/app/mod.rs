@@ -12,6 +12,8 @@ pub mod daemon;
 
 pub mod demo;
 
+pub mod explain;
+
 pub mod findings;
 
 pub mod letters;
@@ -53,6 +55,8 @@ pub enum Failure {
     Config(String),
     /// A server can't be reached or the store is in use: 75, EX_TEMPFAIL. Worth another try.
     Temporary(String),
+    /// What was asked for makes no sense: 2.
+    Usage(String),
     /// Anything else: 1.
     Other(String),
 }
@@ -63,6 +67,7 @@ impl Failure {
         match self {
             Self::Config(_) => 78,
             Self::Temporary(_) => 75,
+            Self::Usage(_) => 2,
             Self::Other(_) => 1,
         }
     }
@@ -70,7 +75,7 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Config(text) | Self::Temporary(text) | Self::Other(text)) = self;
+        let (Self::Config(text) | Self::Temporary(text) | Self::Usage(text) | Self::Other(text)) = self;
         f.write_str(text)
     }
 }
@@ -149,6 +154,7 @@ impl Setup {
             .map_err(Failure::Config)?;
         terms.replies_per_case = config.limits.replies_per_case as usize;
         terms.hide_orders = config.orders.hide_from_others;
+        terms.deadlines = config.deadlines.clone();
         Ok(Self { terms, orders })
     }
 

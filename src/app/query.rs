@@ -7,12 +7,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Failure, control, daemon, letters, open_office, report};
+use super::{Failure, control, daemon, explain, letters, open_office, report};
 use crate::config::Config;
+use crate::domain::act::Act;
 use crate::domain::ids::{CaseId, LetterId, OrderNumber, RmaNumber};
 use crate::store::{Books, Kept, Quarantined, Store, StoreError};
 use crate::worker::health::Status;
 use crate::worker::inbound::Taken;
+use crate::worker::turn::{self, Undone};
 use crate::worker::{Office, retry};
 
 /// What can be asked.
@@ -23,8 +25,20 @@ pub enum Query {
     Ask(Question),
     /// Takes letters in again that are in quarantine: one by its id or the beginning of it, or `all`.
     Retry(String),
+    /// Does something with a case.
+    Act { case: String, act: Act, by: String, why: Option<String> },
+    /// Why a case was decided as it was.
+    Explain(String),
     /// How the daemon is; answered from a store alone, that none runs.
     Status,
+}
+
+impl Query {
+    /// The act that a line of words means.
+    pub fn act(case: String, words: &str, by: String, why: Option<String>) -> Result<Self, Failure> {
+        let act = Act::parse(words).map_err(Failure::Usage)?;
+        Ok(Self::Act { case, act, by, why })
+    }
 }
 
 /// What the store alone can answer.
@@ -81,7 +95,7 @@ fn answer_here(config: &Config, query: &Query, tell: &mut dyn FnMut(&[u8]) -> io
     let mut lines = Lines { tell, line: Vec::new() };
     match query {
         Query::Ask(question) => answer_from(&Store::open(&config.store)?, question, &mut lines),
-        Query::Retry(_) => answer(&open_office(config)?, query, &mut lines),
+        Query::Retry(_) | Query::Act { .. } | Query::Explain(_) => answer(&open_office(config)?, query, &mut lines),
         Query::Status => {
             let counts = Store::open(&config.store)?.counts()?;
             Ok(tell_status(&Status::without_daemon(&counts), &mut lines)?)
@@ -96,6 +110,19 @@ pub fn answer(office: &Arc<Office>, query: &Query, out: &mut dyn Write) -> Resul
     match query {
         Query::Ask(question) => answer_from(&office.store, question, out),
         Query::Status => Ok(tell_status(&office.health.status(Some(&office.store.counts()?)), out)?),
+        Query::Act { case, act, by, why } => {
+            let id = the_one(&office.store, case)?;
+            let case = turn::act(office, &id, by, act, why.as_deref()).map_err(undone)?;
+            Ok(line(out, &report::summary(&case))?)
+        }
+        Query::Explain(name) => {
+            for id in known(&office.store, name)? {
+                if let Some(case) = office.store.case(&id)? {
+                    line(out, &explain::explained(&case, &office.store.events(&id)?, &office.terms))?;
+                }
+            }
+            Ok(())
+        }
         Query::Retry(name) => {
             for entry in in_quarantine(&office.store, name)? {
                 let told = match retry::again(office, &entry).map_err(daemon::failure)? {
@@ -128,13 +155,7 @@ fn answer_from(store: &Store, question: &Question, out: &mut dyn Write) -> Resul
             }
         }
         Question::Show(name) => {
-            let ids = named(store, name)?;
-            if ids.is_empty() {
-                return Err(Failure::Other(format!(
-                    "there is no case {name:?}: give a case id, an RMA number or an order number"
-                )));
-            }
-            for id in ids {
+            for id in known(store, name)? {
                 if let Some(case) = store.case(&id)? {
                     line(out, &report::whole(&case, &store.events(&id)?))?;
                 }
@@ -212,6 +233,34 @@ pub fn tell_findings(books: &Books, out: &mut dyn Write) -> io::Result<()> {
         line(out, &json!({"finding": finding}))?;
     }
     line(out, &json!({"tally": books.tally}))
+}
+
+/// The cases that a name means, at least one.
+fn known(store: &Store, name: &str) -> Result<Vec<CaseId>, Failure> {
+    let ids = named(store, name)?;
+    if ids.is_empty() {
+        let why = format!("there is no case {name:?}: give a case id, an RMA number or an order number");
+        return Err(Failure::Other(why));
+    }
+    Ok(ids)
+}
+
+/// The one case that a name means.
+fn the_one(store: &Store, name: &str) -> Result<CaseId, Failure> {
+    match known(store, name)?.as_slice() {
+        [id] => Ok(id.clone()),
+        several => {
+            let ids: Vec<&str> = several.iter().map(CaseId::as_str).collect();
+            Err(Failure::Other(format!("{name:?} means several cases, {}: give one of these ids", ids.join(", "))))
+        }
+    }
+}
+
+fn undone(undone: Undone) -> Failure {
+    match undone {
+        Undone::Trouble(trouble) => daemon::failure(trouble),
+        other => Failure::Other(other.to_string()),
+    }
 }
 
 /// The cases that a name means.

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::domain::case::{Case, CaseEvent};
+use crate::domain::case::Case;
 use crate::domain::decision::{Action, Class, Decision};
+use crate::domain::event::CaseEvent;
 use crate::domain::facts::{Facts, Request};
 use crate::domain::ids::LetterId;
 use crate::domain::letter::Letter;

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
+use crate::domain::hours::Deadlines;
 use crate::domain::ids::Address;
 use crate::domain::letter::Person;
 use crate::domain::warranty::Policy;
@@ -43,6 +44,7 @@ pub struct Config {
     pub catalogue: PathBuf,
     pub orders: Orders,
     pub policy: Policy,
+    pub deadlines: Deadlines,
     pub rma: Rma,
     /// The brand as letters name it.
     pub brand: String,

@@ -13,6 +13,7 @@ use super::table::{Document, Table};
 use super::{
     Config, Delivery, Handled, Limits, Mailbox, Orders, Rma, Source, Staff, Start, Surroundings, Target, values,
 };
+use crate::domain::hours::{Deadlines, Hours};
 use crate::domain::ids::Address;
 use crate::domain::letter::Person;
 use crate::domain::warranty::Policy;
@@ -45,6 +46,8 @@ pub(super) fn read(document: &mut Document<'_>, around: &Surroundings<'_>) -> Op
     let catalogue = document.read("catalogue", |t| t.required("file", |v| values::path(v, around.base)));
     let orders = document.read("orders", |t| orders(t, around));
     let policy = document.read("policy", policy);
+    let hours = document.read("hours", hours);
+    let deadlines = document.read("deadlines", |t| deadlines(t, hours));
     let rma = document.read("rma", rma);
     let brand = document.read("brand", |t| t.optional("name", values::text));
     let templates = document.read("templates", |t| templates(t, around));
@@ -60,6 +63,7 @@ pub(super) fn read(document: &mut Document<'_>, around: &Surroundings<'_>) -> Op
         catalogue: catalogue?,
         orders: orders?,
         policy,
+        deadlines,
         rma,
         templates,
         limits,
@@ -159,6 +163,48 @@ fn policy(t: &mut Table<'_>) -> Policy {
         asks: t.or("asks", usual.asks, |v| values::number(v, 0, 100)),
         answer_days: t.or("answer_days", usual.answer_days, |v| values::number(v, 1, 3650)),
     }
+}
+
+/// When letters that nobody waits for are sent, and staff are reminded.
+fn hours(t: &mut Table<'_>) -> Hours {
+    let usual = Hours::default();
+    let hours = Hours {
+        zone: t.or("zone", usual.zone, values::zone),
+        days: t.or("days", usual.days, |v| values::list(v, |v| values::one_of(v, &values::WEEKDAYS))),
+        from: t.or("from", usual.from, values::time),
+        until: t.or("until", usual.until, values::time),
+        holidays: t.or("holidays", usual.holidays, |v| values::list(v, values::day)),
+    };
+    if hours.days.is_empty() {
+        t.reject("days", "is empty: nothing would ever be sent".to_owned());
+    }
+    if hours.until <= hours.from {
+        t.reject("until", "is not after from".to_owned());
+    }
+    hours
+}
+
+fn deadlines(t: &mut Table<'_>, hours: Hours) -> Deadlines {
+    let usual = Deadlines::default();
+    let days = |v: &toml::de::DeValue<'_>| values::number(v, 1, 3650);
+    let deadlines = Deadlines {
+        hours,
+        reminders: t.or("reminder_days", usual.reminders, |v| values::list(v, days)),
+        unanswered: t.or("unanswered_days", usual.unanswered, days),
+        rma_reminder: t.or("rma_reminder_days", usual.rma_reminder, days),
+        rma_grace: t.or("rma_grace_days", usual.rma_grace, days),
+        transit: t.or("transit_days", usual.transit, days),
+        staff: t.or("staff_days", usual.staff, days),
+        done: t.or("done_days", usual.done, days),
+    };
+    let rising = deadlines.reminders.is_sorted_by(|one, next| one < next);
+    if !rising {
+        t.reject("reminder_days", "each has to be later than the one before".to_owned());
+    }
+    if deadlines.reminders.last().is_some_and(|last| *last >= deadlines.unanswered) {
+        t.reject("unanswered_days", "has to be later than the last of reminder_days".to_owned());
+    }
+    deadlines
 }
 
 fn rma(t: &mut Table<'_>) -> Rma {

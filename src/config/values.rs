@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::civil::{Date, Time, Weekday};
+use jiff::tz::TimeZone;
 use regex::{Regex, RegexBuilder};
 use toml::de::DeValue;
 
@@ -41,6 +43,35 @@ pub(super) fn number(value: &DeValue<'_>, least: u32, most: u32) -> Result<u32, 
         Ok(Ok(number)) if (least..=most).contains(&number) => Ok(number),
         _ => Err(format!("{expected}, found {number}")),
     }
+}
+
+/// The days of the week as the configuration names them.
+pub(super) const WEEKDAYS: [(&str, Weekday); 7] = [
+    ("mon", Weekday::Monday),
+    ("tue", Weekday::Tuesday),
+    ("wed", Weekday::Wednesday),
+    ("thu", Weekday::Thursday),
+    ("fri", Weekday::Friday),
+    ("sat", Weekday::Saturday),
+    ("sun", Weekday::Sunday),
+];
+
+/// A time zone by its name in the IANA data base.
+pub(super) fn zone(value: &DeValue<'_>) -> Result<TimeZone, String> {
+    let name = text(value)?;
+    TimeZone::get(&name).map_err(|_| format!("expected a time zone as \"Europe/Berlin\", found \"{name}\""))
+}
+
+/// A time of the day.
+pub(super) fn time(value: &DeValue<'_>) -> Result<Time, String> {
+    let text = text(value)?;
+    Time::strptime("%H:%M", &text).map_err(|_| format!("expected a time as \"09:00\", found \"{text}\""))
+}
+
+/// A day of the calendar.
+pub(super) fn day(value: &DeValue<'_>) -> Result<Date, String> {
+    let text = text(value)?;
+    text.parse().map_err(|_| format!("expected a day as \"2026-12-25\", found \"{text}\""))
 }
 
 pub(super) fn port(value: &DeValue<'_>) -> Result<u16, String> {

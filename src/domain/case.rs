@@ -6,27 +6,15 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::decision::{Class, Decision};
-use super::facts::{Fact, Facts, Request};
-use super::ids::{CaseId, LetterId, MessageId, OrderNumber, RmaNumber, Sku};
-use super::letter::{Defect, Person};
+use super::decision::Decision;
+use super::event::{Actor, CaseEvent, Event, Timer};
+use super::facts::{Facts, Request};
+use super::ids::{CaseId, MessageId, OrderNumber, RmaNumber, Sku};
+use super::letter::Person;
 use super::reply::Kind;
-use super::warranty::{Item, Track};
-
-/// Where a case stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// Opened; nothing decided yet.
-    New,
-    /// The customer was asked for something.
-    AwaitingInfo,
-    /// A person has to look at it; letters of the case are no longer answered by the program.
-    WithStaff,
-    /// A return is authorised.
-    RmaIssued,
-    Closed,
-}
+use super::returns::{Arrival, Finding, Outlay, Remedy};
+pub use super::state::State;
+use super::warranty::Track;
 
 /// A return authorisation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,92 +28,11 @@ pub struct Rma {
     pub valid_until: Date,
 }
 
-/// Something that happened to a case.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub enum CaseEvent {
-    /// The first event of every case. `opened_on` is C of the policy: the day of the first letter at its writer's offset.
-    Opened {
-        case: CaseId,
-        customer: Person,
-        at: Timestamp,
-        opened_on: Date,
-    },
-    /// A customer's letter joined the case, with what it alone says.
-    LetterTaken {
-        letter: LetterId,
-        message_id: Option<MessageId>,
-        from: Option<Person>,
-        subject: String,
-        at: Timestamp,
-        language: Option<String>,
-        /// The words written now, without quotes and signature.
-        words: String,
-        facts: Box<Facts>,
-        defects: Vec<Defect>,
-    },
-    /// A letter that belongs to the case but changes nothing: a bounce, an auto-reply, a stranger's letter.
-    LetterNoted {
-        letter: LetterId,
-        message_id: Option<MessageId>,
-        from: Option<Person>,
-        subject: String,
-        at: Timestamp,
-        class: Class,
-    },
-    /// What the catalogue and the order feed make of product and day of receipt.
-    Completed {
-        sku: Option<Fact<Sku>>,
-        received_on: Option<Fact<Date>>,
-    },
-    Decided {
-        letter: LetterId,
-        decision: Decision,
-        at: Timestamp,
-    },
-    /// An order number that the feed does not know was given.
-    OrderNotFound {
-        order_number: OrderNumber,
-        at: Timestamp,
-    },
-    /// The customer was asked for these items.
-    Asked {
-        items: Vec<Item>,
-        at: Timestamp,
-    },
-    HandedToStaff {
-        at: Timestamp,
-    },
-    RmaIssued {
-        rma: Rma,
-        at: Timestamp,
-    },
-    Closed {
-        at: Timestamp,
-    },
-    Reopened {
-        at: Timestamp,
-    },
-    /// A reply was written and waits in the outbox.
-    ReplyQueued {
-        number: u32,
-        kind: Kind,
-        message_id: MessageId,
-        subject: String,
-        text: String,
-        at: Timestamp,
-    },
-    /// The next mail server has taken the reply over.
-    ReplySent {
-        message_id: MessageId,
-        at: Timestamp,
-    },
-    /// The reply can't be delivered; a person has to look.
-    ReplyRefused {
-        message_id: MessageId,
-        why: String,
-        at: Timestamp,
-    },
+/// What the clock does next, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Due {
+    pub at: Timestamp,
+    pub timer: Timer,
 }
 
 /// An event that the state of the case does not allow.
@@ -146,11 +53,18 @@ impl fmt::Display for IllegalEvent {
 
 impl std::error::Error for IllegalEvent {}
 
-/// A case as it stands after its events.
+/// A case as it stands after its events. What may be missing came after format 1 of the store, whose cases are made anew
+/// from their events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Case {
     pub id: CaseId,
     pub state: State,
+    /// Since when it stands there.
+    #[serde(default)]
+    pub since: Timestamp,
+    /// Since when a person has to look at it; `None`: nobody has to.
+    #[serde(default)]
+    pub attention: Option<Timestamp>,
     /// Who opened the case. Letters of the case go to this address only.
     pub customer: Person,
     pub opened_at: Timestamp,
@@ -166,11 +80,39 @@ pub struct Case {
     pub replies: u32,
     /// Letters that asked.
     pub asks: u32,
+    /// When the customer was last asked.
+    #[serde(default)]
+    pub asked_at: Option<Timestamp>,
+    /// Reminders to the customer since then, and when the last one went.
+    #[serde(default)]
+    pub reminders: u32,
+    #[serde(default)]
+    pub reminded_at: Option<Timestamp>,
+    /// The customer was reminded that the RMA runs out.
+    #[serde(default)]
+    pub rma_reminded: bool,
+    /// When staff were last reminded of what waits on them, or did something.
+    #[serde(default)]
+    pub staff_reminded_at: Option<Timestamp>,
     /// Whether the customer was told that a person looks at it.
     pub acknowledged: bool,
+    /// Whether the customer was told how to deal with the danger.
+    #[serde(default)]
+    pub warned: bool,
     /// Set once the case went to staff, and kept when it is closed: reopening brings it back there.
     pub with_staff: bool,
     pub rma: Option<Rma>,
+    #[serde(default)]
+    pub arrival: Option<Arrival>,
+    #[serde(default)]
+    pub finding: Option<Finding>,
+    #[serde(default)]
+    pub remedy: Option<Remedy>,
+    /// Receipts of return shipping.
+    #[serde(default)]
+    pub outlays: Vec<Outlay>,
+    #[serde(default)]
+    pub reimbursed: bool,
     /// The latest order number that the feed did not know.
     pub order_not_found: Option<OrderNumber>,
     pub decision: Option<Decision>,
@@ -178,12 +120,16 @@ pub struct Case {
     pub subject: String,
     /// Message-IDs of the letters and replies of the case, oldest first; the tail of a reply's References.
     pub thread: Vec<MessageId>,
+    #[serde(default)]
+    pub due: Option<Due>,
+    #[serde(default)]
+    pub merged_into: Option<CaseId>,
     /// The number of events applied.
     pub version: u64,
 }
 
 impl Case {
-    /// Folds `events` into a case; the first must be [`CaseEvent::Opened`].
+    /// Folds `events` into a case; the first must be [`Event::Opened`].
     pub fn replay<'a>(events: impl IntoIterator<Item = &'a CaseEvent>) -> Result<Option<Self>, IllegalEvent> {
         let mut case = None;
         for event in events {
@@ -192,91 +138,165 @@ impl Case {
         Ok(case)
     }
 
-    /// The one table of state changes: which event is legal in which state, and what it does.
+    /// What an event does to a case, if it is legal in its state.
     pub fn apply(case: Option<Self>, event: &CaseEvent) -> Result<Self, IllegalEvent> {
+        let CaseEvent { event, at, by, .. } = event;
         let illegal = |state| IllegalEvent { state, event: event.name() };
         let Some(mut case) = case else {
             return match event {
-                CaseEvent::Opened { case, customer, at, opened_on } => Ok(Self::open(case, customer, *at, *opened_on)),
+                Event::Opened { case, customer, opened_on } => Ok(Self::open(case, customer, *at, *opened_on)),
                 _ => Err(illegal(None)),
             };
         };
-        match (case.state, event) {
-            (state, CaseEvent::Opened { .. }) => return Err(illegal(Some(state))),
-            (_, CaseEvent::LetterTaken { message_id, subject, language, facts, at, .. }) => {
-                case.letters += 1;
-                if case.letters == 1 {
-                    case.subject.clone_from(subject);
+        let by_staff = matches!(by, Actor::Staff(_));
+        let next = match event {
+            Event::Reopened => case.reopened(),
+            _ => case.state.after(event, by_staff),
+        };
+        let next = next.filter(|_| case.has_room_for(event)).ok_or_else(|| illegal(Some(case.state)))?;
+        case.take(event, *at);
+        case.settle(event, next, *at);
+        case.version += 1;
+        Ok(case)
+    }
+
+    /// Where a case that was over goes on.
+    fn reopened(&self) -> Option<State> {
+        if !matches!(self.state, State::Closed | State::Withdrawn | State::Expired) {
+            return None;
+        }
+        Some(match (&self.rma, self.with_staff) {
+            // Its parcel may still come.
+            (Some(_), _) if self.arrival.is_none() => State::RmaIssued,
+            (Some(_), _) | (None, true) => State::WithStaff,
+            (None, false) if self.asks > 0 => State::AwaitingInfo,
+            (None, false) => State::New,
+        })
+    }
+
+    /// Whether what the case knows allows the event, its state apart.
+    fn has_room_for(&self, event: &Event) -> bool {
+        match event {
+            Event::RmaIssued { .. } => self.rma.is_none(),
+            Event::RmaExtended { .. } | Event::Posted { .. } => self.rma.is_some(),
+            Event::Merged { into } => *into != self.id,
+            Event::ReplyQueued { number, .. } => *number == self.replies + 1,
+            _ => true,
+        }
+    }
+
+    /// What the case learns from an event.
+    fn take(&mut self, event: &Event, at: Timestamp) {
+        match event {
+            Event::LetterTaken { message_id, subject, language, facts, .. } => {
+                self.letters += 1;
+                if self.letters == 1 {
+                    self.subject.clone_from(subject);
                 }
-                case.language = language.clone().or(case.language);
-                case.facts.merge(facts);
+                self.language = language.clone().or(self.language.take());
+                self.facts.merge(facts);
                 if let Some(request) = &facts.request
                     && request.value != Request::Closing
                 {
-                    case.request = Some(request.value);
+                    self.request = Some(request.value);
                 }
-                case.remember(message_id.as_ref());
-                case.changed_at = *at;
+                self.remember(message_id.as_ref());
             }
-            (_, CaseEvent::LetterNoted { at, .. }) => {
-                case.letters += 1;
-                case.changed_at = *at;
+            Event::LetterNoted { .. } => self.letters += 1,
+            Event::Completed { sku, received_on } => {
+                self.facts.sku.clone_from(sku);
+                self.facts.received_on.clone_from(received_on);
             }
-            (_, CaseEvent::Completed { sku, received_on }) => {
-                case.facts.sku.clone_from(sku);
-                case.facts.received_on.clone_from(received_on);
-            }
-            (_, CaseEvent::Decided { decision, .. }) => case.decision = Some(decision.clone()),
-            (_, CaseEvent::OrderNotFound { order_number, .. }) => case.order_not_found = Some(order_number.clone()),
-            (State::New | State::AwaitingInfo, CaseEvent::Asked { .. }) => {
-                case.state = State::AwaitingInfo;
-                case.asks += 1;
-            }
-            (
-                State::New | State::AwaitingInfo | State::WithStaff | State::RmaIssued,
-                CaseEvent::HandedToStaff { .. },
-            ) => {
-                case.state = State::WithStaff;
-                case.with_staff = true;
-            }
-            (State::New | State::AwaitingInfo, CaseEvent::RmaIssued { rma, .. }) if case.rma.is_none() => {
-                case.state = State::RmaIssued;
-                case.rma = Some(rma.clone());
-            }
-            (State::Closed, CaseEvent::Closed { .. }) => return Err(illegal(Some(State::Closed))),
-            (_, CaseEvent::Closed { .. }) => case.state = State::Closed,
-            (State::Closed, CaseEvent::Reopened { .. }) => {
-                case.state = match (&case.rma, case.with_staff) {
-                    (_, true) => State::WithStaff,
-                    (Some(_), false) => State::RmaIssued,
-                    (None, false) if case.asks > 0 => State::AwaitingInfo,
-                    (None, false) => State::New,
-                };
-            }
-            (_, CaseEvent::ReplyQueued { number, kind, message_id, at, .. }) if *number == case.replies + 1 => {
-                case.replies = *number;
-                case.acknowledged |= *kind == Kind::Acknowledgement;
-                case.remember(Some(message_id));
-                case.changed_at = *at;
-            }
-            (_, CaseEvent::ReplySent { .. }) => {}
-            (_, CaseEvent::ReplyRefused { at, .. }) => {
-                case.with_staff = true;
-                if case.state != State::Closed {
-                    case.state = State::WithStaff;
+            Event::Decided { decision, .. } => self.decision = Some(decision.clone()),
+            Event::OrderNotFound { order_number } => self.order_not_found = Some(order_number.clone()),
+            Event::Asked { items } => {
+                self.asks += 1;
+                if let Some(decision) = &mut self.decision {
+                    decision.ask.clone_from(items);
                 }
-                case.changed_at = *at;
+                self.asked_at = Some(at);
+                self.reminders = 0;
+                self.reminded_at = None;
             }
-            (state, _) => return Err(illegal(Some(state))),
+            Event::RmaIssued { rma } => self.rma = Some(rma.clone()),
+            Event::RmaExtended { valid_until } => {
+                self.rma_reminded = false;
+                if let Some(rma) = &mut self.rma {
+                    rma.valid_until = *valid_until;
+                }
+            }
+            Event::Arrived { arrival } => self.arrival = Some(*arrival),
+            Event::Inspected { finding } => self.finding = Some(*finding),
+            Event::Chosen { remedy } => self.remedy = Some(*remedy),
+            Event::ReceiptTaken { outlay, .. } => {
+                if self.outlays.len() < MAX_OUTLAYS {
+                    self.outlays.push(outlay.clone());
+                }
+            }
+            Event::Reimbursed { .. } => self.reimbursed = true,
+            Event::Merged { into } => self.merged_into = Some(into.clone()),
+            Event::Reminded { of: Timer::RemindItems } => {
+                self.reminders += 1;
+                self.reminded_at = Some(at);
+            }
+            Event::Reminded { of: Timer::RemindRma } => self.rma_reminded = true,
+            Event::Reminded { .. } => self.staff_reminded_at = Some(at),
+            Event::Scheduled { due } => self.due = *due,
+            Event::ReplyQueued { number, kind, message_id, .. } => {
+                self.replies = *number;
+                self.acknowledged |= matches!(kind, Kind::Acknowledgement | Kind::Safety);
+                self.warned |= *kind == Kind::Safety;
+                self.remember(Some(message_id));
+            }
+            _ => {}
         }
-        case.version += 1;
-        Ok(case)
+        // What the program notes of itself is no change that anybody looks for.
+        if !matches!(
+            event,
+            Event::Completed { .. }
+                | Event::Decided { .. }
+                | Event::OrderNotFound { .. }
+                | Event::Scheduled { .. }
+                | Event::ReplySent { .. }
+        ) {
+            self.changed_at = at;
+        }
+    }
+
+    /// Moves to the next state and says whose turn it is then.
+    fn settle(&mut self, event: &Event, next: State, at: Timestamp) {
+        let moved = next != self.state;
+        if moved {
+            self.state = next;
+            self.since = at;
+        }
+        match event {
+            Event::HandedToStaff | Event::SafetyHeld | Event::ReplyRefused { .. } => {
+                self.with_staff = true;
+                self.attention = self.attention.or((!next.is_final()).then_some(at));
+            }
+            Event::Handled => {
+                self.attention = None;
+                self.staff_reminded_at = Some(at);
+            }
+            _ if moved => {
+                self.attention = next.is_staffs_turn().then_some(at);
+                // A refused item that lies with us has to go back.
+                if next == State::Rejected && self.arrival.is_some() {
+                    self.attention = Some(at);
+                }
+                self.staff_reminded_at = None;
+            }
+            _ => {}
+        }
     }
 
     fn open(id: &CaseId, customer: &Person, at: Timestamp, opened_on: Date) -> Self {
         Self {
             id: id.clone(),
             state: State::New,
+            since: at,
+            attention: None,
             customer: customer.clone(),
             opened_at: at,
             opened_on,
@@ -287,13 +307,26 @@ impl Case {
             letters: 0,
             replies: 0,
             asks: 0,
+            asked_at: None,
+            reminders: 0,
+            reminded_at: None,
+            rma_reminded: false,
+            staff_reminded_at: None,
             acknowledged: false,
+            warned: false,
             with_staff: false,
             rma: None,
+            arrival: None,
+            finding: None,
+            remedy: None,
+            outlays: Vec::new(),
+            reimbursed: false,
             order_not_found: None,
             decision: None,
             subject: String::new(),
             thread: Vec::new(),
+            due: None,
+            merged_into: None,
             version: 1,
         }
     }
@@ -310,131 +343,8 @@ impl Case {
     }
 }
 
-impl CaseEvent {
-    /// The event's name, as stored.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Opened { .. } => "opened",
-            Self::LetterTaken { .. } => "letter_taken",
-            Self::LetterNoted { .. } => "letter_noted",
-            Self::Completed { .. } => "completed",
-            Self::Decided { .. } => "decided",
-            Self::OrderNotFound { .. } => "order_not_found",
-            Self::Asked { .. } => "asked",
-            Self::HandedToStaff { .. } => "handed_to_staff",
-            Self::RmaIssued { .. } => "rma_issued",
-            Self::Closed { .. } => "closed",
-            Self::Reopened { .. } => "reopened",
-            Self::ReplyQueued { .. } => "reply_queued",
-            Self::ReplySent { .. } => "reply_sent",
-            Self::ReplyRefused { .. } => "reply_refused",
-        }
-    }
-}
+/// More receipts than anybody has.
+const MAX_OUTLAYS: usize = 20;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::decision::Action;
-    use crate::domain::ids::Address;
-    use crate::domain::warranty::Checklist;
-    use jiff::civil::date;
-    use proptest::prelude::*;
-
-    fn letter() -> LetterId {
-        LetterId::from_digest(&[1; 32])
-    }
-
-    fn opened() -> CaseEvent {
-        CaseEvent::Opened {
-            case: CaseId::derive(&letter(), 0),
-            customer: Person { name: None, address: Address::new("jo@example.net").unwrap() },
-            at: Timestamp::UNIX_EPOCH,
-            opened_on: date(2026, 11, 20),
-        }
-    }
-
-    fn rma() -> CaseEvent {
-        let number = (0..=255).find_map(|n| RmaNumber::make("KR", date(2026, 11, 20), [n, 1, 2, 3, 4])).unwrap();
-        let rma = Rma {
-            number,
-            track: Track::Repair,
-            order_number: OrderNumber::new("KS20001").unwrap(),
-            sku: Sku::new("RX-1").unwrap(),
-            issued_on: date(2026, 11, 20),
-            valid_until: date(2026, 12, 5),
-        };
-        CaseEvent::RmaIssued { rma, at: Timestamp::UNIX_EPOCH }
-    }
-
-    fn events() -> impl Strategy<Value = CaseEvent> {
-        let at = Timestamp::UNIX_EPOCH;
-        let decision = Decision {
-            action: Action::Ask,
-            track: None,
-            reasons: Vec::new(),
-            checklist: Checklist::default(),
-            ask: Vec::new(),
-            terms: String::new(),
-        };
-        let id = |n: u32| MessageId::new(&format!("{n}@example.com")).unwrap();
-        prop_oneof![
-            Just(opened()),
-            Just(rma()),
-            Just(CaseEvent::Asked { items: vec![Item::Photo], at }),
-            Just(CaseEvent::HandedToStaff { at }),
-            Just(CaseEvent::Closed { at }),
-            Just(CaseEvent::Reopened { at }),
-            Just(CaseEvent::Decided { letter: letter(), decision, at }),
-            (1u32..40).prop_map(move |number| CaseEvent::ReplyQueued {
-                number,
-                kind: Kind::Ask,
-                message_id: id(number),
-                subject: String::new(),
-                text: String::new(),
-                at,
-            }),
-            (1u32..40).prop_map(move |n| CaseEvent::ReplySent { message_id: id(n), at }),
-            (1u32..40).prop_map(move |n| CaseEvent::ReplyRefused { message_id: id(n), why: String::new(), at }),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn no_order_of_events_breaks_what_always_holds(events in proptest::collection::vec(events(), 0..60)) {
-            let mut case = Case::apply(None, &opened()).unwrap();
-            let mut legal = vec![opened()];
-            for event in events {
-                let Ok(next) = Case::apply(Some(case.clone()), &event) else { continue };
-                prop_assert_eq!(next.version, case.version + 1);
-                prop_assert!(next.rma.is_some() || case.rma.is_none(), "an RMA is never taken back");
-                prop_assert!(case.rma.is_none() || next.rma == case.rma, "nor replaced");
-                prop_assert!(next.with_staff || !case.with_staff, "with staff stays with staff");
-                prop_assert!(next.replies >= case.replies && next.asks >= case.asks);
-                prop_assert!(next.state != State::WithStaff || next.with_staff);
-                prop_assert!(next.state != State::RmaIssued || next.rma.is_some());
-                prop_assert!(next.thread.len() <= 20);
-                legal.push(event);
-                case = next;
-            }
-            prop_assert_eq!(Case::replay(&legal).unwrap(), Some(case), "a case is the fold of its events");
-        }
-    }
-
-    #[test]
-    fn only_opening_begins_a_case_and_only_once() {
-        assert!(Case::apply(None, &CaseEvent::Closed { at: Timestamp::UNIX_EPOCH }).is_err());
-        let case = Case::apply(None, &opened()).unwrap();
-        assert!(Case::apply(Some(case), &opened()).is_err());
-    }
-
-    #[test]
-    fn a_case_with_staff_or_closed_gets_no_rma() {
-        for event in
-            [CaseEvent::HandedToStaff { at: Timestamp::UNIX_EPOCH }, CaseEvent::Closed { at: Timestamp::UNIX_EPOCH }]
-        {
-            let case = Case::replay(&[opened(), event]).unwrap();
-            assert!(Case::apply(case, &rma()).is_err());
-        }
-    }
-}
+mod tests;

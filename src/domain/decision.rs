@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::case::CaseEvent;
+use super::event::CaseEvent;
 use super::reply::Reply;
 use super::warranty::{Checklist, Item, Track};
 

@@ -18,6 +18,16 @@ pub mod warranty;
 
 pub mod decision;
 
+pub mod hours;
+
+pub mod returns;
+
+pub mod act;
+
+pub mod event;
+
+pub mod state;
+
 pub mod case;
 
 pub mod reply;

@@ -16,13 +16,62 @@ pub enum Kind {
     Rma,
     /// Says that a person looks at it; promises no outcome.
     Acknowledgement,
+    /// Says how to deal with a danger.
+    Safety,
+    /// Reminds of what is missing.
+    Reminder,
+    /// Says that the case is closed for want of an answer.
+    Unanswered,
+    /// Reminds that the RMA runs out.
+    RmaReminder,
+    /// Says until when the RMA is valid now.
+    RmaExtended,
+    /// Says that the RMA was not used in time.
+    RmaExpired,
+    /// Says that the parcel is here.
+    Received,
+    /// Tells what the inspection found.
+    Inspected,
+    /// Says that the money is on its way.
+    Refunded,
+    /// Says that the item, or a new one, is on its way.
+    ShippedBack,
+    /// Confirms a receipt of return shipping.
+    Receipt,
+    /// Words of staff.
+    Answer,
+    /// A person's refusal, with its reason.
+    Rejection,
+    /// Offers a paid repair, parts or a replacement; clause `paid_repair`.
+    Offer,
+    /// Names the seller who can help quickest.
+    Route,
     /// Tells staff of something; goes to no customer and has no templates.
     Notice,
 }
 
 impl Kind {
     /// The letters to customers: those that have templates.
-    pub const ALL: [Self; 3] = [Self::Ask, Self::Rma, Self::Acknowledgement];
+    pub const ALL: [Self; 18] = [
+        Self::Ask,
+        Self::Rma,
+        Self::Acknowledgement,
+        Self::Safety,
+        Self::Reminder,
+        Self::Unanswered,
+        Self::RmaReminder,
+        Self::RmaExtended,
+        Self::RmaExpired,
+        Self::Received,
+        Self::Inspected,
+        Self::Refunded,
+        Self::ShippedBack,
+        Self::Receipt,
+        Self::Answer,
+        Self::Rejection,
+        Self::Offer,
+        Self::Route,
+    ];
 
     /// The name of the letter's folder of templates.
     pub fn folder(self) -> &'static str {
@@ -30,8 +79,28 @@ impl Kind {
             Self::Ask => "ask",
             Self::Rma => "rma",
             Self::Acknowledgement => "acknowledgement",
+            Self::Safety => "safety",
+            Self::Reminder => "reminder",
+            Self::Unanswered => "unanswered",
+            Self::RmaReminder => "rma_reminder",
+            Self::RmaExtended => "rma_extended",
+            Self::RmaExpired => "rma_expired",
+            Self::Received => "received",
+            Self::Inspected => "inspected",
+            Self::Refunded => "refunded",
+            Self::ShippedBack => "shipped_back",
+            Self::Receipt => "receipt",
+            Self::Answer => "answer",
+            Self::Rejection => "rejection",
+            Self::Offer => "offer",
+            Self::Route => "route",
             Self::Notice => "notice",
         }
+    }
+
+    /// Whether a person writes it, word by word or by choosing to: it is no automatic mail (RFC 3834 section 1).
+    pub fn is_personal(self) -> bool {
+        matches!(self, Self::Answer | Self::Rejection | Self::Offer | Self::Route)
     }
 }
 

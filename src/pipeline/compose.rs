@@ -7,6 +7,8 @@
 
 mod files;
 
+mod from_text;
+
 mod known;
 
 mod matter;
@@ -19,6 +21,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
@@ -30,6 +33,7 @@ use crate::domain::facts::Facts;
 use crate::domain::ids::MessageId;
 use crate::domain::letter::{Letter, Person};
 use crate::domain::reply::{Kind, Reply};
+use crate::domain::returns::Money;
 use crate::pipeline::lexicon::Lexicons;
 
 use files::Files;
@@ -72,14 +76,35 @@ pub struct Occasion<'a> {
     pub kind: Kind,
     /// The case with the letter and, for [`Kind::Rma`], the RMA applied, but not yet [`Asked`] and [`ReplyQueued`].
     ///
-    /// [`Asked`]: crate::domain::case::CaseEvent::Asked
-    /// [`ReplyQueued`]: crate::domain::case::CaseEvent::ReplyQueued
+    /// [`Asked`]: crate::domain::event::Event::Asked
+    /// [`ReplyQueued`]: crate::domain::event::Event::ReplyQueued
     pub case: &'a Case,
     pub decision: &'a Decision,
     /// The letter that is answered, and what it alone says; `None` when staff or a timer writes.
     pub letter: Option<(&'a Letter, &'a Facts)>,
+    /// What has just been done or is about to be.
+    pub step: &'a Step,
     /// The reply's `Date`.
     pub at: Timestamp,
+}
+
+/// What a letter tells of a step in the life of a case, as far as the case itself does not know it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Step {
+    /// Until when the customer may answer before the case is closed.
+    pub until: Option<Date>,
+    pub amount: Option<Money>,
+    /// What was kept back of it; clause `customs`.
+    pub deducted: Option<Money>,
+    pub tracking: Option<String>,
+    /// What goes back to the customer was repaired.
+    pub repaired: bool,
+    /// It is a new item.
+    pub replaced: bool,
+    /// Where it was bought.
+    pub channel: Option<String>,
+    /// Words of staff.
+    pub message: Option<String>,
 }
 
 /// A letter with its values filled in.
@@ -134,11 +159,13 @@ impl Letters {
         lexicons: &Lexicons,
     ) -> Result<Reply, Uncomposed> {
         let case = occasion.case;
-        if occasion.kind == Kind::Rma && case.rma.is_none() {
-            return Err(Uncomposed(format!("RMA letter: case {} has no RMA", case.id)));
-        }
-        if occasion.kind == Kind::Ask && occasion.decision.ask.is_empty() {
-            return Err(Uncomposed(format!("ask letter: there is nothing to ask in case {}", case.id)));
+        let lacks =
+            |what: &str| Err(Uncomposed(format!("letter {}: case {} has no {what}", occasion.kind.folder(), case.id)));
+        match occasion.kind {
+            kind if matter::tells_of_return(kind) && case.rma.is_none() => return lacks("RMA"),
+            Kind::Ask | Kind::Reminder if occasion.decision.ask.is_empty() => return lacks("open question"),
+            Kind::Answer | Kind::Rejection if occasion.step.message.is_none() => return lacks("words of staff for it"),
+            _ => {}
         }
         let language = case.language.as_deref().filter(|l| self.languages().any(|known| known == *l));
         let language = language.unwrap_or(FALLBACK);
@@ -172,13 +199,18 @@ impl Letters {
         let stem = format!("{}/{}", matter.kind.folder(), matter.language);
         let values = Value::from(Serde(matter));
         let text = self.fill(&format!("{stem}.txt"), &values)?;
-        let html = self.fill(&format!("{stem}.html"), &values)?;
+        let own_html = format!("{stem}.html");
         let (subject, body) = text
             .split_once('\n')
             .and_then(|(first, body)| Some((first.strip_prefix("Subject: ")?, body)))
             .ok_or_else(|| Uncomposed(format!("{stem}.txt:1: begin with a line \"Subject: …\" and a blank line")))?;
         let subject = plain::line(subject, plain::SUBJECT);
-        Ok(Rendered { subject, text: plain::paragraphs(body), html })
+        let text = plain::paragraphs(body);
+        let html = match self.environment.get_template(&own_html).is_ok() {
+            true => self.fill(&own_html, &values)?,
+            false => self.fill(files::FROM_TEXT, &from_text::values(&text, matter))?,
+        };
+        Ok(Rendered { subject, text, html })
     }
 
     fn fill(&self, name: &str, values: &Value) -> Result<String, Uncomposed> {

@@ -4,14 +4,15 @@
 use jiff::{Timestamp, ToSpan};
 
 use super::complete::Completed;
-use super::compose::Occasion;
+use super::compose::{Occasion, Step};
 use super::trace::Link;
-use super::{Lookup, Reading, Terms};
-use crate::domain::case::{Case, CaseEvent, IllegalEvent, Rma, State};
+use super::{Lookup, Reading, Terms, due};
+use crate::domain::case::{Case, IllegalEvent, Rma, State};
 use crate::domain::catalogue::OrderAnswer;
-use crate::domain::decision::{Action, Decision};
+use crate::domain::decision::{Action, Decision, Reason};
+use crate::domain::event::{CaseEvent, Event};
 use crate::domain::facts::{Evidence, Fact, Facts, Request};
-use crate::domain::letter::Person;
+use crate::domain::letter::{Letter, Person};
 use crate::domain::reply::{Kind, Reply};
 
 /// The events proposed so far and the case as it stands after them.
@@ -21,37 +22,42 @@ pub struct Course {
 }
 
 impl Course {
+    /// Goes on with a case.
+    pub fn of(case: &Case) -> Self {
+        Self { case: case.clone(), events: Vec::new() }
+    }
+
     /// Opens or reopens the case and lets the letter join it.
     pub fn begin(reading: &Reading, lookup: &Lookup, customer: &Person, now: Timestamp) -> Result<Self, IllegalEvent> {
         let mut course = match &lookup.link {
             Link::Known(case) => Self { case: case.as_ref().clone(), events: Vec::new() },
             _ => {
-                let opened = CaseEvent::Opened {
+                let opened = Event::Opened {
                     case: lookup.fresh_case.clone(),
                     customer: customer.clone(),
-                    at: now,
                     opened_on: reading.arrived.date(),
                 };
+                let opened = CaseEvent::customer(opened, now);
                 Self { case: Case::apply(None, &opened)?, events: vec![opened] }
             }
         };
         let closing = reading.facts.request.as_ref().is_some_and(|r| r.value == Request::Closing);
-        if course.case.state == State::Closed && !closing {
-            course.add(CaseEvent::Reopened { at: now })?;
+        if matches!(course.case.state, State::Closed | State::Withdrawn | State::Expired) && !closing {
+            course.add(CaseEvent::customer(Event::Reopened, now))?;
         }
         let mut facts = reading.facts.clone();
         facts.request = request(&course, reading);
-        course.add(CaseEvent::LetterTaken {
+        let taken = Event::LetterTaken {
             letter: reading.letter.id.clone(),
             message_id: reading.letter.message_id.clone(),
             from: reading.letter.from.clone(),
             subject: reading.letter.subject.clone(),
-            at: now,
             language: reading.language.clone(),
             words: reading.words.text.clone(),
             facts: Box::new(facts),
             defects: reading.letter.defects.clone(),
-        })?;
+        };
+        course.add(CaseEvent::customer(taken, now))?;
         Ok(course)
     }
 
@@ -59,13 +65,13 @@ impl Course {
     pub fn complete(&mut self, completed: &Completed, lookup: &Lookup, now: Timestamp) -> Result<(), IllegalEvent> {
         let (sku, received_on) = (completed.facts.sku.clone(), completed.facts.received_on.clone());
         if (&sku, &received_on) != (&self.case.facts.sku, &self.case.facts.received_on) {
-            self.add(CaseEvent::Completed { sku, received_on })?;
+            self.add(CaseEvent::daemon(Event::Completed { sku, received_on }, now))?;
         }
         if let (OrderAnswer::Unknown, Some(number)) = (&lookup.order, &self.case.facts.order_number)
             && self.case.order_not_found.as_ref() != Some(&number.value)
         {
             let order_number = number.value.clone();
-            self.add(CaseEvent::OrderNotFound { order_number, at: now })?;
+            self.add(CaseEvent::daemon(Event::OrderNotFound { order_number }, now))?;
         }
         Ok(())
     }
@@ -79,7 +85,8 @@ impl Course {
         terms: &Terms,
         now: Timestamp,
     ) -> Result<(), IllegalEvent> {
-        self.add(CaseEvent::Decided { letter: reading.letter.id.clone(), decision: decision.clone(), at: now })?;
+        let decided = Event::Decided { letter: reading.letter.id.clone(), decision: decision.clone() };
+        self.add(CaseEvent::daemon(decided, now))?;
         match decision.action {
             Action::IssueRma => {
                 let facts = &self.case.facts;
@@ -95,11 +102,18 @@ impl Course {
                         issued_on,
                         valid_until: issued_on.saturating_add(days),
                     };
-                    self.add(CaseEvent::RmaIssued { rma, at: now })?;
+                    self.add(CaseEvent::daemon(Event::RmaIssued { rma }, now))?;
                 }
             }
-            Action::Staff if self.case.state != State::WithStaff => self.add(CaseEvent::HandedToStaff { at: now })?,
-            Action::Close if self.case.state != State::Closed => self.add(CaseEvent::Closed { at: now })?,
+            Action::Staff if decision.reasons.contains(&Reason::Safety) && self.case.state != State::SafetyHold => {
+                self.add(CaseEvent::daemon(Event::SafetyHeld, now))?;
+            }
+            Action::Staff if self.case.attention.is_none() => {
+                self.add(CaseEvent::daemon(Event::HandedToStaff, now))?;
+            }
+            Action::Close if !self.case.state.is_final() && !self.case.state.is_in_house() => {
+                self.add(CaseEvent::customer(Event::Closed, now))?;
+            }
             Action::Staff | Action::Close | Action::Ask | Action::Ignore => {}
         }
         Ok(())
@@ -114,28 +128,51 @@ impl Course {
         terms: &Terms,
         now: Timestamp,
     ) -> Result<Reply, String> {
-        let occasion =
-            Occasion { kind, case: &self.case, decision, letter: Some((&reading.letter, &reading.facts)), at: now };
+        let letter = Some((&reading.letter, &reading.facts));
+        let reply = self.write(kind, decision, letter, &Step::default(), terms, now)?;
+        if kind == Kind::Ask {
+            let asked = Event::Asked { items: decision.ask.clone() };
+            self.add(CaseEvent::daemon(asked, now)).map_err(|e| e.to_string())?;
+        }
+        Ok(reply)
+    }
+
+    /// Writes a letter, in answer to `letter` or to none, and enters it.
+    pub fn write(
+        &mut self,
+        kind: Kind,
+        decision: &Decision,
+        letter: Option<(&Letter, &Facts)>,
+        step: &Step,
+        terms: &Terms,
+        now: Timestamp,
+    ) -> Result<Reply, String> {
+        let occasion = Occasion { kind, case: &self.case, decision, letter, step, at: now };
         let reply = terms
             .letters
             .reply(&occasion, &terms.frame, &terms.catalogue, &terms.lexicons)
             .map_err(|e| e.to_string())?;
-        if kind == Kind::Ask {
-            self.add(CaseEvent::Asked { items: decision.ask.clone(), at: now }).map_err(|e| e.to_string())?;
-        }
-        let queued = CaseEvent::ReplyQueued {
+        let queued = Event::ReplyQueued {
             number: reply.number,
             kind,
             message_id: reply.message_id.clone(),
             subject: reply.subject.clone(),
             text: reply.text.clone(),
-            at: now,
         };
-        self.add(queued).map_err(|e| e.to_string())?;
+        self.add(CaseEvent::daemon(queued, now)).map_err(|e| e.to_string())?;
         Ok(reply)
     }
 
-    fn add(&mut self, event: CaseEvent) -> Result<(), IllegalEvent> {
+    /// Notes what the clock does next, if that has changed.
+    pub fn schedule(&mut self, terms: &Terms, now: Timestamp) -> Result<(), IllegalEvent> {
+        let due = due::due(&self.case, &terms.deadlines);
+        if due == self.case.due {
+            return Ok(());
+        }
+        self.add(CaseEvent::daemon(Event::Scheduled { due }, now))
+    }
+
+    pub fn add(&mut self, event: CaseEvent) -> Result<(), IllegalEvent> {
         self.case = Case::apply(Some(self.case.clone()), &event)?;
         self.events.push(event);
         Ok(())

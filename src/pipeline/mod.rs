@@ -38,6 +38,15 @@ mod course;
 // Step 8: the reply.
 pub mod compose;
 
+// What staff or the clock do.
+pub mod resume;
+
+// What the clock does next.
+pub mod due;
+
+// Why a case stands where it stands.
+pub mod reckon;
+
 // The words of each language, as data.
 pub mod lexicon;
 
@@ -49,10 +58,12 @@ pub mod fold;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::case::{Case, CaseEvent, State};
+use crate::domain::case::{Case, State};
 use crate::domain::catalogue::{Catalogue, OrderAnswer};
 use crate::domain::decision::{Action, Class, Decision, Outcome, Reason};
+use crate::domain::event::{CaseEvent, Event};
 use crate::domain::facts::Facts;
+use crate::domain::hours::Deadlines;
 use crate::domain::ids::{Address, CaseId, RmaNumber};
 use crate::domain::letter::{Letter, Moment, Person};
 use crate::domain::reply::Kind;
@@ -80,6 +91,8 @@ pub struct Terms {
     pub replies_per_sender: usize,
     /// Automatic letters in one case; beyond it staff are told.
     pub replies_per_case: usize,
+    /// How long a case waits.
+    pub deadlines: Deadlines,
     /// Whether an order is unknown to everybody but its customer.
     pub hide_orders: bool,
     /// Identifies policy, catalogue and templates; each decision records it.
@@ -116,9 +129,22 @@ impl Terms {
             frame,
             replies_per_sender,
             replies_per_case: 10,
+            deadlines: Deadlines::default(),
             hide_orders: false,
             version,
         })
+    }
+
+    /// Identifies the deadlines.
+    pub fn deadlines_mark(&self) -> u32 {
+        use sha2::{Digest, Sha256};
+        let digest = Sha256::digest(format!("{:?}", self.deadlines));
+        digest.iter().take(4).fold(0, |mark, byte| mark << 8 | u32::from(*byte))
+    }
+
+    /// Whether an address is our own or of one of the staff.
+    fn is_of_the_desk(&self, address: &Address) -> bool {
+        self.screen.is_of_the_desk(address)
     }
 
     /// Whether claims in this language can be understood and answered.
@@ -307,6 +333,7 @@ pub fn answer(reading: &Reading, lookup: &Lookup, terms: &Terms, now: Timestamp)
         Some(kind) => Some(course.reply(kind, &decision, reading, terms, now)?),
         None => None,
     };
+    course.schedule(terms, now).map_err(|e| e.to_string())?;
     Ok(Outcome { class: Class::Customer, decision, events: course.events, reply })
 }
 
@@ -329,7 +356,7 @@ fn gate(
     terms: &Terms,
     now: Timestamp,
 ) -> Option<Kind> {
-    let nobody = terms.screen.is_of_the_desk(&case.customer.address).then_some(Reason::NoReplyAddress);
+    let nobody = terms.is_of_the_desk(&case.customer.address).then_some(Reason::NoReplyAddress);
     if let Some(reason) = set_aside(reading, lookup).or(nobody) {
         hand_over(decision, reason);
         return None;
@@ -337,6 +364,7 @@ fn gate(
     let kind = match decision.action {
         Action::Ask => Kind::Ask,
         Action::IssueRma => Kind::Rma,
+        Action::Staff if decision.reasons.contains(&Reason::Safety) && !case.warned => Kind::Safety,
         Action::Staff if !case.acknowledged => Kind::Acknowledgement,
         Action::Staff | Action::Close | Action::Ignore => return None,
     };
@@ -369,7 +397,7 @@ fn ignored(reading: &Reading, lookup: &Lookup, terms: &Terms, now: Timestamp) ->
         // Our reply did not arrive: somebody has to find another way.
         let ours = reading.class == Class::Bounce && reading.bounced.contains(&case.customer.address);
         if ours && matches!(case.state, State::AwaitingInfo | State::RmaIssued) {
-            events.push(CaseEvent::HandedToStaff { at: now });
+            events.push(CaseEvent::daemon(Event::HandedToStaff, now));
         }
     }
     Outcome { class: reading.class, decision: bare(Action::Ignore, Vec::new(), terms), events, reply: None }
@@ -384,14 +412,14 @@ fn strangers(reading: &Reading, case: &Case, terms: &Terms, now: Timestamp) -> O
 }
 
 fn noted(reading: &Reading, now: Timestamp) -> CaseEvent {
-    CaseEvent::LetterNoted {
+    let event = Event::LetterNoted {
         letter: reading.letter.id.clone(),
         message_id: reading.letter.message_id.clone(),
         from: reading.letter.from.clone(),
         subject: reading.letter.subject.clone(),
-        at: now,
         class: reading.class,
-    }
+    };
+    CaseEvent::daemon(event, now)
 }
 
 fn bare(action: Action, reasons: Vec<Reason>, terms: &Terms) -> Decision {

@@ -48,7 +48,7 @@ pub fn render(reply: &Reply, from: &Person) -> Result<Mail, Unmailable> {
         .subject(line(&reply.subject, SUBJECT))
         .date(written)
         .message_id(Some(bracketed(&reply.message_id)))
-        .raw_header(field("Auto-Submitted", if is_notice { "auto-generated" } else { "auto-replied" })?)
+        .raw_header(field("Auto-Submitted", submitted(reply.kind))?)
         .raw_header(field("X-Auto-Response-Suppress", "All")?)
         .raw_header(field(LOOP_HEADER, if is_notice { reply.kind.folder() } else { reply.case.as_str() })?);
     let threaded = references(reply);
@@ -67,6 +67,15 @@ pub fn render(reply: &Reply, from: &Person) -> Result<Mail, Unmailable> {
         .singlepart(plain)
         .singlepart(part(header::ContentType::TEXT_HTML, &reply.html));
     finished(builder.multipart(body), address)
+}
+
+/// RFC 3834 section 5: who wrote it.
+fn submitted(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Notice => "auto-generated",
+        _ if kind.is_personal() => "no",
+        _ => "auto-replied",
+    }
 }
 
 fn finished(message: Result<Message, lettre::error::Error>, to: Address) -> Result<Mail, Unmailable> {

@@ -3,7 +3,7 @@
 //! What two records say of one thing has to be the same: events and snapshot, event and index, letter and case, reply
 //! and outbox, rows and counts. Whatever is not becomes a [`Finding`] that says what it means and what to do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -14,7 +14,8 @@ use super::picture::Picture;
 use super::record::{self, Claim, Parcel, Unmarked};
 use super::tables::{Change, Row};
 use super::{Counts, Notice, Quarantined, RawPlace, Seen, Store, StoreError};
-use crate::domain::case::{Case, CaseEvent};
+use crate::domain::case::Case;
+use crate::domain::event::{CaseEvent, Event};
 use crate::domain::ids::{CaseId, LetterId, MessageId};
 use crate::domain::reply::Kind;
 use crate::ports::Position;
@@ -57,6 +58,8 @@ pub struct Books {
     /// What the index has to say, by key.
     index: BTreeMap<String, Vec<u8>>,
     places: Vec<RawPlace>,
+    /// When the clock has to look at which case, by key.
+    due: BTreeSet<String>,
     /// What would put right the findings that can be put right.
     pub(super) mend: Change,
 }
@@ -85,6 +88,7 @@ impl Store {
         books.read_letters(&picture)?;
         books.read_outbox(&picture)?;
         books.read_mailbox(&picture)?;
+        books.read_due(&picture)?;
         books.read_quarantine(&picture)?;
         books.compare();
         books.compare_counts(&picture)?;
@@ -182,6 +186,7 @@ impl Books {
         match folded {
             Some(case) => {
                 self.tally.cases += 1;
+                self.due.extend(case.due.map(|due| keys::due_case(due.at, &case.id)));
                 self.tally.rmas += u64::from(case.rma.is_some());
                 if case.id.as_str() != id {
                     self.find(
@@ -197,28 +202,28 @@ impl Books {
 
     /// What an event says of letters, replies and the index.
     fn note(&mut self, case: &Case, event: &CaseEvent) {
-        match event {
-            CaseEvent::Opened { customer, at, .. } => {
-                self.is_found(keys::sender(&customer.address, *at, &case.id), &case.id, case);
+        match &event.event {
+            Event::Opened { customer, .. } => {
+                self.is_found(keys::sender(&customer.address, event.at, &case.id), &case.id, case);
             }
-            CaseEvent::LetterTaken { letter, .. } | CaseEvent::LetterNoted { letter, .. } => {
+            Event::LetterTaken { letter, .. } | Event::LetterNoted { letter, .. } => {
                 self.letters.entry(letter.clone()).or_default().cases.push(case.id.clone());
             }
-            CaseEvent::RmaIssued { rma, .. } => {
+            Event::RmaIssued { rma, .. } => {
                 self.is_found(keys::rma(&rma.number), &case.id, case);
                 let claim = Claim { case: case.id.clone(), rma: rma.number.clone() };
                 self.is_found(keys::line(&rma.order_number, &rma.sku), &claim, case);
             }
-            CaseEvent::ReplyQueued { message_id, .. } => {
+            Event::ReplyQueued { message_id, .. } => {
                 self.is_found(keys::reply(message_id), &case.id, case);
                 let reply = self.replies.entry(message_id.clone()).or_default();
                 reply.queued += 1;
                 reply.case = Some(case.id.clone());
             }
-            CaseEvent::ReplySent { message_id, .. } => {
+            Event::ReplySent { message_id, .. } => {
                 self.replies.entry(message_id.clone()).or_default().sent += 1;
             }
-            CaseEvent::ReplyRefused { message_id, .. } => {
+            Event::ReplyRefused { message_id, .. } => {
                 self.replies.entry(message_id.clone()).or_default().refused += 1;
             }
             _ => {}
@@ -339,6 +344,23 @@ impl Books {
                 _ if self.read::<Unmarked>(Table::Mailbox, &row).is_some() => self.tally.unmarked += 1,
                 _ => {}
             }
+        }
+        Ok(())
+    }
+
+    /// What the clock has to do stands where the cases say.
+    fn read_due(&mut self, picture: &Picture<'_>) -> Result<(), StoreError> {
+        let mut expected = std::mem::take(&mut self.due);
+        for row in picture.scan(Table::Due) {
+            let row = row?;
+            if !expected.remove(&row.key) {
+                self.find(FindingKind::Index, format!("due {}", row.key), "no case waits for it");
+                self.mend.remove(Table::Due, row.key);
+            }
+        }
+        for key in expected {
+            self.find(FindingKind::Index, format!("due {key}"), "the entry is missing");
+            self.mend_with(Table::Due, key, &());
         }
         Ok(())
     }

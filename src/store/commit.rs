@@ -9,8 +9,9 @@ use super::raw::RawPlace;
 use super::record::{Claim, Unmarked};
 use super::tables::{Change, Count};
 use super::{Quarantined, Raised, Seen, Store, StoreError};
-use crate::domain::case::{Case, CaseEvent, IllegalEvent, Rma};
+use crate::domain::case::{Case, IllegalEvent, Rma};
 use crate::domain::decision::Class;
+use crate::domain::event::{CaseEvent, Event};
 use crate::domain::ids::{CaseId, LetterId, MessageId};
 use crate::domain::reply::Reply;
 use crate::ports::Position;
@@ -178,9 +179,18 @@ impl Store {
         let first = known.as_ref().map_or(0, |case| case.version) + 1;
         let mut known = known;
         for event in events {
+            let due = known.as_ref().and_then(|case| case.due);
             let case = Case::apply(known.take(), event)?;
             if case.id != *id {
-                return Err(IllegalEvent { state: None, event: event.name() }.into());
+                return Err(IllegalEvent { state: None, event: event.event.name() }.into());
+            }
+            if case.due != due {
+                if let Some(due) = due {
+                    change.remove(Table::Due, keys::due_case(due.at, id));
+                }
+                if let Some(due) = case.due {
+                    change.put(Table::Due, keys::due_case(due.at, id), &())?;
+                }
             }
             self.find_by(&case, event, change)?;
             known = Some(case);
@@ -194,15 +204,15 @@ impl Store {
     }
 
     fn find_by(&self, case: &Case, event: &CaseEvent, change: &mut Change) -> Result<(), CommitError> {
-        match event {
-            CaseEvent::Opened { customer, at, .. } => {
-                change.put(Table::Index, keys::sender(&customer.address, *at, &case.id), &case.id)?;
+        match &event.event {
+            Event::Opened { customer, .. } => {
+                change.put(Table::Index, keys::sender(&customer.address, event.at, &case.id), &case.id)?;
                 change.count(Count::Case);
             }
-            CaseEvent::ReplyQueued { message_id, .. } => {
+            Event::ReplyQueued { message_id, .. } => {
                 change.put(Table::Index, keys::reply(message_id), &case.id)?;
             }
-            CaseEvent::RmaIssued { rma, .. } => self.claim(case, rma, change)?,
+            Event::RmaIssued { rma, .. } => self.claim(case, rma, change)?,
             _ => {}
         }
         Ok(())

@@ -118,6 +118,7 @@ impl Store {
 
     fn import_lines(&self, from: &mut dyn BufRead) -> Result<(), StoreError> {
         let (mut text, mut number, mut records, mut changes) = (Vec::new(), 0, 0, Vec::new());
+        let mut earlier = false;
         loop {
             text.clear();
             number += 1;
@@ -130,9 +131,13 @@ impl Store {
                 if head.aftersalesd_store > FORMAT {
                     return Err(StoreError::Newer { found: head.aftersalesd_store, known: FORMAT });
                 }
+                earlier = head.aftersalesd_store < FORMAT;
             } else if let Ok(End { records: told }) = serde_json::from_slice(&text) {
                 return match told == records {
-                    true => self.write(&mut changes),
+                    true => self.write(&mut changes).and_then(|()| match earlier {
+                        true => super::migrate::refold(&self.inner.tables),
+                        false => Ok(()),
+                    }),
                     false => Err(fault(format!("the export had {told} records, {records} came before this line"))),
                 };
             } else {
@@ -238,12 +243,32 @@ fn says_the_same(line: &[u8], record: &[u8]) -> bool {
         told.remove("key");
         told
     });
-    told.is_some() && told == object(record)
+    let (Some(mut told), Some(mut read)) = (told, object(record)) else { return false };
+    if told.get("v") == read.get("v") {
+        return told == read;
+    }
+    // An earlier form lacks what came since.
+    told.remove("v").zip(read.remove("v")).is_some()
+        && told.iter().all(|(name, value)| read.get(name).is_some_and(|read| holds(read, value)))
+}
+
+/// Whether `read` has everything that `told` says.
+fn holds(read: &serde_json::Value, told: &serde_json::Value) -> bool {
+    use serde_json::Value::{Array, Object};
+    match (read, told) {
+        (Object(read), Object(told)) => {
+            told.iter().all(|(name, value)| read.get(name).is_some_and(|read| holds(read, value)))
+        }
+        (Array(read), Array(told)) => {
+            read.len() == told.len() && read.iter().zip(told).all(|(read, told)| holds(read, told))
+        }
+        (read, told) => read == told,
+    }
 }
 
 /// Whether a row belongs to this copy of the store and not to what it remembers.
 fn is_local(table: Table, key: &str) -> bool {
-    table == Table::Meta && [keys::VERSION, keys::RAW_FROM, keys::IMPORTING].contains(&key)
+    table == Table::Meta && [keys::VERSION, keys::RAW_FROM, keys::IMPORTING, keys::DEADLINES].contains(&key)
 }
 
 fn export_record(table: Table, row: &Row, out: &mut dyn Write) -> Result<(), StoreError> {

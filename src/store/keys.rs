@@ -8,6 +8,7 @@
 //! | `meta` | `version` | format of the store |
 //! | | `importing` | format of the export, until all of it is in |
 //! | | `raw` | lowest archive segment that may hold letters without an index entry |
+//! | | `deadlines` | digest of the deadlines that `due` was worked out by |
 //! | | `counts` | how many there are |
 //! | `cases` | case | the case as it stands |
 //! | `events` | case, number of the first | the events of one commit |
@@ -26,6 +27,7 @@
 //! | `quarantine` | `letter` letter; or `position` …; or `time` time | what could not be handled |
 //! | | `dismissed` and one of these | what a person has dealt with, and how |
 //! | `notices` | kind, what it is about | what staff have to be told |
+//! | `due` | time, case | nothing: the clock has to look at the case then |
 
 use jiff::Timestamp;
 
@@ -47,11 +49,12 @@ pub(super) enum Table {
     Mailbox,
     Quarantine,
     Notices,
+    Due,
 }
 
 impl Table {
     /// In the order of the discriminants, which is the order of an export.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Meta,
         Self::Cases,
         Self::Events,
@@ -63,6 +66,7 @@ impl Table {
         Self::Mailbox,
         Self::Quarantine,
         Self::Notices,
+        Self::Due,
     ];
 
     pub fn name(self) -> &'static str {
@@ -78,6 +82,7 @@ impl Table {
             Self::Mailbox => "mailbox",
             Self::Quarantine => "quarantine",
             Self::Notices => "notices",
+            Self::Due => "due",
         }
     }
 }
@@ -85,6 +90,7 @@ impl Table {
 pub(super) const VERSION: &str = "version";
 pub(super) const IMPORTING: &str = "importing";
 pub(super) const RAW_FROM: &str = "raw";
+pub(super) const DEADLINES: &str = "deadlines";
 
 pub(super) const COUNTS: &str = "counts";
 
@@ -122,6 +128,10 @@ pub(super) fn sender(address: &Address, opened: Timestamp, case: &CaseId) -> Str
 
 pub(super) fn due(at: Timestamp, id: &MessageId) -> String {
     join(&[&time(at), id.as_str()])
+}
+
+pub(super) fn due_case(at: Timestamp, case: &CaseId) -> String {
+    join(&[&time(at), case.as_str()])
 }
 
 pub(super) fn to(address: &Address, at: Timestamp, id: &MessageId) -> String {

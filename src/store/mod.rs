@@ -9,9 +9,11 @@
 
 mod books;
 mod commit;
+mod due;
 mod export;
 mod finding;
 mod keys;
+mod migrate;
 mod notices;
 mod outbox;
 mod picture;
@@ -50,8 +52,9 @@ use self::keys::Table;
 use self::raw::Archive;
 use self::record::{Claim, Unmarked};
 use self::tables::{Change, Tables};
-use crate::domain::case::{Case, CaseEvent};
+use crate::domain::case::Case;
 use crate::domain::decision::Class;
+use crate::domain::event::CaseEvent;
 use crate::domain::ids::{Address, CaseId, LetterId, MessageId, OrderNumber, RmaNumber, Sku};
 use crate::fail_point;
 use crate::ports::Position;
@@ -463,7 +466,11 @@ fn check_format(tables: &Tables, path: &Path) -> Result<(), StoreError> {
             path.join("cases").display().to_string(),
             "the cases are gone, but mail is kept beside them; move the store away and import an export",
         )),
-        Some(_) | None => {
+        found => {
+            if found.is_some() {
+                tracing::info!(folder = %path.display(), "the store is of an earlier version: bringing it to this one");
+                migrate::migrate(tables)?;
+            }
             let mut change = Change::default();
             change.put(Table::Meta, keys::VERSION.to_owned(), &FORMAT)?;
             tables.run(&change)?;

@@ -22,6 +22,8 @@ pub enum NoticeKind {
     Quarantine,
     /// A reply can't be delivered.
     ReplyRefused,
+    /// A case waits for a person.
+    Waiting,
     /// No mail comes in.
     IntakeStopped,
     /// Danger is reported.
@@ -41,6 +43,7 @@ impl NoticeKind {
             Self::HourCap => "hour_cap",
             Self::Quarantine => "quarantine",
             Self::ReplyRefused => "reply_refused",
+            Self::Waiting => "waiting",
             Self::IntakeStopped => "intake_stopped",
             Self::Safety => "safety",
             Self::Stranger => "stranger",

@@ -7,7 +7,8 @@ use super::keys::{self, Table};
 use super::record::Parcel;
 use super::tables::{Change, Count, Row};
 use super::{NoticeKind, Store, StoreError};
-use crate::domain::case::{Case, CaseEvent};
+use crate::domain::case::Case;
+use crate::domain::event::{CaseEvent, Event};
 use crate::domain::ids::{Address, MessageId};
 use crate::domain::reply::{Kind, Reply};
 
@@ -83,7 +84,8 @@ impl Store {
 
     /// It will never be taken: the case goes to staff.
     pub fn outbox_refused(&self, key: &OutboxKey, why: &str, at: Timestamp) -> Result<(), StoreError> {
-        let event = CaseEvent::ReplyRefused { message_id: key.message_id.clone(), why: why.to_owned(), at };
+        let event = Event::ReplyRefused { message_id: key.message_id.clone() };
+        let event = CaseEvent::daemon(event, at).because(Some(why.to_owned()));
         while !self.inner.tables.run(&self.finish(key, &event)?.map(|(change, _)| change).unwrap_or_default())? {}
         Ok(())
     }
@@ -143,7 +145,7 @@ impl Store {
     }
 
     fn propose_sent(&self, key: &OutboxKey, at: Timestamp) -> Result<Change, StoreError> {
-        let event = CaseEvent::ReplySent { message_id: key.message_id.clone(), at };
+        let event = CaseEvent::daemon(Event::ReplySent { message_id: key.message_id.clone() }, at);
         let Some((mut change, kind)) = self.finish(key, &event)? else { return Ok(Change::default()) };
         if kind == Kind::Notice {
             return Ok(change);

@@ -12,13 +12,14 @@ use serde::{Deserialize, Serialize};
 use super::keys::{self, Table};
 use super::raw::RawPlace;
 use super::{Counts, Notice, Quarantined, Seen, StoreError};
-use crate::domain::case::{Case, CaseEvent};
+use crate::domain::case::Case;
+use crate::domain::event::CaseEvent;
 use crate::domain::ids::{CaseId, LetterId, RmaNumber};
 use crate::domain::reply::Reply;
 use crate::ports::Position;
 
 /// The version of every form below. A changed form gets the next number and a reader for this one.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// Who holds an order line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,7 +65,7 @@ pub(super) fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {
 /// Reads a record of `table`; a version above ours is [`StoreError::Newer`], whatever the rest looks like.
 pub(super) fn decode<T: DeserializeOwned>(table: Table, key: &str, bytes: &[u8]) -> Result<T, StoreError> {
     match serde_json::from_slice::<Form<T>>(bytes) {
-        Ok(form) if form.v == VERSION => Ok(form.record),
+        Ok(form) if (1..=VERSION).contains(&form.v) => Ok(form.record),
         outcome => {
             let what = outcome.err().map_or_else(|| "unknown version".to_owned(), |e| e.to_string());
             Err(fault(table, key, bytes, what))
@@ -89,6 +90,7 @@ pub(super) fn canonical(table: Table, key: &str, json: &[u8]) -> Result<Vec<u8>,
         (Table::Mailbox, _) => through::<Unmarked>,
         (Table::Quarantine, _) => through::<Quarantined>,
         (Table::Notices, _) => through::<Notice>,
+        (Table::Due, _) => through::<()>,
     };
     through(table, key, json)
 }

@@ -14,8 +14,9 @@ use tokio::sync::mpsc;
 use super::lookup::look_up;
 use super::quarantine::quarantine;
 use super::{Office, Stop, Trouble, budget, notice, pace};
-use crate::domain::case::{Case, CaseEvent};
+use crate::domain::case::Case;
 use crate::domain::decision::{Class, Outcome};
+use crate::domain::event::Event;
 use crate::domain::ids::{CaseId, LetterId, masked};
 use crate::fail_point;
 use crate::pipeline::trace::Link;
@@ -450,7 +451,7 @@ fn again(
 fn log(reading: &Reading, outcome: &Outcome, case: Option<&Case>) {
     let from = reading.letter.from.as_ref().map(|p| p.address.masked());
     let reasons: Vec<String> = outcome.decision.reasons.iter().map(|r| r.code()).collect();
-    let handed = outcome.events.iter().any(|e| matches!(e, CaseEvent::HandedToStaff { .. }));
+    let handed = outcome.events.iter().any(|e| matches!(e.event, Event::HandedToStaff | Event::SafetyHeld));
     tracing::info!(
         case = case.map(|c| c.id.as_str()),
         from,

@@ -1,5 +1,6 @@
 //! Between reading a letter and answering it: what the store and the order feed know about it.
 
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Office, Trouble};
@@ -28,6 +29,7 @@ pub fn look_up(office: &Office, reading: &mut Reading, now: Timestamp) -> Result
                         let case = store.case(&id)?;
                         cases.extend(case.filter(|c| {
                             c.state != State::Closed
+                                && c.state != State::Merged
                                 && c.facts.order_number.as_ref().is_some_and(|o| o.value == *number)
                         }));
                     }
@@ -65,7 +67,7 @@ pub fn look_up(office: &Office, reading: &mut Reading, now: Timestamp) -> Result
         Some(address) => store.replies_to(address, day_ago)?,
         None => 0,
     };
-    let (fresh_case, fresh_rma) = (fresh_case(office, &reading.letter.id)?, fresh_rma(office, reading)?);
+    let (fresh_case, fresh_rma) = (fresh_case(office, &reading.letter.id)?, fresh_rma(office, reading.arrived.date())?);
     Ok(Lookup { link, order, rmas_elsewhere, replies_today, unknown_thread, fresh_case, fresh_rma })
 }
 
@@ -78,7 +80,7 @@ fn by_thread(office: &Office, reading: &Reading) -> Result<Option<Case>, Trouble
     let store = &office.store;
     for reference in &reading.keys.references {
         if let Some(id) = store.case_of_message(reference)?
-            && let Some(case) = store.case(&id)?
+            && let Some(case) = goes_on(office, &id)?
         {
             return Ok(Some(case));
         }
@@ -90,11 +92,22 @@ fn by_thread(office: &Office, reading: &Reading) -> Result<Option<Case>, Trouble
     let customer = reading.customer.as_ref().map(|p| &p.address);
     for id in &numbered {
         let own = |case: &Case| reading.class != Class::Customer || Some(&case.customer.address) == customer;
-        if let Some(case) = store.case(id)?.filter(own) {
+        if let Some(case) = goes_on(office, id)?.filter(own) {
             return Ok(Some(case));
         }
     }
     Ok(None)
+}
+
+/// The case, or the one that it was merged into.
+fn goes_on(office: &Office, id: &CaseId) -> Result<Option<Case>, Trouble> {
+    const MOST: usize = 10;
+    let mut case = office.store.case(id)?;
+    for _ in 0..MOST {
+        let Some(into) = case.as_ref().and_then(|case| case.merged_into.clone()) else { break };
+        case = office.store.case(&into)?;
+    }
+    Ok(case.filter(|case| case.state != State::Merged))
 }
 
 /// The products that the case may turn out to be about.
@@ -124,8 +137,8 @@ fn fresh_case(office: &Office, letter: &LetterId) -> Result<CaseId, Trouble> {
     Err(Trouble::Broken("no free case id was found".to_owned()))
 }
 
-fn fresh_rma(office: &Office, reading: &Reading) -> Result<RmaNumber, Trouble> {
-    let issued = reading.arrived.date();
+/// An RMA number that nobody has yet.
+pub fn fresh_rma(office: &Office, issued: Date) -> Result<RmaNumber, Trouble> {
     for _ in 0..1000 {
         let mut random = [0; 5];
         getrandom::fill(&mut random)

@@ -1,6 +1,6 @@
 //! Floor 3: the only place where the order of side effects is written.
 //!
-//! Letters in ([`inbound`]), replies out ([`outbound`]); both work on one [`Office`].
+//! Letters in ([`inbound`]), replies out ([`outbound`]), what the clock and staff do ([`turn`]); all on one [`Office`].
 
 mod budget;
 
@@ -19,6 +19,8 @@ pub mod pace;
 mod quarantine;
 
 pub mod retry;
+
+pub mod turn;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};

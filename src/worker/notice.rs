@@ -77,7 +77,13 @@ pub(super) fn of_quarantined(office: &Office, entry: &Quarantined) -> Result<Rai
 }
 
 /// A notice, with its mail if there is to be one.
-fn raised(office: &Office, kind: NoticeKind, about: String, what: String, at: Timestamp) -> Result<Raised, StoreError> {
+pub(super) fn raised(
+    office: &Office,
+    kind: NoticeKind,
+    about: String,
+    what: String,
+    at: Timestamp,
+) -> Result<Raised, StoreError> {
     let mut mail = None;
     // A dry run has nobody to tell.
     let news = office.clock == Clock::System && office.store.is_news(kind, &about, at)?;

@@ -89,8 +89,14 @@ fn steps(raw: &[u8], terms: &Terms, wanted: &[String]) -> Vec<(&'static str, f64
         policy: &terms.policy,
         terms: &terms.version,
     };
-    let occasion =
-        Occasion { kind: reply.kind, case: &case, decision: &outcome.decision, letter: Some((letter, facts)), at: now };
+    let occasion = Occasion {
+        kind: reply.kind,
+        case: &case,
+        decision: &outcome.decision,
+        letter: Some((letter, facts)),
+        step: &Default::default(),
+        at: now,
+    };
     let sentences = zone.folded.sentences.len().max(1) as f64;
 
     let mut lines: Vec<(&'static str, f64)> = Vec::new();

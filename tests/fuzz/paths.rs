@@ -289,7 +289,8 @@ fn check_rendered(reading: &Reading) {
     for language in DEMO.terms.letters.languages() {
         let case = Case { language: Some(language.to_owned()), replies: 0, ..case.clone() };
         let letter = Some((&reading.letter, &reading.facts));
-        let occasion = pipeline::compose::Occasion { kind, case: &case, decision, letter, at: noon() };
+        let occasion =
+            pipeline::compose::Occasion { kind, case: &case, decision, letter, step: &Default::default(), at: noon() };
         let reply = DEMO.terms.letters.reply(&occasion, frame, &DEMO.terms.catalogue, &DEMO.terms.lexicons).unwrap();
         for text in [&reply.text, &reply.html, &reply.subject] {
             assert!(!text.contains("50239"), "a template of the customer's was filled in: {text}");

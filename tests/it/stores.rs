@@ -11,7 +11,7 @@ use crate::support::program::{Installation, Told, sample};
 
 /// All versions so far. A new one is added here, and its sample is written once with
 /// `cargo test --test it writes_the_sample -- --ignored`.
-const VERSIONS: [u32; 1] = [1];
+const VERSIONS: [u32; 2] = [1, 2];
 
 fn kept(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store").join(name)
@@ -98,7 +98,7 @@ fn a_store_of_every_version_opens_and_is_worked_on() {
 
 #[test]
 fn what_a_newer_program_has_written_is_refused_in_one_line_and_never_dropped() {
-    let export = fs::read_to_string(kept("v1.jsonl")).unwrap();
+    let export = fs::read_to_string(kept("v2.jsonl")).unwrap();
     let complains = |text: String, words: &[&str]| {
         let here = Installation::of_maildirs();
         here.write("export", &text);
@@ -109,10 +109,10 @@ fn what_a_newer_program_has_written_is_refused_in_one_line_and_never_dropped() {
         assert_eq!(here.ok(&["cases", "list"]).out, "nothing found\n");
     };
     complains(
-        export.replacen("{\"aftersalesd_store\":1}", "{\"aftersalesd_store\":2}", 1),
-        &["newer version", "format 2"],
+        export.replacen("{\"aftersalesd_store\":2}", "{\"aftersalesd_store\":3}", 1),
+        &["newer version", "format 3"],
     );
-    complains(export.replacen("\"v\":1", "\"v\":2", 1), &["newer version"]);
+    complains(export.replacen("\"v\":2", "\"v\":3", 1), &["newer version"]);
     complains(
         export.replacen("\"acknowledged\":", "\"mood\":\"calm\",\"acknowledged\":", 1),
         &["line 3", "does not know"],

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use super::{AnyMailer, Failure, Setup, daemon, load, open_office};
 use crate::config::Config;
-use crate::domain::case::CaseEvent;
 use crate::domain::decision::{Action, Class, Decision};
+use crate::domain::event::{CaseEvent, Event};
 use crate::domain::facts::Facts;
 use crate::domain::reply::Kind;
 use crate::pipeline::parse;
@@ -153,12 +153,12 @@ fn tell(name: &str, raw: &[u8], store: &Store, out: &mut dyn Write) -> Result<()
         }
         None => Vec::new(),
     };
-    let facts = mine.iter().find_map(|e| match e {
-        CaseEvent::LetterTaken { facts, .. } => Some(facts.as_ref()),
+    let facts = mine.iter().find_map(|e| match &e.event {
+        Event::LetterTaken { facts, .. } => Some(facts.as_ref()),
         _ => None,
     });
-    let decision = mine.iter().find_map(|e| match e {
-        CaseEvent::Decided { decision, .. } => Some(decision),
+    let decision = mine.iter().find_map(|e| match &e.event {
+        Event::Decided { decision, .. } => Some(decision),
         _ => None,
     });
     if let (Some(case), Some(facts)) = (&seen.case, facts) {
@@ -172,11 +172,11 @@ fn tell(name: &str, raw: &[u8], store: &Store, out: &mut dyn Write) -> Result<()
 }
 
 fn is_about(event: &CaseEvent, id: &crate::domain::ids::LetterId) -> bool {
-    matches!(event, CaseEvent::LetterTaken { letter, .. } | CaseEvent::LetterNoted { letter, .. } if letter == id)
+    matches!(&event.event, Event::LetterTaken { letter, .. } | Event::LetterNoted { letter, .. } if letter == id)
 }
 
 fn is_arrival(event: &CaseEvent) -> bool {
-    matches!(event, CaseEvent::LetterTaken { .. } | CaseEvent::LetterNoted { .. })
+    matches!(event.event, Event::LetterTaken { .. } | Event::LetterNoted { .. })
 }
 
 fn understood(facts: &Facts) -> String {
@@ -206,12 +206,12 @@ fn understood(facts: &Facts) -> String {
 
 fn answered(decision: &Decision, mine: &[&CaseEvent]) -> String {
     let reasons: Vec<String> = decision.reasons.iter().map(|r| r.code()).collect();
-    let written = mine.iter().find_map(|e| match e {
-        CaseEvent::ReplyQueued { kind, .. } => Some(*kind),
+    let written = mine.iter().find_map(|e| match &e.event {
+        Event::ReplyQueued { kind, .. } => Some(*kind),
         _ => None,
     });
-    let rma = mine.iter().find_map(|e| match e {
-        CaseEvent::RmaIssued { rma, .. } => Some(rma),
+    let rma = mine.iter().find_map(|e| match &e.event {
+        Event::RmaIssued { rma, .. } => Some(rma),
         _ => None,
     });
     let done = match (decision.action, rma) {
@@ -225,7 +225,8 @@ fn answered(decision: &Decision, mine: &[&CaseEvent]) -> String {
     };
     match written {
         Some(Kind::Acknowledgement) => format!("{done}; the customer is told that a person looks at it"),
-        Some(Kind::Ask | Kind::Rma | Kind::Notice) => done,
+        Some(Kind::Safety) => format!("{done}; the customer is told to stop using it"),
+        Some(_) => done,
         None => format!("{done}; no answer"),
     }
 }

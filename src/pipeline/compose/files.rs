@@ -7,6 +7,9 @@ use sha2::{Digest, Sha256};
 use super::FALLBACK;
 use crate::domain::reply::Kind;
 
+/// The frame of letters that have no HTML of their own.
+pub(super) const FROM_TEXT: &str = "letter.html";
+
 /// Words that make a display name no name to greet, one a line; all languages in one file, as names cross borders.
 const NO_NAMES: &str = "words/no-names.txt";
 
@@ -24,7 +27,7 @@ impl<'a> Files<'a> {
         self.0.iter().filter(|(path, _)| **path != NO_NAMES).map(|(path, text)| (*path, *text))
     }
 
-    /// The languages that have both files of every kind of letter.
+    /// The languages that have every kind of letter.
     pub(super) fn languages(&self) -> Vec<String> {
         self.begun().into_iter().filter(|language| self.missing(language).is_empty()).map(str::to_owned).collect()
     }
@@ -37,6 +40,9 @@ impl<'a> Files<'a> {
             if !missing.is_empty() {
                 gaps.push(format!("language {language:?} lacks {missing}: add the files, or remove the language"));
             }
+        }
+        if !self.0.contains_key(FROM_TEXT) {
+            gaps.push(format!("{FROM_TEXT}: missing: add it, or every letter's own .html file"));
         }
         if !self.0.contains_key(NO_NAMES) {
             gaps.push(format!("{NO_NAMES}: missing: add it, one word a line (it may be empty)"));
@@ -69,9 +75,7 @@ impl<'a> Files<'a> {
     }
 
     fn missing(&self, language: &str) -> Vec<String> {
-        let needed = Kind::ALL
-            .iter()
-            .flat_map(|kind| ["txt", "html"].map(|format| format!("{}/{language}.{format}", kind.folder())));
+        let needed = Kind::ALL.iter().map(|kind| format!("{}/{language}.txt", kind.folder()));
         needed.filter(|path| !self.0.contains_key(path.as_str())).collect()
     }
 }

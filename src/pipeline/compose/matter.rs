@@ -14,6 +14,7 @@ use crate::domain::facts::{Facts, Judgement, Photo, Request};
 use crate::domain::ids::Sku;
 use crate::domain::letter::Defect;
 use crate::domain::reply::Kind;
+use crate::domain::returns::{Finding, Remedy};
 use crate::domain::warranty::{self, Item, Track};
 use crate::pipeline::lexicon::Lexicons;
 
@@ -52,6 +53,7 @@ pub(super) struct Matter {
     /// The letter that is answered was too large to be taken in whole.
     pub oversize: bool,
     pub rma: Option<Return>,
+    pub step: Told,
     /// Heat, smoke, fire, a swollen battery, a burn or an injury was reported.
     pub safety: bool,
     /// The customer writes a language that there are no letters in.
@@ -99,6 +101,30 @@ pub(super) struct Return {
     pub address: Vec<String>,
 }
 
+/// What the letters of a running return tell.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct Told {
+    /// Which reminder of open questions this is, from 1.
+    pub reminder: u32,
+    pub until: Option<Day>,
+    pub finding: Option<Finding>,
+    pub remedy: Option<Remedy>,
+    pub repaired: bool,
+    pub replaced: bool,
+    pub amount: Option<String>,
+    pub deducted: Option<String>,
+    pub tracking: Option<String>,
+    pub channel: Option<String>,
+    /// Words of staff; may have several paragraphs.
+    pub message: Option<String>,
+}
+
+/// Whether a letter of this kind is about a return, which the case has to have.
+pub(super) fn tells_of_return(kind: Kind) -> bool {
+    use Kind::*;
+    matches!(kind, Rma | RmaReminder | RmaExtended | RmaExpired | Received | Inspected | Receipt)
+}
+
 impl Matter {
     /// Gathers what the letter of `occasion` may say.
     pub(super) fn of(
@@ -112,7 +138,8 @@ impl Matter {
         let Occasion { kind, case, decision, letter, .. } = *occasion;
         let subject = letter.map_or(case.subject.as_str(), |(letter, _)| letter.subject.as_str());
         let prefixes = lexicons.all.iter().flat_map(|l| l.mail.reply_prefixes.iter()).map(String::as_str);
-        let asks = if kind == Kind::Ask { decision.ask.as_slice() } else { &[] };
+        let is_asking = matches!(kind, Kind::Ask | Kind::Reminder);
+        let asks = if is_asking { decision.ask.as_slice() } else { &[] };
         let is_stranger = decision.reasons.contains(&Reason::SenderMismatch);
         Self {
             kind,
@@ -132,7 +159,7 @@ impl Matter {
                     let photos = case.facts.photos.len();
                     Known { photos, any: known.any || photos > 0, ..known }
                 }
-                Kind::Acknowledgement | Kind::Rma | Kind::Notice => Known::default(),
+                _ => Known::default(),
             },
             round: case.asks + 1,
             ask: asked(asks),
@@ -153,9 +180,33 @@ impl Matter {
                 false => Vec::new(),
             },
             oversize: letter.is_some_and(|(letter, _)| letter.defects.contains(&Defect::Oversize)),
-            rma: case.rma.as_ref().filter(|_| kind == Kind::Rma).map(|rma| Return::of(rma, frame, catalogue)),
+            rma: case.rma.as_ref().map(|rma| {
+                let with_address = Return::of(rma, frame, catalogue);
+                let address = if kind == Kind::Rma { with_address.address } else { Vec::new() };
+                Return { address, ..with_address }
+            }),
+            step: Told::of(occasion),
             safety: decision.reasons.contains(&Reason::Safety) || case.facts.safety.is_some(),
             other_language: case.language.as_deref().is_some_and(|written| written != language),
+        }
+    }
+}
+
+impl Told {
+    fn of(occasion: &Occasion<'_>) -> Self {
+        let (case, step) = (occasion.case, occasion.step);
+        Self {
+            reminder: case.reminders + 1,
+            until: step.until.map(Day::of),
+            finding: case.finding,
+            remedy: case.remedy,
+            repaired: step.repaired,
+            replaced: step.replaced,
+            amount: step.amount.as_ref().map(ToString::to_string),
+            deducted: step.deducted.as_ref().map(ToString::to_string),
+            tracking: step.tracking.as_deref().map(|number| plain::line(number, 60)),
+            channel: step.channel.as_deref().map(|name| plain::line(name, 60)),
+            message: step.message.as_deref().map(plain::paragraphs),
         }
     }
 }

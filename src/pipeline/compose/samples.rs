@@ -4,9 +4,10 @@ use jiff::civil::date;
 
 use super::Rendered;
 use super::known::{Known, Quote};
-use super::matter::{Asked, Day, Matter, Product, Return, Unusable, asked};
+use super::matter::{Asked, Day, Matter, Product, Return, Told, Unusable, asked, tells_of_return};
 use crate::domain::facts::{Judgement, Request};
 use crate::domain::reply::Kind;
+use crate::domain::returns::{Finding, Remedy};
 use crate::domain::warranty::{Item, Track};
 
 const ITEMS: [Item; 11] = [
@@ -29,20 +30,41 @@ pub(super) fn all(language: &str) -> Vec<Matter> {
     asks(language, &mut all);
     returns(language, &mut all);
     acknowledgements(language, &mut all);
+    lives(language, &mut all);
     all
 }
 
 /// What a letter of `matter` has to print and doesn't.
 pub(super) fn omissions(matter: &Matter, rendered: &Rendered) -> Vec<String> {
     let mut needed = vec![("the case number (case)", matter.case.as_str())];
-    if let Some(rma) = &matter.rma {
-        needed.push(("the RMA number (rma.number)", &rma.number));
-        needed.push(("the order number (rma.order_number)", &rma.order_number));
+    if let Some(rma) = matter.rma.as_ref().filter(|_| tells_of_return(matter.kind)) {
+        if !matches!(matter.kind, Kind::Receipt) {
+            needed.push(("the RMA number (rma.number)", &rma.number));
+        }
+        if matter.kind == Kind::Rma {
+            needed.push(("the order number (rma.order_number)", &rma.order_number));
+        }
         needed.extend(rma.address.iter().map(|line| ("the return address (rma.address)", line.as_str())));
     }
     needed.extend(matter.order_not_found.iter().map(|n| ("the unknown order number (order_not_found)", n.as_str())));
     needed.extend(matter.candidates.iter().map(|p| ("the products to choose from (candidates)", p.sku.as_str())));
-    if matter.kind != Kind::Rma {
+    needed.extend(
+        matter
+            .step
+            .message
+            .iter()
+            .map(|m| ("the words of staff (step.message)", m.trim_end()))
+            .filter(|_| says_words(matter.kind)),
+    );
+    needed.extend(
+        matter
+            .step
+            .tracking
+            .iter()
+            .map(|t| ("the tracking number (step.tracking)", t.as_str()))
+            .filter(|_| matter.kind == Kind::ShippedBack),
+    );
+    if matches!(matter.kind, Kind::Ask | Kind::Acknowledgement) {
         needed.extend(matter.known.order_number.iter().map(|n| ("what is known (known.order_number)", n.as_str())));
         needed.extend(matter.known.item_code.iter().map(|n| ("what is known (known.item_code)", n.as_str())));
     }
@@ -69,7 +91,8 @@ pub(super) fn omissions(matter: &Matter, rendered: &Rendered) -> Vec<String> {
 /// A full, plain matter of that kind to change in one respect.
 pub(super) fn plain(kind: Kind, language: &str) -> Matter {
     let product = Product { name: "TANK T3 black".to_owned(), sku: "KP-TKT3-BK".to_owned() };
-    let ask = if kind == Kind::Ask { asked(&[Item::ItemCode, Item::Photo]) } else { Vec::new() };
+    let is_asking = matches!(kind, Kind::Ask | Kind::Reminder);
+    let ask = if is_asking { asked(&[Item::ItemCode, Item::Photo]) } else { Vec::new() };
     Matter {
         kind,
         language: language.to_owned(),
@@ -80,9 +103,13 @@ pub(super) fn plain(kind: Kind, language: &str) -> Matter {
         topic: "Watch does not charge".to_owned(),
         name: Some("Maria Schmidt".to_owned()),
         request: Some(Request::Defect),
-        known: if kind == Kind::Rma { Known::default() } else { known(product.clone()) },
+        known: if matches!(kind, Kind::Ask | Kind::Acknowledgement) {
+            known(product.clone())
+        } else {
+            Known::default()
+        },
         round: 1,
-        photo_item: (kind == Kind::Ask).then_some(Item::Photo),
+        photo_item: is_asking.then_some(Item::Photo),
         ask,
         where_to_find: Vec::new(),
         not_available: Vec::new(),
@@ -90,7 +117,8 @@ pub(super) fn plain(kind: Kind, language: &str) -> Matter {
         order_not_found: None,
         candidates: Vec::new(),
         oversize: false,
-        rma: (kind == Kind::Rma).then(|| Return {
+        step: Told::default(),
+        rma: tells_of_return(kind).then(|| Return {
             number: "KR-2611-4Q9TXC".to_owned(),
             track: Track::Doa,
             order_number: "KS10442".to_owned(),
@@ -174,6 +202,59 @@ fn acknowledgements(language: &str, all: &mut Vec<Matter>) {
     all.push(Matter { safety: true, ..base.clone() });
     all.push(Matter { other_language: true, oversize: true, ..base.clone() });
     all.extend(partly_known(&base));
+}
+
+/// Whether what staff write is printed in letters of this kind.
+fn says_words(kind: Kind) -> bool {
+    use Kind::*;
+    matches!(kind, Inspected | Refunded | ShippedBack | Answer | Rejection | Offer | Route)
+}
+
+/// The letters of a running return, and those that staff send.
+fn lives(language: &str, all: &mut Vec<Matter>) {
+    let own = [Kind::Ask, Kind::Rma, Kind::Acknowledgement];
+    for kind in Kind::ALL.into_iter().filter(|kind| !own.contains(kind)) {
+        let base = plain(kind, language);
+        let words =
+            Told { message: Some("It can be done by Friday.\n\nIs that all right?".to_owned()), ..Told::default() };
+        let until = Some(Day::of(date(2026, 12, 7)));
+        let step = match kind {
+            Kind::Answer | Kind::Rejection => words.clone(),
+            Kind::Reminder => Told { reminder: 1, until, ..Told::default() },
+            _ => Told::default(),
+        };
+        let base = Matter { step, ..base };
+        let full = Told {
+            amount: Some("12.50 EUR".to_owned()),
+            deducted: Some("3.10 EUR".to_owned()),
+            tracking: Some("1Z999AA10123456784".to_owned()),
+            channel: Some("Example Market".to_owned()),
+            repaired: true,
+            until,
+            reminder: 2,
+            ..words
+        };
+        all.push(Matter { name: None, topic: String::new(), ..base.clone() });
+        all.push(Matter { step: Told { replaced: true, repaired: false, ..full.clone() }, ..base.clone() });
+        let findings = [
+            Finding::Confirmed,
+            Finding::NoFaultFound,
+            Finding::NotDoa,
+            Finding::NotRepairable,
+            Finding::NotCovered,
+            Finding::Opened,
+        ];
+        for finding in findings {
+            for remedy in [None, Some(Remedy::NewItem), Some(Remedy::Refund)] {
+                for track in [Track::Doa, Track::UnopenedRefund, Track::Repair] {
+                    let rma = base.rma.clone().map(|rma| Return { track, ..rma });
+                    let step = Told { finding: Some(finding), remedy, ..full.clone() };
+                    all.push(Matter { rma, step, ..base.clone() });
+                }
+            }
+        }
+        all.push(base);
+    }
 }
 
 /// `base` with each single thing known.

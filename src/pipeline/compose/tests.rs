@@ -62,6 +62,7 @@ fn an_ask_letter_takes_little_time() {
         case: &case,
         decision: &decision,
         letter: Some((&story.letter, &story.said)),
+        step: &Step::default(),
         at: at(),
     };
     LETTERS.reply(&occasion, &frame, &catalogue, &LEXICONS).unwrap();
@@ -181,6 +182,7 @@ fn a_reply_joins_the_thread() {
         case: &case,
         decision: &decision,
         letter: Some((&story.letter, &story.said)),
+        step: &Step::default(),
         at: at(),
     };
     let reply = LETTERS.reply(&occasion, &frame(), &catalogue(), &LEXICONS).unwrap();
@@ -199,7 +201,8 @@ fn a_letter_without_its_matter_is_refused() {
     let story = Story::new(Kind::Ask, "en");
     let (case, decision) = (story.case(), story.decision());
     for kind in [Kind::Ask, Kind::Rma] {
-        let occasion = Occasion { kind, case: &case, decision: &decision, letter: None, at: at() };
+        let occasion =
+            Occasion { kind, case: &case, decision: &decision, letter: None, step: &Step::default(), at: at() };
         assert!(LETTERS.reply(&occasion, &frame(), &catalogue(), &LEXICONS).is_err(), "{kind:?}");
     }
 }

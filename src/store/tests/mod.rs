@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::domain::case::Rma;
+use crate::domain::event::Event;
 use crate::domain::letter::Person;
 use crate::domain::reply::{Kind, Reply};
 use crate::domain::warranty::Track;
@@ -64,28 +65,27 @@ fn told(store: &Store, number: u32) -> Told {
         html: "<p>Please send a photo.</p>".to_owned(),
     };
     let events = vec![
-        CaseEvent::Opened { case: case.clone(), customer: jo(), at: at(number.into()), opened_on: date(2026, 11, 22) },
-        CaseEvent::LetterTaken {
+        Event::Opened { case: case.clone(), customer: jo(), opened_on: date(2026, 11, 22) },
+        Event::LetterTaken {
             letter: id.clone(),
             message_id: reply.in_reply_to.clone(),
             from: Some(jo()),
             subject: format!("Watch {number}"),
-            at: at(number.into()),
             language: Some("en".to_owned()),
             words: "is broken".to_owned(),
             facts: Box::default(),
             defects: Vec::new(),
         },
-        CaseEvent::Asked { items: Vec::new(), at: at(number.into()) },
-        CaseEvent::ReplyQueued {
+        Event::Asked { items: Vec::new() },
+        Event::ReplyQueued {
             number: 1,
             kind: Kind::Ask,
             message_id: reply.message_id.clone(),
             subject: reply.subject.clone(),
             text: reply.text.clone(),
-            at: at(number.into()),
         },
     ];
+    let events = events.into_iter().map(|event| CaseEvent::daemon(event, at(number.into()))).collect();
     let commit = Commit {
         letter: Some(LetterEntry {
             id: id.clone(),
@@ -118,7 +118,7 @@ fn issue(case: &CaseId, from: u64, number: RmaNumber, order: &str) -> Commit {
         issued_on: date(2026, 11, 22),
         valid_until: date(2026, 12, 7),
     };
-    let events = vec![CaseEvent::RmaIssued { rma, at: at(900) }];
+    let events = vec![CaseEvent::daemon(Event::RmaIssued { rma }, at(900))];
     Commit { case: Some(CaseStep { id: case.clone(), from: Some(from), events }), ..Commit::default() }
 }
 
@@ -206,18 +206,18 @@ fn a_newer_format_and_a_newer_record_are_refused() {
     let told = told(&store, 1);
     store.commit(&told.commit).unwrap();
     let mut change = Change::default();
-    change.put_encoded(Table::Cases, told.case.to_string(), br#"{"v":2,"record":"unheard of"}"#.to_vec());
+    change.put_encoded(Table::Cases, told.case.to_string(), br#"{"v":3,"record":"unheard of"}"#.to_vec());
     change.put(Table::Meta, keys::VERSION.to_owned(), &(FORMAT + 1)).unwrap();
     assert!(store.inner.tables.run(&change).unwrap());
-    assert!(matches!(store.case(&told.case), Err(StoreError::Newer { found: 2, known: 1 })));
+    assert!(matches!(store.case(&told.case), Err(StoreError::Newer { found: 3, known: 2 })));
     store.flush().unwrap();
     drop(store);
-    assert!(matches!(Store::open(folder.path()), Err(StoreError::Newer { found: 2, known: 1 })));
+    assert!(matches!(Store::open(folder.path()), Err(StoreError::Newer { found: 3, known: 2 })));
 }
 
 #[test]
 fn records_of_this_version_stay_readable() {
-    let written = br#"{"v":1,"record":[{"event":"opened","case":"AS-2222222Y","customer":{"name":null,"address":"jo@example.com"},"at":"2026-11-22T12:00:00Z","opened_on":"2026-11-22"},{"event":"closed","at":"2026-11-22T12:00:01Z"}]}"#;
+    let written = br#"{"v":2,"record":[{"event":"opened","case":"AS-2222222Y","customer":{"name":null,"address":"jo@example.com"},"opened_on":"2026-11-22","at":"2026-11-22T12:00:00Z","by":"customer"},{"event":"closed","at":"2026-11-22T12:00:01Z","by":{"staff":"kim"},"why":"done"}]}"#;
     let events: Vec<CaseEvent> = record::decode(Table::Events, "AS-2222222Y\u{0}0000000001", written).unwrap();
     assert_eq!(record::encode(&events).unwrap(), written);
     let torn = record::decode::<Vec<CaseEvent>>(Table::Events, "AS-2222222Y\u{0}0000000001", &written[..40]);
@@ -298,7 +298,7 @@ fn of_two_commits_on_one_version_one_wins_whichever_thread_is_first() {
     store.commit(&told.commit).unwrap();
     for round in 0..50 {
         let from = version(&store, &told.case);
-        let event = if round % 2 == 0 { CaseEvent::Closed { at: at(5) } } else { CaseEvent::Reopened { at: at(5) } };
+        let event = CaseEvent::daemon(if round % 2 == 0 { Event::Closed } else { Event::Reopened }, at(5));
         let step = CaseStep { id: told.case.clone(), from: Some(from), events: vec![event] };
         let commit = Commit { case: Some(step), ..Commit::default() };
         let outcomes: Vec<_> = std::thread::scope(|scope| {
@@ -317,7 +317,11 @@ fn many_commits_at_once_each_succeed_or_fail_by_themselves() {
     store.commit(&known.commit).unwrap();
     let new: Vec<Told> = (2..5).map(|n| told(&store, n)).collect();
     let close = |from| {
-        let step = CaseStep { id: known.case.clone(), from: Some(from), events: vec![CaseEvent::Closed { at: at(9) }] };
+        let step = CaseStep {
+            id: known.case.clone(),
+            from: Some(from),
+            events: vec![CaseEvent::daemon(Event::Closed, at(9))],
+        };
         Commit { case: Some(step), position: Some(place(9)), ..Commit::default() }
     };
     let commits = [
@@ -455,7 +459,7 @@ fn search_finds_numbers_in_any_spelling_and_words_of_name_address_and_subject() 
     assert_eq!(found(&a.case.as_str().to_lowercase().replace('-', " ")), std::slice::from_ref(&a.case));
     assert_eq!(found(&rma("KR").as_str().replace('-', "").to_lowercase()), std::slice::from_ref(&a.case));
     assert_eq!(found("WATCH 22"), std::slice::from_ref(&b.case));
-    assert_eq!(found("doe watch"), [b.case.clone(), a.case.clone()]);
+    assert_eq!(found("doe watch"), [a.case.clone(), b.case.clone()], "the latest changed first");
     assert_eq!(found("jo@EXAMPLE.com").len(), 2);
     assert_eq!(store.search("jo@example.com", 1).unwrap()[0].id, b.case);
     for query in ["", "  ", "--", "nothing of it", "watch 3"] {

@@ -1,6 +1,7 @@
 //! Replies that wait, and the caps.
 
 use super::*;
+use crate::domain::event::Event;
 
 #[test]
 fn a_reply_waits_is_tried_and_goes() {
@@ -29,7 +30,7 @@ fn a_reply_waits_is_tried_and_goes() {
     store.outbox_sent(&[again.key.clone(), again.key.clone()], at(91)).unwrap();
     store.outbox_refused(&due[1].key, "550 no such user", at(92)).unwrap();
     assert_eq!(store.outbox_next().unwrap(), None);
-    let sent = CaseEvent::ReplySent { message_id: again.reply.message_id, at: at(91) };
+    let sent = CaseEvent::daemon(Event::ReplySent { message_id: again.reply.message_id }, at(91));
     assert_eq!(store.events(&a.case).unwrap().last(), Some(&sent));
     assert_eq!(version(&store, &a.case), 5);
     assert!(store.case(&b.case).unwrap().unwrap().with_staff);

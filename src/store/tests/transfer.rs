@@ -35,7 +35,7 @@ fn an_import_says_on_which_line_it_fails_and_leaves_nothing() {
         }
         assert_eq!(exported(&other).lines().count(), 2);
     }
-    let newer = good.replace("{\"aftersalesd_store\":1}", "{\"aftersalesd_store\":9}");
+    let newer = good.replace("{\"aftersalesd_store\":2}", "{\"aftersalesd_store\":9}");
     assert!(matches!(other.import(&mut newer.as_bytes()), Err(StoreError::Newer { found: 9, .. })));
     other.import(&mut good.as_bytes()).unwrap();
     assert_eq!(exported(&other), good);

@@ -3,9 +3,10 @@
 use jiff::civil::date;
 
 use super::*;
-use crate::domain::case::{CaseEvent, Rma};
+use crate::domain::case::Rma;
 use crate::domain::catalogue::Product;
 use crate::domain::decision::Action;
+use crate::domain::event::{CaseEvent, Event};
 use crate::domain::facts::{Photo, Request};
 use crate::domain::ids::{Address, CaseId, ItemCode, LetterId, OrderNumber, RmaNumber, Sku};
 use crate::domain::letter::Defect;
@@ -90,23 +91,20 @@ impl Story {
         let id = CaseId::derive(&self.letter.id, 0);
         let at = at();
         let mut events = vec![
-            CaseEvent::Opened { case: id, customer: self.customer.clone(), at, opened_on: date(2026, 11, 22) },
-            CaseEvent::LetterTaken {
+            Event::Opened { case: id, customer: self.customer.clone(), opened_on: date(2026, 11, 22) },
+            Event::LetterTaken {
                 letter: self.letter.id.clone(),
                 message_id: self.letter.message_id.clone(),
                 from: self.letter.from.clone(),
                 subject: self.letter.subject.clone(),
-                at,
                 language: self.written.map(str::to_owned),
                 words: String::new(),
                 facts: Box::new(Facts { request: Some(fact(self.request, "")), ..self.said.clone() }),
                 defects: Vec::new(),
             },
         ];
-        events.extend((0..self.asks).map(|_| CaseEvent::Asked { items: Vec::new(), at }));
-        events.extend(
-            self.not_found.map(|n| CaseEvent::OrderNotFound { order_number: OrderNumber::new(n).unwrap(), at }),
-        );
+        events.extend((0..self.asks).map(|_| Event::Asked { items: Vec::new() }));
+        events.extend(self.not_found.map(|n| Event::OrderNotFound { order_number: OrderNumber::new(n).unwrap() }));
         if self.kind == Kind::Rma {
             let rma = Rma {
                 number: (0..=255).find_map(|n| RmaNumber::make("KR", date(2026, 11, 22), [n, 11, 99, 130, 4])).unwrap(),
@@ -116,8 +114,9 @@ impl Story {
                 issued_on: date(2026, 11, 22),
                 valid_until: date(2026, 12, 7),
             };
-            events.push(CaseEvent::RmaIssued { rma, at });
+            events.push(Event::RmaIssued { rma });
         }
+        let events: Vec<_> = events.into_iter().map(|event| CaseEvent::daemon(event, at)).collect();
         Case::replay(&events).unwrap().unwrap()
     }
 
@@ -128,7 +127,7 @@ impl Story {
             action: match self.kind {
                 Kind::Ask => Action::Ask,
                 Kind::Rma => Action::IssueRma,
-                Kind::Acknowledgement | Kind::Notice => Action::Staff,
+                _ => Action::Staff,
             },
             track: (self.kind == Kind::Rma).then_some(self.track),
             reasons: self.reasons.clone(),
@@ -145,6 +144,7 @@ impl Story {
             case: &case,
             decision: &decision,
             letter: Some((&self.letter, &self.said)),
+            step: &Step::default(),
             at: at(),
         };
         LETTERS.reply(&occasion, &frame(), &catalogue(), &LEXICONS).unwrap()

@@ -1,0 +1,59 @@
+//! `cases explain`: why a case was decided as it was, in the names of the policy's clauses.
+
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use crate::domain::case::Case;
+use crate::domain::event::CaseEvent;
+use crate::pipeline::Terms;
+use crate::pipeline::reckon::{reason, reckon, verdict};
+
+/// One object of `cases explain --json`.
+pub fn explained(case: &Case, events: &[CaseEvent], terms: &Terms) -> Value {
+    let decision = case.decision.as_ref();
+    let reasons =
+        decision.map(|d| d.reasons.iter().map(|r| json!({"code": r.code(), "text": reason(*r)})).collect::<Vec<_>>());
+    json!({
+        "case": case.id.as_str(),
+        "state": case.state.code(),
+        "request": case.request.map(|r| r.code()),
+        "decision": decision.map(|d| d.action.code()),
+        "verdict": decision.map(verdict),
+        "track": decision.and_then(|d| d.checklist.track).map(|t| t.code()),
+        "reasons": reasons,
+        "terms": decision.map(|d| d.terms.as_str()),
+        "terms_now": terms.version,
+        "reckoning": reckon(case, events, terms),
+        "next": case.due.map(|due| json!({"at": due.at.to_string(), "timer": due.timer})),
+        "waits_for_staff_since": case.attention.map(|since| since.to_string()),
+    })
+}
+
+/// The same for people.
+pub fn print(object: &Value, out: &mut dyn Write) -> io::Result<()> {
+    let text = |value: &Value| value.as_str().unwrap_or("–").to_owned();
+    writeln!(out, "{}  {}  {}", text(&object["case"]), text(&object["state"]), text(&object["request"]))?;
+    for line in object["reckoning"].as_array().into_iter().flatten() {
+        let sign = match line["holds"].as_bool() {
+            Some(true) => "✓",
+            Some(false) => "✗",
+            None => "·",
+        };
+        writeln!(out, "  {sign} {:<20} {}", text(&line["clause"]), text(&line["text"]))?;
+    }
+    writeln!(out, "{}: {}", text(&object["decision"]), text(&object["verdict"]))?;
+    for reason in object["reasons"].as_array().into_iter().flatten() {
+        writeln!(out, "  {:<20} {}", text(&reason["code"]), text(&reason["text"]))?;
+    }
+    let (terms, now) = (text(&object["terms"]), text(&object["terms_now"]));
+    let changed = if terms == now { "" } else { "; others are in force now" };
+    writeln!(out, "decided under terms {terms}{changed}")?;
+    if let Some(at) = object["next"]["at"].as_str() {
+        writeln!(out, "next: {} at {at}", text(&object["next"]["timer"]))?;
+    }
+    if let Some(since) = object["waits_for_staff_since"].as_str() {
+        writeln!(out, "waits for a person since {since}")?;
+    }
+    writeln!(out)
+}

@@ -1,0 +1,336 @@
+//! What staff do to a case.
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use super::ids::{CaseId, OrderNumber, Sku};
+use super::returns::{Arrival, Finding, Money, Remedy, Service};
+use super::warranty::{Item, Track};
+
+/// One thing that a person does. What it needs of the case and does to it is in `pipeline/resume.rs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "snake_case")]
+pub enum Act {
+    /// Authorises the return; what is not given is taken from the case.
+    Approve {
+        track: Option<Track>,
+        order_number: Option<OrderNumber>,
+        sku: Option<Sku>,
+    },
+    Ask {
+        items: Vec<Item>,
+    },
+    /// Writes to the customer.
+    Answer {
+        text: String,
+    },
+    Reject {
+        reason: String,
+    },
+    /// Clause `paid_repair`.
+    Offer {
+        text: Option<String>,
+    },
+    /// Sends the customer to the seller.
+    Route {
+        channel: Option<String>,
+        text: Option<String>,
+    },
+    /// A new end of the RMA; without a day, as long again as a new one.
+    Extend {
+        until: Option<Date>,
+    },
+    Posted {
+        tracking: Option<String>,
+    },
+    Arrived {
+        arrival: Arrival,
+    },
+    Inspected {
+        finding: Finding,
+        text: Option<String>,
+    },
+    Chosen {
+        remedy: Remedy,
+    },
+    Repaired,
+    Replaced,
+    Refunded {
+        amount: Option<Money>,
+        deducted: Option<Money>,
+        text: Option<String>,
+    },
+    Reimbursed {
+        amount: Option<Money>,
+    },
+    ShipBack {
+        tracking: Option<String>,
+        service: Service,
+        text: Option<String>,
+    },
+    /// A danger is dealt with: the case may go on.
+    Release,
+    Handled,
+    Note {
+        text: String,
+    },
+    Withdraw,
+    Close,
+    Reopen,
+    Merge {
+        into: CaseId,
+    },
+}
+
+/// The words that [`Act::parse`] takes, each with what may stand behind it.
+pub const WORDS: [(&str, &str); 22] = [
+    ("approve", "[doa | unopened_refund | repair] [order=NUMBER] [sku=CODE]"),
+    ("ask", "ITEM…  (order_number sku item_code received_on problem_what … photo packaging_photo unopened)"),
+    ("answer", ": words to the customer"),
+    ("reject", ": the reason"),
+    ("offer", "[: words to the customer]"),
+    ("route", "[NAME OF THE SELLER] [: words to the customer]"),
+    ("extend", "[DAY, as 2026-12-24]"),
+    ("posted", "[TRACKING NUMBER]"),
+    ("arrived", "[as_authorised | unauthorised | wrong_item | empty]"),
+    (
+        "inspected",
+        "confirmed | no_fault_found | not_doa | not_repairable | not_covered | opened [: words to the customer]",
+    ),
+    ("chosen", "new_item | refund"),
+    ("repaired", ""),
+    ("replaced", ""),
+    ("refunded", "[AMOUNT, as 12.50 EUR] [deducted=AMOUNT, as 3.10EUR] [: words to the customer]"),
+    ("reimbursed", "[AMOUNT]"),
+    ("shipped", "[faster] [TRACKING NUMBER] [: words to the customer]"),
+    ("release", ""),
+    ("handled", ""),
+    ("note", ": words for staff"),
+    ("withdraw", ""),
+    ("close", ""),
+    ("reopen | merge", "CASE (merge)"),
+];
+
+impl Act {
+    /// Reads one line of words, as staff write it in a shell or a mail: `ask photo sku`, `reject: the box was opened`.
+    ///
+    /// An error says what was expected.
+    pub fn parse(line: &str) -> Result<Self, String> {
+        let line = line.trim();
+        let end = line.find(|c: char| c == ':' || c.is_whitespace()).unwrap_or(line.len());
+        let (verb, rest) = line.split_at_checked(end).unwrap_or((line, ""));
+        let verb = verb.to_ascii_lowercase();
+        let (head, text) = match rest.split_once(':') {
+            Some((head, text)) => (head, Some(text.trim().to_owned()).filter(|t| !t.is_empty())),
+            None => (rest, None),
+        };
+        let words = Arguments::of(head);
+        let act = match verb.as_str() {
+            "answer" => return Ok(Self::Answer { text: needed(said(rest), "answer: words to the customer")? }),
+            "note" => return Ok(Self::Note { text: needed(said(rest), "note: words for staff")? }),
+            "reject" => return Ok(Self::Reject { reason: needed(said(rest), "reject: the reason")? }),
+            "approve" => Self::Approve {
+                track: words.coded("a track: doa, unopened_refund or repair")?,
+                order_number: words
+                    .named("order")
+                    .map(|o| OrderNumber::new(o).map_err(|e| e.to_string()))
+                    .transpose()?,
+                sku: words.named("sku").map(|s| Sku::new(s).map_err(|e| e.to_string())).transpose()?,
+            },
+            "ask" => {
+                let items =
+                    words.plain.iter().map(|word| code::<Item>(word.trim_end_matches(','), "an item to ask for"));
+                let items = items.collect::<Result<Vec<_>, _>>()?;
+                Self::Ask { items: needed((!items.is_empty()).then_some(items), "ask photo sku")? }
+            }
+            "offer" => Self::Offer { text },
+            "route" => Self::Route { channel: words.joined(), text },
+            "extend" => {
+                let day = words
+                    .joined()
+                    .map(|day| day.parse().map_err(|_| format!("expected a day as 2026-12-24, found {day:?}")));
+                Self::Extend { until: day.transpose()? }
+            }
+            "posted" => Self::Posted { tracking: words.joined() },
+            "arrived" => {
+                let arrival = words.coded("as_authorised, unauthorised, wrong_item or empty")?;
+                Self::Arrived { arrival: arrival.unwrap_or(Arrival::AsAuthorised) }
+            }
+            "inspected" => {
+                let finding = words
+                    .coded("a finding: confirmed, no_fault_found, not_doa, not_repairable, not_covered or opened")?;
+                Self::Inspected { finding: needed(finding, "inspected confirmed")?, text }
+            }
+            "chosen" => Self::Chosen { remedy: needed(words.coded("new_item or refund")?, "chosen refund")? },
+            "repaired" => Self::Repaired,
+            "replaced" => Self::Replaced,
+            "refunded" => Self::Refunded {
+                amount: words.joined().map(|text| amount(&text)).transpose()?,
+                deducted: words.named("deducted").map(amount).transpose()?,
+                text,
+            },
+            "reimbursed" => Self::Reimbursed { amount: words.joined().map(|text| amount(&text)).transpose()? },
+            "shipped" => {
+                let faster = words.plain.first().is_some_and(|word| word.eq_ignore_ascii_case("faster"));
+                let tracking = words.plain.get(usize::from(faster)..).unwrap_or_default().join(" ");
+                let service = if faster { Service::Faster } else { Service::FlatRate };
+                Self::ShipBack { tracking: Some(tracking).filter(|t| !t.is_empty()), service, text }
+            }
+            "release" => Self::Release,
+            "handled" => Self::Handled,
+            "withdraw" => Self::Withdraw,
+            "close" => Self::Close,
+            "reopen" => Self::Reopen,
+            "merge" => {
+                let into = needed(words.joined(), "merge AS-XXXXXXXX")?;
+                Self::Merge { into: CaseId::new(&into).map_err(|e| format!("{into:?}: {e}"))? }
+            }
+            _ => {
+                let known: Vec<&str> = WORDS.iter().flat_map(|(word, _)| word.split(" | ")).collect();
+                return Err(format!("{verb:?} is nothing that can be done; there are: {}", known.join(" ")));
+            }
+        };
+        let takes_none = matches!(
+            act,
+            Self::Repaired
+                | Self::Replaced
+                | Self::Release
+                | Self::Handled
+                | Self::Withdraw
+                | Self::Close
+                | Self::Reopen
+        );
+        if takes_none && !rest.trim().is_empty() {
+            return Err(format!("{verb} takes nothing behind it, found {:?}", rest.trim()));
+        }
+        words.known(&verb)?;
+        Ok(act)
+    }
+}
+
+/// What stands behind the verb, up to a colon.
+struct Arguments<'a> {
+    plain: Vec<&'a str>,
+    named: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Arguments<'a> {
+    fn of(head: &'a str) -> Self {
+        let (mut plain, mut named) = (Vec::new(), Vec::new());
+        for word in head.split_whitespace() {
+            match word.split_once('=') {
+                Some(pair) => named.push(pair),
+                None => plain.push(word),
+            }
+        }
+        Self { plain, named }
+    }
+
+    fn named(&self, name: &str) -> Option<&'a str> {
+        self.named.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+    }
+
+    fn joined(&self) -> Option<String> {
+        Some(self.plain.join(" ")).filter(|text| !text.is_empty())
+    }
+
+    /// The one word, if there is one, as the code that it is.
+    fn coded<T: serde::de::DeserializeOwned>(&self, expected: &str) -> Result<Option<T>, String> {
+        self.joined().map(|word| code(&word, expected)).transpose()
+    }
+
+    fn known(&self, verb: &str) -> Result<(), String> {
+        let known: &[&str] = match verb {
+            "approve" => &["order", "sku"],
+            "refunded" => &["deducted"],
+            _ => &[],
+        };
+        match self.named.iter().find(|(name, _)| !known.iter().any(|k| k.eq_ignore_ascii_case(name))) {
+            Some((name, _)) => Err(format!("{verb} knows no {name}=")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The words behind the verb, with or without a colon.
+fn said(rest: &str) -> Option<String> {
+    let rest = rest.trim_start();
+    let words = rest.strip_prefix(':').unwrap_or(rest).trim();
+    (!words.is_empty()).then(|| words.to_owned())
+}
+
+fn needed<T>(value: Option<T>, example: &str) -> Result<T, String> {
+    value.ok_or_else(|| format!("something is missing; write, for example: {example}"))
+}
+
+fn code<T: serde::de::DeserializeOwned>(word: &str, expected: &str) -> Result<T, String> {
+    let spelled = word.to_ascii_lowercase().replace(['-', ' '], "_");
+    serde_json::from_value(spelled.into()).map_err(|_| format!("expected {expected}, found {word:?}"))
+}
+
+fn amount(text: &str) -> Result<Money, String> {
+    Money::parse(text).ok_or_else(|| format!("expected an amount as 12.50 EUR, found {text:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn lines_of_staff_are_read() {
+        let read = |line: &str| Act::parse(line).unwrap_or_else(|e| panic!("{line}: {e}"));
+        assert_eq!(read("ASK photo, sku"), Act::Ask { items: vec![Item::Photo, Item::Sku] });
+        assert_eq!(read("reject: the box: opened"), Act::Reject { reason: "the box: opened".to_owned() });
+        assert_eq!(
+            read("approve repair order=KS10001"),
+            Act::Approve {
+                track: Some(Track::Repair),
+                order_number: Some(OrderNumber::new("KS10001").unwrap()),
+                sku: None
+            }
+        );
+        assert_eq!(read("arrived"), Act::Arrived { arrival: Arrival::AsAuthorised });
+        assert_eq!(read("arrived wrong item"), Act::Arrived { arrival: Arrival::WrongItem });
+        assert_eq!(
+            read("refunded 49,90 EUR deducted=3.10EUR: Sorry for the wait."),
+            Act::Refunded {
+                amount: Money::parse("49.90 EUR"),
+                deducted: Money::parse("3.10 EUR"),
+                text: Some("Sorry for the wait.".to_owned())
+            }
+        );
+        assert_eq!(
+            read("shipped faster 1Z 99"),
+            Act::ShipBack { tracking: Some("1Z 99".to_owned()), service: Service::Faster, text: None }
+        );
+    }
+
+    #[test]
+    fn what_is_not_understood_is_told() {
+        for (line, told) in [
+            ("", "there are: approve"),
+            ("aprove", "there are: approve"),
+            ("ask", "for example: ask photo sku"),
+            ("ask foto", "an item to ask for"),
+            ("reject", "reject: the reason"),
+            ("approve maybe", "a track: doa"),
+            ("approve order=", "order number"),
+            ("approve oder=KS1", "knows no oder="),
+            ("extend tomorrow", "2026-12-24"),
+            ("refunded twelve", "12.50 EUR"),
+            ("close now", "takes nothing"),
+            ("merge me", "case"),
+        ] {
+            let error = Act::parse(line).unwrap_err();
+            assert!(error.contains(told), "{line:?}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_is_read_or_refused(line in "\\PC{0,80}") {
+            let _ = Act::parse(&line);
+        }
+    }
+}

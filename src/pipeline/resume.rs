@@ -1,0 +1,308 @@
+//! What staff or the clock do to a case: the same proposal of events and a letter as a customer's letter makes.
+
+use std::fmt;
+
+use jiff::{Timestamp, ToSpan};
+
+use super::compose::Step;
+use super::course::Course;
+use super::{Terms, bare};
+use crate::domain::act::Act;
+use crate::domain::case::{Case, Rma, State};
+use crate::domain::decision::{Action, Decision};
+use crate::domain::event::{Actor, CaseEvent, Event, Timer};
+use crate::domain::ids::RmaNumber;
+use crate::domain::reply::{Kind, Reply};
+use crate::domain::returns::Arrival;
+use crate::domain::warranty::Item;
+
+/// Who goes on with the case.
+#[derive(Debug, Clone, Copy)]
+pub enum Cause<'a> {
+    /// What is due by the clock.
+    Timer,
+    Staff {
+        name: &'a str,
+        act: &'a Act,
+        why: Option<&'a str>,
+    },
+}
+
+/// What is proposed: the shell commits it, whole or not at all.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Resumed {
+    pub events: Vec<CaseEvent>,
+    pub reply: Option<Reply>,
+    /// Staff have to be told that the case waits for them.
+    pub tell_staff: Option<String>,
+}
+
+/// Why it can't be done; the text says what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Impossible(pub String);
+
+impl fmt::Display for Impossible {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Impossible {}
+
+/// Goes on with a case. Nothing is proposed if nothing is due.
+pub fn resume(
+    case: &Case,
+    cause: Cause<'_>,
+    fresh_rma: &RmaNumber,
+    terms: &Terms,
+    now: Timestamp,
+) -> Result<Resumed, Impossible> {
+    let by = match cause {
+        Cause::Timer => Actor::Daemon,
+        Cause::Staff { name, .. } => Actor::Staff(name.to_owned()),
+    };
+    let why = match cause {
+        Cause::Staff { why, .. } => why.map(str::to_owned),
+        Cause::Timer => None,
+    };
+    let mut turn = Turn { course: Course::of(case), by, why, terms, now, reply: None, tell_staff: None };
+    match cause {
+        Cause::Staff { act, .. } => turn.act(act, fresh_rma)?,
+        Cause::Timer => match case.due.filter(|due| due.at <= now) {
+            Some(due) => turn.strike(due.timer)?,
+            // Written by a version without a clock, or under other deadlines.
+            None => {}
+        },
+    }
+    turn.course.schedule(terms, now).map_err(|e| Impossible(e.to_string()))?;
+    Ok(Resumed { events: turn.course.events, reply: turn.reply, tell_staff: turn.tell_staff })
+}
+
+/// One proposal in the making.
+struct Turn<'a> {
+    course: Course,
+    by: Actor,
+    why: Option<String>,
+    terms: &'a Terms,
+    now: Timestamp,
+    reply: Option<Reply>,
+    tell_staff: Option<String>,
+}
+
+impl Turn<'_> {
+    /// What the clock does.
+    fn strike(&mut self, timer: Timer) -> Result<(), Impossible> {
+        let case = &self.course.case;
+        match timer {
+            Timer::RemindItems => {
+                let last = self.terms.deadlines.unanswered;
+                let before = self.terms.deadlines.reminders.get(case.reminders as usize).copied().unwrap_or_default();
+                let hours = &self.terms.deadlines.hours;
+                let until = hours.day(hours.after_days(self.now, last.saturating_sub(before)));
+                self.write_or_hand_over(Kind::Reminder, &Step { until: Some(until), ..Step::default() })?;
+                self.add(Event::Reminded { of: timer })
+            }
+            Timer::CloseUnanswered => {
+                self.write_or_hand_over(Kind::Unanswered, &Step::default())?;
+                self.add(Event::Closed)
+            }
+            Timer::RemindRma => {
+                let today = self.terms.deadlines.hours.day(self.now);
+                // After a long stop the day may be over: then there is nothing to remind of.
+                if case.rma.as_ref().is_some_and(|rma| rma.valid_until >= today) {
+                    self.write_or_hand_over(Kind::RmaReminder, &Step::default())?;
+                }
+                self.add(Event::Reminded { of: timer })
+            }
+            Timer::ExpireRma => {
+                self.write_or_hand_over(Kind::RmaExpired, &Step::default())?;
+                self.add(Event::Expired)
+            }
+            Timer::ParcelOverdue => {
+                self.tell_staff = Some(format!("the parcel of case {} has not arrived", case.id));
+                self.add(Event::HandedToStaff)
+            }
+            Timer::RemindStaff => {
+                self.tell_staff = Some(format!("case {} waits for a person ({})", case.id, case.state.code()));
+                self.add(Event::Reminded { of: timer })
+            }
+            Timer::CloseDone => self.add(Event::Closed),
+        }
+    }
+
+    /// What a person does.
+    fn act(&mut self, act: &Act, fresh_rma: &RmaNumber) -> Result<(), Impossible> {
+        match act {
+            Act::Approve { .. } => self.approve(act, fresh_rma),
+            Act::Ask { items } => self.ask(items),
+            Act::Answer { text } => {
+                self.write(Kind::Answer, &said(Some(text)))?;
+                self.add(Event::Handled)
+            }
+            Act::Reject { reason } => {
+                self.add(Event::Rejected)?;
+                self.write(Kind::Rejection, &said(Some(reason)))
+            }
+            Act::Offer { text } => {
+                self.write(Kind::Offer, &said(text.as_ref()))?;
+                self.add(Event::Handled)
+            }
+            Act::Route { channel, text } => {
+                let step = Step { channel: channel.clone(), ..said(text.as_ref()) };
+                self.write(Kind::Route, &step)?;
+                self.add(Event::Handled)
+            }
+            Act::Extend { until } => {
+                let days = i64::from(self.terms.policy.rma_valid_days).days();
+                let today = self.terms.deadlines.hours.day(self.now);
+                let valid_until = until.unwrap_or_else(|| today.saturating_add(days));
+                if valid_until < today {
+                    return Err(Impossible(format!("{valid_until} is over: give a day that is still to come")));
+                }
+                self.add(Event::RmaExtended { valid_until })?;
+                self.write(Kind::RmaExtended, &Step::default())
+            }
+            Act::Posted { tracking } => self.add(Event::Posted { tracking: tracking.clone() }),
+            Act::Arrived { arrival } => self.arrived(*arrival),
+            Act::Inspected { finding, text } => {
+                self.add(Event::Inspected { finding: *finding })?;
+                self.write_if_return(Kind::Inspected, &said(text.as_ref()))
+            }
+            Act::Chosen { remedy } => self.add(Event::Chosen { remedy: *remedy }),
+            Act::Repaired => self.add(Event::Repaired),
+            Act::Replaced => self.add(Event::Replaced),
+            Act::Refunded { amount, deducted, text } => {
+                self.add(Event::Refunded { amount: amount.clone(), deducted: deducted.clone() })?;
+                let step = Step { amount: amount.clone(), deducted: deducted.clone(), ..said(text.as_ref()) };
+                self.write(Kind::Refunded, &step)
+            }
+            Act::Reimbursed { amount } => self.add(Event::Reimbursed { amount: amount.clone() }),
+            Act::ShipBack { tracking, service, text } => {
+                let before = self.course.case.state;
+                self.add(Event::ShippedBack { tracking: tracking.clone(), service: *service })?;
+                let step = Step {
+                    tracking: tracking.clone(),
+                    repaired: before == State::Repaired,
+                    replaced: before == State::Replaced,
+                    ..said(text.as_ref())
+                };
+                self.write(Kind::ShippedBack, &step)
+            }
+            Act::Release => match self.course.case.state {
+                State::SafetyHold => self.add(Event::HandedToStaff),
+                state => Err(Impossible(format!("the case is {}: there is no danger to release", state.code()))),
+            },
+            Act::Handled => self.add(Event::Handled),
+            Act::Note { text } => self.add(Event::Noted { text: text.clone() }),
+            Act::Withdraw => self.add(Event::Withdrawn),
+            Act::Close => self.add(Event::Closed),
+            Act::Reopen => {
+                self.add(Event::Reopened)?;
+                self.add(Event::HandedToStaff)
+            }
+            Act::Merge { into } => self.add(Event::Merged { into: into.clone() }),
+        }
+    }
+
+    fn approve(&mut self, act: &Act, fresh_rma: &RmaNumber) -> Result<(), Impossible> {
+        let Act::Approve { track, order_number, sku } = act else { return Ok(()) };
+        let facts = &self.course.case.facts;
+        let lacking = |what: &str, how: &str| Impossible(format!("the case has no {what}: {how}"));
+        let order_number = order_number.clone().or_else(|| facts.order_number.as_ref().map(|f| f.value.clone()));
+        let sku = sku.clone().or_else(|| facts.sku.as_ref().map(|f| f.value.clone()));
+        let track = track.or_else(|| self.course.case.decision.as_ref().and_then(|d| d.checklist.track));
+        let issued_on = self.terms.deadlines.hours.day(self.now);
+        let days = i64::from(self.terms.policy.rma_valid_days).days();
+        let rma = Rma {
+            number: fresh_rma.clone(),
+            track: track.ok_or_else(|| lacking("track", "give it with --track doa, unopened_refund or repair"))?,
+            order_number: order_number.ok_or_else(|| lacking("order number", "give it with --order"))?,
+            sku: sku.ok_or_else(|| lacking("SKU", "give it with --sku"))?,
+            issued_on,
+            valid_until: issued_on.saturating_add(days),
+        };
+        self.add(Event::RmaIssued { rma })?;
+        self.write(Kind::Rma, &Step::default())
+    }
+
+    fn ask(&mut self, items: &[Item]) -> Result<(), Impossible> {
+        if items.is_empty() {
+            return Err(Impossible("say what to ask for, for example: photo sku".to_owned()));
+        }
+        let mut decision = self.decision();
+        decision.action = Action::Ask;
+        decision.reasons.clear();
+        decision.ask = items.to_vec();
+        decision.ask.sort_unstable();
+        decision.ask.dedup();
+        // What is asked for is open, whatever was thought of it before.
+        for item in &decision.ask {
+            decision.checklist.items.retain(|(known, _)| known != item);
+            decision.checklist.items.push((*item, crate::domain::warranty::Status::Missing));
+        }
+        decision.checklist.items.sort_unstable_by_key(|(item, _)| *item);
+        self.write_decided(Kind::Ask, &decision, &Step::default())?;
+        self.add(Event::Asked { items: decision.ask })
+    }
+
+    fn arrived(&mut self, arrival: Arrival) -> Result<(), Impossible> {
+        if arrival == Arrival::AsAuthorised && self.course.case.rma.is_none() {
+            return Err(Impossible(
+                "the case has no RMA, so that the parcel can't be as authorised: say unauthorised, wrong_item or empty"
+                    .to_owned(),
+            ));
+        }
+        self.add(Event::Arrived { arrival })?;
+        match arrival {
+            Arrival::AsAuthorised => self.write(Kind::Received, &Step::default()),
+            // Clause `rma.breach`: a person decides what to write.
+            Arrival::Unauthorised | Arrival::WrongItem | Arrival::Empty => Ok(()),
+        }
+    }
+
+    fn add(&mut self, event: Event) -> Result<(), Impossible> {
+        let state = self.course.case.state;
+        let event = CaseEvent::new(event, self.by.clone(), self.now).because(self.why.clone());
+        self.course.add(event).map_err(|illegal| {
+            Impossible(format!("that can't be done with a case that is {} ({illegal})", state.code()))
+        })
+    }
+
+    /// The clock's letters obey the cap of a case; beyond it a person looks.
+    fn write_or_hand_over(&mut self, kind: Kind, step: &Step) -> Result<(), Impossible> {
+        let case = &self.course.case;
+        if case.replies as usize >= self.terms.replies_per_case || self.terms.is_of_the_desk(&case.customer.address) {
+            self.tell_staff = Some(format!("case {} gets no further automatic letter ({})", case.id, kind.folder()));
+            return Ok(());
+        }
+        self.write(kind, step)
+    }
+
+    fn write_if_return(&mut self, kind: Kind, step: &Step) -> Result<(), Impossible> {
+        if self.course.case.rma.is_some() { self.write(kind, step) } else { Ok(()) }
+    }
+
+    fn write(&mut self, kind: Kind, step: &Step) -> Result<(), Impossible> {
+        self.write_decided(kind, &self.decision(), step)
+    }
+
+    fn write_decided(&mut self, kind: Kind, decision: &Decision, step: &Step) -> Result<(), Impossible> {
+        let reply = self.course.write(kind, decision, None, step, self.terms, self.now).map_err(Impossible)?;
+        self.reply = Some(reply);
+        Ok(())
+    }
+
+    /// The latest decision, which says what is still open.
+    fn decision(&self) -> Decision {
+        let known = self.course.case.decision.clone();
+        let mut decision = known.unwrap_or_else(|| bare(Action::Staff, Vec::new(), self.terms));
+        if decision.ask.is_empty() {
+            decision.ask = decision.checklist.missing();
+        }
+        decision
+    }
+}
+
+fn said(text: Option<&String>) -> Step {
+    Step { message: text.cloned(), ..Step::default() }
+}

@@ -1,0 +1,72 @@
+//! What an earlier version wrote, rewritten in the forms of this one.
+//!
+//! Every step may be broken off and done again: records of both forms are read, and the store's own format is raised
+//! last. A case is a fold of its events, so that only the events have to be understood.
+
+use super::StoreError;
+use super::keys::{self, Table};
+use super::record;
+use super::tables::{Change, Tables};
+use crate::domain::case::Case;
+use crate::domain::event::CaseEvent;
+use crate::fail_point;
+
+/// Records that are rewritten as one transaction.
+const AT_ONCE: usize = 500;
+
+/// Brings all records to the forms of this version.
+pub(super) fn migrate(tables: &Tables) -> Result<(), StoreError> {
+    for table in Table::ALL {
+        let mut changes = Vec::new();
+        for row in tables.scan(table, "") {
+            let row = row?;
+            if table == Table::Meta && row.key == keys::VERSION {
+                continue;
+            }
+            let bytes = record::canonical(table, &row.key, row.json())?;
+            if bytes != row.json() {
+                let mut change = Change::default();
+                change.put_encoded(table, row.key, bytes);
+                changes.push(change);
+            }
+            if changes.len() >= AT_ONCE {
+                run(tables, &mut changes)?;
+            }
+        }
+        run(tables, &mut changes)?;
+        fail_point::reached("migrate-table");
+    }
+    refold(tables)
+}
+
+/// Makes every case anew from its events.
+pub(super) fn refold(tables: &Tables) -> Result<(), StoreError> {
+    let mut changes = Vec::new();
+    let mut events = tables.scan(Table::Events, "").peekable();
+    while let Some(row) = events.next() {
+        let row = row?;
+        let id = row.words().first().copied().unwrap_or_default().to_owned();
+        let mut history: Vec<CaseEvent> = row.read()?;
+        while let Some(further) =
+            events.next_if(|next| next.as_ref().is_ok_and(|next| next.words().first() == Some(&id.as_str())))
+        {
+            history.extend(further?.read::<Vec<CaseEvent>>()?);
+        }
+        let folded = Case::replay(&history).map_err(|e| row.corrupt(&e.to_string()))?;
+        if let Some(case) = folded {
+            let mut change = Change::default();
+            change.put(Table::Cases, id, &case)?;
+            changes.push(change);
+        }
+        if changes.len() >= AT_ONCE {
+            run(tables, &mut changes)?;
+        }
+    }
+    run(tables, &mut changes)
+}
+
+fn run(tables: &Tables, changes: &mut Vec<Change>) -> Result<(), StoreError> {
+    tables.run_all(&changes.iter().collect::<Vec<_>>())?;
+    changes.clear();
+    Ok(())
+}

@@ -1,0 +1,165 @@
+//! Cases that go on without a letter: what is due by the clock, and what staff do.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::lookup::fresh_rma;
+use super::{Office, Stop, Trouble, notice};
+use crate::domain::act::Act;
+use crate::domain::case::Case;
+use crate::domain::event::{CaseEvent, Event};
+use crate::domain::ids::CaseId;
+use crate::fail_point;
+use crate::pipeline::due::due;
+use crate::pipeline::resume::{Cause, resume};
+use crate::store::{CaseStep, Commit, CommitError, NoticeKind, StoreError};
+
+/// Cases that are gone on with in one go, before a flush.
+const BATCH: usize = 200;
+/// The longest sleep: the wall clock may be set meanwhile.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Why a person's act was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Undone {
+    /// The case does not allow it; the text says why and what to do.
+    #[error("{0}")]
+    Impossible(String),
+    #[error("there is no case {0}")]
+    NoCase(CaseId),
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+}
+
+impl From<StoreError> for Undone {
+    fn from(e: StoreError) -> Self {
+        Self::Trouble(e.into())
+    }
+}
+
+/// Does what is due whenever it is, until it is wished to stop, or the disk fails.
+pub async fn run(office: &Arc<Office>, mut stop: Stop) -> Result<(), Trouble> {
+    while !stop.is_wished() {
+        let of = Arc::clone(office);
+        let struck = tokio::task::spawn_blocking(move || strike(&of, Timestamp::now())).await;
+        match office.noting(struck.unwrap_or_else(|e| Err(Trouble::Broken(e.to_string())))) {
+            Ok(0) => {}
+            Ok(cases) => tracing::info!(cases, "went on with cases by the clock"),
+            Err(trouble) if trouble.is_of_the_disk() => return Err(trouble),
+            Err(trouble) => tracing::error!(%trouble, "the clock can't go on with cases; will try again"),
+        }
+        let next = office.store.next_due().ok().flatten();
+        let until = next.and_then(|at| Duration::try_from(at.duration_since(Timestamp::now())).ok());
+        // What is due already and could not be done is not tried again and again.
+        let pause = until.filter(|d| !d.is_zero()).map_or(LONGEST, |d| d.min(LONGEST));
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.wished() => {}
+        }
+    }
+    Ok(())
+}
+
+/// Does everything that is due at `now`, and makes it durable; gives the number of cases.
+pub fn strike(office: &Office, now: Timestamp) -> Result<usize, Trouble> {
+    let mut stuck: HashSet<CaseId> = HashSet::new();
+    let mut struck = 0;
+    loop {
+        let due = office.store.due_cases(now, BATCH + stuck.len())?;
+        let fresh: Vec<CaseId> = due.into_iter().filter(|id| !stuck.contains(id)).collect();
+        if fresh.is_empty() {
+            return Ok(struck);
+        }
+        let held = office.durable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for id in fresh {
+            match go_on(office, &id, Cause::Timer, now) {
+                Ok(_) => struck += 1,
+                Err(Undone::Trouble(trouble)) => return Err(trouble),
+                Err(undone) => {
+                    let what = format!("the clock can't go on with case {id}: {undone}");
+                    notice::tell(office, NoticeKind::Waiting, id.to_string(), what)?;
+                    stuck.insert(id);
+                }
+            }
+            fail_point::reached("case-struck");
+        }
+        office.store.flush()?;
+        drop(held);
+        office.replies_written.notify_one();
+    }
+}
+
+/// Does what a person wants done with a case, and makes it durable.
+pub fn act(office: &Office, id: &CaseId, name: &str, act: &Act, why: Option<&str>) -> Result<Case, Undone> {
+    let held = office.durable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let case = go_on(office, id, Cause::Staff { name, act, why }, Timestamp::now())?;
+    office.store.flush()?;
+    fail_point::reached("act-durable");
+    drop(held);
+    office.replies_written.notify_one();
+    Ok(case)
+}
+
+/// Looks at every case once if the deadlines are others than before, and notes what is due now.
+pub fn realign(office: &Office) -> Result<(), Trouble> {
+    let deadlines = &office.terms.deadlines;
+    let mark = office.terms.deadlines_mark();
+    if office.store.deadlines_mark()? == Some(mark) {
+        return Ok(());
+    }
+    let mut moved = 0;
+    for case in office.store.cases() {
+        let case = case?;
+        let due = due(&case, deadlines);
+        if due == case.due {
+            continue;
+        }
+        let events = vec![CaseEvent::daemon(Event::Scheduled { due }, Timestamp::now())];
+        let step = CaseStep { id: case.id, from: Some(case.version), events };
+        match office.store.commit(&Commit { case: Some(step), ..Commit::default() }) {
+            // Changed meanwhile, and so scheduled anew.
+            Ok(_) | Err(CommitError::Stale { .. }) => moved += 1,
+            Err(e) => return Err(e.into()),
+        }
+    }
+    if moved > 0 {
+        tracing::info!(cases = moved, "deadlines were worked out anew");
+    }
+    office.store.mark_deadlines(mark)?;
+    Ok(office.store.flush()?)
+}
+
+/// Proposes and commits. Not durable before the next flush.
+fn go_on(office: &Office, id: &CaseId, cause: Cause<'_>, now: Timestamp) -> Result<Case, Undone> {
+    // Another commit may come in between (a reply was sent): then look again.
+    for _ in 0..5 {
+        let Some(case) = office.store.case(id)? else { return Err(Undone::NoCase(id.clone())) };
+        let fresh = fresh_rma(office, office.terms.deadlines.hours.day(now))?;
+        let resumed =
+            resume(&case, cause, &fresh, &office.terms, now).map_err(|e| Undone::Impossible(e.to_string()))?;
+        let mut notices = Vec::new();
+        if let Some(what) = resumed.tell_staff {
+            notices.push(notice::raised(office, NoticeKind::Waiting, id.to_string(), what, now)?);
+        }
+        let step = CaseStep { id: id.clone(), from: Some(case.version), events: resumed.events };
+        let commit = Commit { case: Some(step), reply: resumed.reply, notices, ..Commit::default() };
+        match office.store.commit(&commit) {
+            Ok(changed) => {
+                notice::say(&commit.notices);
+                return Ok(changed.unwrap_or(case));
+            }
+            Err(CommitError::Stale { .. }) => {}
+            Err(taken @ CommitError::Taken { .. }) => {
+                // Only a number drawn twice gets better by another try.
+                if !matches!(&taken, CommitError::Taken { what: crate::store::Claimed::RmaNumber, .. }) {
+                    return Err(Undone::Impossible(taken.to_string()));
+                }
+            }
+            Err(e) => return Err(Undone::Trouble(e.into())),
+        }
+    }
+    Err(Undone::Impossible(format!("case {id} changed again and again meanwhile: try again")))
+}
