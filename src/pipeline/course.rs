@@ -14,6 +14,7 @@ use crate::domain::event::{CaseEvent, Event};
 use crate::domain::facts::{Evidence, Fact, Facts, Request};
 use crate::domain::letter::{Letter, Person};
 use crate::domain::reply::{Kind, Reply};
+use crate::domain::warranty::Track;
 
 /// The events proposed so far and the case as it stands after them.
 pub struct Course {
@@ -87,6 +88,11 @@ impl Course {
     ) -> Result<(), IllegalEvent> {
         let decided = Event::Decided { letter: reading.letter.id.clone(), decision: decision.clone() };
         self.add(CaseEvent::daemon(decided, now))?;
+        let doa = self.case.rma.as_ref().is_some_and(|rma| rma.track == Track::Doa);
+        if let Some(outlay) = reading.facts.outlay.clone().filter(|_| doa) {
+            let taken = Event::ReceiptTaken { letter: reading.letter.id.clone(), outlay };
+            self.add(CaseEvent::customer(taken, now))?;
+        }
         match decision.action {
             Action::IssueRma => {
                 let facts = &self.case.facts;

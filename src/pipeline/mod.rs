@@ -67,7 +67,7 @@ use crate::domain::hours::Deadlines;
 use crate::domain::ids::{Address, CaseId, RmaNumber};
 use crate::domain::letter::{Letter, Moment, Person};
 use crate::domain::reply::Kind;
-use crate::domain::warranty::{self, Checklist, Policy};
+use crate::domain::warranty::{self, Checklist, Policy, Track};
 
 use self::compose::{Frame, Letters};
 use self::course::Course;
@@ -365,6 +365,7 @@ fn gate(
         Action::Ask => Kind::Ask,
         Action::IssueRma => Kind::Rma,
         Action::Staff if decision.reasons.contains(&Reason::Safety) && !case.warned => Kind::Safety,
+        Action::Staff if !case.acknowledged && brings_receipt(case, reading) => Kind::Receipt,
         Action::Staff if !case.acknowledged => Kind::Acknowledgement,
         Action::Staff | Action::Close | Action::Ignore => return None,
     };
@@ -380,6 +381,11 @@ fn gate(
     };
     hand_over(decision, hindrance);
     None
+}
+
+/// Clause `doa.return_cost`: whether a letter brings the receipt that a return on arrival was asked for.
+fn brings_receipt(case: &Case, reading: &Reading) -> bool {
+    reading.facts.outlay.is_some() && case.rma.as_ref().is_some_and(|rma| rma.track == Track::Doa)
 }
 
 fn hand_over(decision: &mut Decision, why: Reason) {
