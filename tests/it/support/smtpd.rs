@@ -69,12 +69,17 @@ impl Smtpd {
 
     /// What was taken, in order.
     pub fn kept(&self) -> Vec<Kept> {
+        self.kept_after(0)
+    }
+
+    /// The same without the first `known` ones.
+    pub fn kept_after(&self, known: usize) -> Vec<Kept> {
         let read = |number: usize| {
             let raw = fs::read(self.dir.path().join(format!("{number}.eml"))).ok()?;
             let envelope = fs::read(self.dir.path().join(format!("{number}.json"))).unwrap();
             Some(Kept { raw, envelope: serde_json::from_slice(&envelope).unwrap() })
         };
-        (1..).map_while(read).collect()
+        (known + 1..).map_while(read).collect()
     }
 
     /// Where a mail lies, for other programs.

@@ -64,7 +64,7 @@ impl Line {
     /// The replies to letters of these numbers: all accepted; how many of them again.
     fn repeated(&self, numbers: std::ops::Range<usize>, seen: usize, what: &str) -> usize {
         let mut accepted: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
-        for kept in self.smtpd.kept().split_off(seen) {
+        for kept in self.smtpd.kept_after(seen) {
             accepted.entry(Reply::read(&kept.raw).to).or_default().push(kept.raw);
         }
         let expected: Vec<String> = numbers.map(|number| format!("jo{number}@example.net")).collect();
