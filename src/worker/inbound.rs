@@ -4,14 +4,13 @@
 //! one and the one writer commits the last. A batch is flushed once; only then is the mailbox told and do its replies
 //! leave. A letter that can't be handled goes to quarantine and never holds up the next.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-use super::lookup::look_up;
+use super::lookup::{link, look_up};
 use super::quarantine::quarantine;
 use super::{Office, Stop, Trouble, budget, notice, pace};
 use crate::domain::case::{Case, CaseEvent};
@@ -19,7 +18,7 @@ use crate::domain::decision::{Class, Outcome};
 use crate::domain::ids::{CaseId, LetterId, masked};
 use crate::fail_point;
 use crate::pipeline::trace::Link;
-use crate::pipeline::{self, Lookup, Reading, Terms};
+use crate::pipeline::{self, Lookup, Reading};
 use crate::ports::{Content, End, FaultKind, Incoming, Mailbox, Position};
 use crate::store::{CaseStep, Commit, CommitError, LetterEntry, NoticeKind, RawPlace, Seen, StoreError};
 
@@ -295,7 +294,7 @@ fn read_batch(batch: Vec<Incoming>, office: &Arc<Office>) -> Result<Vec<Read>, T
                 scope.spawn(|| {
                     let read = |(position, stored, content): Kept| match content {
                         Ok((letter, raw, bytes, cut_short)) => {
-                            let reading = budget::read_one(office, bytes, cut_short);
+                            let reading = read_one(office, bytes, cut_short);
                             let reading = reading.map(|mut reading| {
                                 reading.stored = stored;
                                 reading
@@ -315,13 +314,13 @@ fn read_batch(batch: Vec<Incoming>, office: &Arc<Office>) -> Result<Vec<Read>, T
     })
 }
 
-/// Reads one letter. A step that panics on hostile bytes costs this letter its answer, not the daemon its life.
-pub fn read_one(raw: &[u8], cut_short: bool, terms: &Terms) -> Result<Box<Reading>, String> {
-    let read = AssertUnwindSafe(|| {
-        fail_point::reading(raw);
-        pipeline::read(raw, cut_short, terms, Timestamp::now())
-    });
-    catch_unwind(read).map(Box::new).map_err(|panic| format!("reading it failed: {}", panic_text(panic.as_ref())))
+/// Reads one letter; an error says why that can't be done.
+pub fn read_one(office: &Office, raw: Vec<u8>, cut_short: bool) -> Result<Box<Reading>, String> {
+    let terms = Arc::clone(&office.terms);
+    budget::step("reading it", move || {
+        fail_point::handling("read", &raw);
+        Box::new(pipeline::read(&raw, cut_short, &terms, Timestamp::now()))
+    })
 }
 
 /// Commits a batch, letter by letter, and makes it durable with one flush.
@@ -367,17 +366,16 @@ pub fn settle(
         if let Some(seen) = office.store.seen(&letter.id, &letter.content, letter.message_id.as_ref())? {
             return again(office, reading, seen, raw, position);
         }
+        let found = link(office, &reading)?;
         // Each try reads it as part of the case as it stands then.
-        let mut reading = reading.clone();
-        let lookup = look_up(office, &mut reading, now)?;
-        let answer = AssertUnwindSafe(|| pipeline::answer(&reading, &lookup, &office.terms, now));
-        let outcome = match catch_unwind(answer) {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(why)) => return quarantine(office, Some(reading), None, raw, position, why),
-            Err(panic) => {
-                let why = format!("answering it failed: {}", panic_text(panic.as_ref()));
-                return quarantine(office, Some(reading), None, raw, position, why);
-            }
+        let recalled = match recall(office, &reading, &found.link) {
+            Ok(recalled) => recalled,
+            Err(why) => return quarantine(office, Some(reading), None, raw, position, why),
+        };
+        let lookup = look_up(office, &recalled, found, now)?;
+        let (reading, lookup, outcome) = match answer(office, recalled, lookup, now) {
+            Ok(answered) => answered,
+            Err(why) => return quarantine(office, Some(reading), None, raw, position, why),
         };
         let commit = Commit {
             letter: Some(entry(&reading, outcome.class, now)),
@@ -409,6 +407,31 @@ pub fn settle(
         position,
         "its case changed again and again while it was decided on".to_owned(),
     )
+}
+
+fn recall(office: &Office, reading: &Reading, link: &Link) -> Result<Box<Reading>, String> {
+    let mut reading = Box::new(reading.clone());
+    if !matches!(link, Link::Known(_)) {
+        return Ok(reading);
+    }
+    let (link, terms) = (link.clone(), Arc::clone(&office.terms));
+    budget::step("reading it as part of its case", move || {
+        fail_point::handling("recall", reading.words.text.as_bytes());
+        pipeline::recall(&mut reading, &link, &terms);
+        reading
+    })
+}
+
+/// A letter with what was looked up for it and what is to be done.
+type Answered = (Box<Reading>, Lookup, Outcome);
+
+fn answer(office: &Office, reading: Box<Reading>, lookup: Lookup, now: Timestamp) -> Result<Answered, String> {
+    let terms = Arc::clone(&office.terms);
+    budget::step("answering it", move || {
+        fail_point::handling("answer", reading.words.text.as_bytes());
+        let outcome = pipeline::answer(&reading, &lookup, &terms, now)?;
+        Ok((reading, lookup, outcome))
+    })?
 }
 
 fn entry(reading: &Reading, class: Class, now: Timestamp) -> LetterEntry {
@@ -465,12 +488,6 @@ fn log(reading: &Reading, outcome: &Outcome, case: Option<&Case>) {
 
 fn digest(raw: &[u8]) -> LetterId {
     LetterId::from_digest(&Sha256::digest(raw).into())
-}
-
-/// What a panic says.
-pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a step panicked".to_owned())
 }
 
 async fn blocking<T: Send + 'static>(

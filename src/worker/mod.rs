@@ -2,7 +2,7 @@
 //!
 //! Letters in ([`inbound`]), replies out ([`outbound`]); both work on one [`Office`].
 
-mod budget;
+pub mod budget;
 
 pub mod health;
 
