@@ -14,6 +14,7 @@ mod attachments;
 mod audit;
 mod backup;
 mod bad_input;
+mod broken_steps;
 mod conversation;
 mod corpora;
 mod crash;
