@@ -41,7 +41,7 @@ use crate::maildir::{self, MaildirMailbox};
 use crate::pipeline::compose::{Frame, Letters};
 use crate::pipeline::screen::Desk;
 use crate::pipeline::{Caps, Terms};
-use crate::ports::{Delivery, End, Fault, FaultKind, Incoming, Mailbox, Mailer, Position};
+use crate::ports::{Delivery, End, Fault, FaultKind, FirstStart, Incoming, Mailbox, Mailer, Position};
 use crate::smtp::{self, MaildirMailer, SmtpMailer};
 use crate::store::{Store, StoreError};
 use crate::worker::Office;
@@ -246,6 +246,13 @@ impl Mailbox for AnyMailbox {
         match self {
             Self::Imap(mailbox) => mailbox.done(letters).await,
             Self::Maildir(mailbox) => mailbox.done(letters).await,
+        }
+    }
+
+    fn leave_alone(&mut self, start: Option<FirstStart>) {
+        match self {
+            Self::Imap(mailbox) => mailbox.leave_alone(start),
+            Self::Maildir(mailbox) => mailbox.leave_alone(start),
         }
     }
 

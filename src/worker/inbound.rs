@@ -12,14 +12,14 @@ use tokio::sync::mpsc;
 
 use super::lookup::{link, look_up};
 use super::quarantine::quarantine;
-use super::{Office, Stop, Trouble, budget, notice, pace};
+use super::{Office, Stop, Trouble, blocking, budget, notice, pace, start};
 use crate::domain::case::{Case, CaseEvent};
 use crate::domain::decision::{Class, Outcome};
 use crate::domain::ids::{CaseId, LetterId, masked};
 use crate::fail_point;
 use crate::pipeline::trace::Link;
 use crate::pipeline::{self, Lookup, Reading};
-use crate::ports::{Content, End, FaultKind, Incoming, Mailbox, Position};
+use crate::ports::{Content, FaultKind, FirstStart, Incoming, Mailbox, Position};
 use crate::store::{CaseStep, Commit, CommitError, LetterEntry, NoticeKind, RawPlace, Seen, StoreError};
 
 /// What became of a letter.
@@ -143,15 +143,19 @@ async fn drain_through_stages(
         tell(mailbox, office, unmarked).await?;
     }
     if after.is_none() {
-        after = begin(mailbox, office).await?;
+        after = start::first(mailbox, office).await?;
     }
+    let first = start::again(mailbox, folder, office, &mut after).await?;
+    mailbox.leave_alone(first.clone());
     let (batches, mut told) = Stages::start(office);
     let mut progress = Progress::default();
     let mut in_hand = 0;
+    let mut is_empty = false;
     let fetched = async {
         while !stop.is_wished() && !office.has_failed_disk() {
             let batch = mailbox.fetch(after.as_ref()).await?;
             office.health.mailbox(Ok(()));
+            is_empty = batch.is_empty();
             let Some(last) = batch.last() else { break };
             after = Some(last.position.clone());
             fail_point::reached("letters-fetched");
@@ -182,22 +186,15 @@ async fn drain_through_stages(
     }
     match fetched {
         Ok(()) if in_hand > 0 => Err(Trouble::Broken("taking in a batch of letters broke off".to_owned())),
-        fetched => fetched.map(|()| progress),
+        Ok(()) => {
+            if let (Some(FirstStart { position, .. }), true) = (first, is_empty) {
+                let store = office.store.clone();
+                blocking(move || store.pass(&position)).await?;
+            }
+            Ok(progress)
+        }
+        Err(trouble) => Err(trouble),
     }
-}
-
-/// The first start with a folder: says what will become of the letters that are there, and notes durably if they are to
-/// be left alone.
-async fn begin(mailbox: &mut impl Mailbox, office: &Arc<Office>) -> Result<Option<Position>, Trouble> {
-    let Some(End { position, letters }) = mailbox.end().await? else { return Ok(None) };
-    if !office.from_now {
-        tracing::info!(letters, "first start with this folder: all letters that are there will be taken in");
-        return Ok(None);
-    }
-    tracing::info!(letters, "first start with this folder: the letters that are there are left alone");
-    let (store, above) = (office.store.clone(), position.clone());
-    blocking(move || store.begin_above(&above)).await?;
-    Ok(Some(position))
 }
 
 /// Tells the mailbox that letters are handled, then notes that it knows.
@@ -488,13 +485,4 @@ fn log(reading: &Reading, outcome: &Outcome, case: Option<&Case>) {
 
 fn digest(raw: &[u8]) -> LetterId {
     LetterId::from_digest(&Sha256::digest(raw).into())
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, Trouble> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result.map_err(Trouble::from),
-        Err(e) => Err(Trouble::Broken(e.to_string())),
-    }
 }
