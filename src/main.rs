@@ -116,9 +116,9 @@ struct Configured {
 enum Cases {
     /// All cases, one a line
     List(Asked),
-    /// One case: what is known and from which words, what is missing, what happened
+    /// One case: what is known and from which words, what is missing, what happened; or one letter as it was written
     Show {
-        /// A case id, an RMA number or an order number, in any spelling
+        /// A case id, an RMA number or an order number, in any spelling; or a letter's id, whole or its beginning
         id: String,
         #[command(flatten)]
         asked: Asked,

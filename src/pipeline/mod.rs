@@ -283,7 +283,11 @@ pub fn answer(reading: &Reading, lookup: &Lookup, terms: &Terms, now: Timestamp)
     }
     let customer = match (&lookup.link, &reading.customer) {
         (Link::Stranger(case), _) => return Ok(strangers(reading, case, terms, now)),
-        (_, None) => reading.letter.from.as_ref().ok_or("there is no address to answer to")?,
+        // Staff may write to where the writer wants answers; the gate answers no such letter.
+        (_, None) => {
+            let written = reading.letter.from.as_ref().or(reading.letter.reply_to.as_ref());
+            written.ok_or("there is no address to answer to")?
+        }
         (_, Some(customer)) => customer,
     };
     let mut course = Course::begin(reading, lookup, customer, now).map_err(|e| e.to_string())?;

@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// Does one step of a letter within the time that it may take. An error says why there is no result, in words that
 /// begin with `doing`.
-pub(super) fn step<T: Send + 'static>(doing: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+pub fn step<T: Send + 'static>(doing: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
     within(fail_point::patience(LIMIT), doing, work)
 }
 
