@@ -19,6 +19,7 @@ mod conversation;
 mod corpora;
 mod crash;
 mod daemon;
+mod elsewhere;
 mod floors;
 mod full_disk;
 mod hostile;
