@@ -9,6 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -132,6 +133,8 @@ impl Cyrus {
         let mut master = command(&self.root, "usr/lib/cyrus/bin/master");
         let here = |name: &str| self.dir.path().join(name);
         master.arg("-C").arg(here("imapd.conf")).arg("-M").arg(here("cyrus.conf")).arg("-p").arg(here("pid")).arg("-D");
+        // It ends its whole group with itself.
+        master.process_group(0);
         self.process = Some(Process::start(master.stdout(Stdio::null()).stderr(Stdio::null())));
         await_port(self.port, "Cyrus");
     }
