@@ -37,7 +37,16 @@ fn terms() -> Terms {
         mail_megabytes: 35,
     };
     let letters = Letters::embedded().unwrap();
-    Terms::new(Policy::default(), Catalogue { products }, desk, letters, frame, 6, &[r"KS\d{4,8}".to_owned()]).unwrap()
+    Terms::new(
+        Policy::default(),
+        Catalogue { products },
+        desk,
+        letters,
+        frame,
+        Caps { per_sender: 6, per_case: 10 },
+        &[r"KS\d{4,8}".to_owned()],
+    )
+    .unwrap()
 }
 
 /// A mailbox of one: letters in, the case as it stands, no store.
@@ -401,7 +410,7 @@ fn what_has_lain_in_the_mailbox_for_long_goes_to_a_person_unanswered() {
 #[test]
 fn the_cap_on_letters_of_one_case_holds() {
     let mut desk = Desktop::new();
-    desk.terms.replies_per_case = 1;
+    desk.terms.caps.per_case = 1;
     desk.take("My Roam 5 does not charge.");
     let outcome = desk.take(COMPLETE);
     assert_eq!((outcome.decision.action, outcome.decision.reasons), (Action::Staff, vec![Reason::CaseLimit]));
