@@ -45,6 +45,9 @@ pub const POINTS: &[(&str, &str)] = &[
     ("erase-half-done", "store/raw.rs"),
     ("erase-overwritten", "store/mod.rs"),
     ("erase-noted", "store/mod.rs"),
+    ("case-struck", "worker/turn.rs"),
+    ("act-durable", "worker/turn.rs"),
+    ("migrate-table", "store/migrate.rs"),
 ];
 
 /// The process is at the point `name`.

@@ -131,6 +131,7 @@ pub fn summary(case: &Case) -> Value {
     json!({
         "case": case.id.as_str(),
         "state": case.state.code(),
+        "waits_for_staff": case.attention.is_some(),
         "customer": case.customer.address.as_str(),
         "order_number": case.facts.order_number.as_ref().map(|f| f.value.as_str()),
         "sku": case.facts.sku.as_ref().map(|f| f.value.as_str()),

@@ -175,7 +175,8 @@ fn play(story: &Story<'_>) {
     dovecot.deliver(&draft.raw());
     here.ok(&["once"]);
     let case = one_case(&here);
-    assert_eq!((&case["state"], &case["reasons"]), (&json!("with_staff"), &json!(["follow_up"])));
+    assert_eq!((&case["state"], &case["reasons"]), (&json!("rma_issued"), &json!(["follow_up"])));
+    assert_eq!(case["waits_for_staff"], true);
     let told = smtpd.kept();
     assert_eq!(told.len(), 4, "it is acknowledged");
     assert!(Reply::read(&told[3].raw).text.contains(story.order));

@@ -5,6 +5,7 @@
 
 mod books;
 mod town;
+mod turns;
 
 use std::fs;
 use std::path::Path;
@@ -59,6 +60,8 @@ const AT_REFUSAL: &[(&str, &str)] = &[("reply-put-off", "later"), ("reply-refuse
 const AT_IMPORT: &[&str] = &["import-marked", "import-chunk", "import-flushed"];
 const AT_UNDOING: &[&str] = &["import-undone"];
 const AT_ERASURE: &[&str] = &["erase-half-done", "erase-overwritten", "erase-noted"];
+/// `crash::turns` dies there.
+const AT_TURN: &[&str] = &["case-struck", "act-durable", "migrate-table"];
 
 /// Kills at random moments, if nothing else is asked for: with those at points 200 in all.
 const RANDOM_KILLS: usize = 120;
@@ -86,7 +89,7 @@ fn every_point_is_where_it_is_said_to_be_and_some_test_dies_there() {
     claimed.sort();
     assert_eq!(found, claimed);
     let refusals = AT_REFUSAL.iter().map(|(point, _)| point);
-    let tested = [AT_START, AT_REPAIR, AT_WORK, AT_IMPORT, AT_UNDOING, AT_ERASURE].into_iter().flatten();
+    let tested = [AT_START, AT_REPAIR, AT_WORK, AT_IMPORT, AT_UNDOING, AT_ERASURE, AT_TURN].into_iter().flatten();
     let mut tested: Vec<&str> = tested.chain(refusals).copied().collect();
     tested.sort_unstable();
     assert_eq!(tested, claimed.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>());
