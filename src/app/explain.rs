@@ -49,8 +49,9 @@ pub fn print(object: &Value, out: &mut dyn Write) -> io::Result<()> {
     let (terms, now) = (text(&object["terms"]), text(&object["terms_now"]));
     let changed = if terms == now { "" } else { "; others are in force now" };
     writeln!(out, "decided under terms {terms}{changed}")?;
-    if let Some(at) = object["next"]["at"].as_str() {
-        writeln!(out, "next: {} at {at}", text(&object["next"]["timer"]))?;
+    let next = |key: &str| object["next"].get(key).and_then(Value::as_str);
+    if let (Some(timer), Some(at)) = (next("timer"), next("at")) {
+        writeln!(out, "next: {timer} at {at}")?;
     }
     if let Some(since) = object["waits_for_staff_since"].as_str() {
         writeln!(out, "waits for a person since {since}")?;
