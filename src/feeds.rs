@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::fs;
+use std::hash::Hash;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,7 @@ use csv::{ByteRecord, ReaderBuilder, Trim};
 use jiff::civil::Date;
 
 use crate::domain::catalogue::{Catalogue, OrderAnswer, OrderLine, Product};
-use crate::domain::ids::{Address, ItemCode, Malformed, OrderNumber, Sku};
+use crate::domain::ids::{Address, Country, ItemCode, Malformed, OrderNumber, Sku};
 
 /// Why a feed can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +40,7 @@ pub struct Faults {
 pub fn catalogue(path: &Path) -> Result<Catalogue, FeedError> {
     let mut products = Vec::new();
     let (mut skus, mut eans) = (HashMap::new(), HashMap::new());
-    read(path, ["sku", "product", "aliases", "ean", "warranty_months"], |row, faults| {
+    read(path, ["sku", "product", "aliases", "ean", "warranty_months"], 5, |row, faults| {
         let [sku, name, aliases, ean, months] = row.fields;
         let sku = row.parse(faults, "sku", sku, Sku::new);
         let ean = row.parse_unless_empty(faults, "ean", ean, ItemCode::new);
@@ -61,42 +62,60 @@ pub fn catalogue(path: &Path) -> Result<Catalogue, FeedError> {
     Ok(Catalogue { products })
 }
 
-/// Reads the order feed: `order_number,email,sku,delivered_on`, one row a line item, the date ISO 8601 or empty.
+/// Reads the order feed: `order_number,email,sku,delivered_on`, one row a line item, the date ISO 8601 or empty. The
+/// columns `bought_on` and `country` (ISO 3166, two letters) may be there, and empty.
 pub fn orders(path: &Path) -> Result<Orders, FeedError> {
     let mut orders = Orders::default();
-    let mut skus = HashMap::new();
-    read(path, ["order_number", "email", "sku", "delivered_on"], |row, faults| {
-        let [number, email, sku, delivered_on] = row.fields;
+    let (mut skus, mut countries) = (HashMap::new(), HashMap::new());
+    let columns = ["order_number", "email", "sku", "delivered_on", "bought_on", "country"];
+    let [.., has_bought_on, has_country] = read(path, columns, 4, |row, faults| {
+        let [number, email, sku, delivered_on, bought_on, country] = row.fields;
         let number = row.parse(faults, "order_number", number, OrderNumber::new);
         let email = row.parse(faults, "email", email, Address::new);
         let sku = row.parse(faults, "sku", sku, Sku::new);
         let delivered_on = row.parse_unless_empty(faults, "delivered_on", delivered_on, iso_date);
-        if let (Some(number), Some(email), Some(sku), Some(delivered_on)) = (number, email, sku, delivered_on) {
-            let next = orders.skus.len();
-            let sku = *skus.entry(sku).or_insert_with_key(|sku| {
-                orders.skus.push(sku.clone());
-                next
-            });
-            orders.push(&number, &email, sku, delivered_on);
+        let bought_on = row.parse_unless_empty(faults, "bought_on", bought_on, iso_date);
+        let country = row.parse_unless_empty(faults, "country", country, Country::new);
+        if let (Some(number), Some(email), Some(sku)) = (number, email, sku)
+            && let (Some(delivered_on), Some(bought_on), Some(country)) = (delivered_on, bought_on, country)
+        {
+            let sku = place_of(sku, &mut skus, &mut orders.skus);
+            let country = country.map(|country| place_of(country, &mut countries, &mut orders.countries));
+            orders.push(&number, &email, |line| Line { sku, delivered_on, bought_on, country, ..line });
         }
     })?;
+    (orders.has_bought_on, orders.has_country) = (has_bought_on, has_country);
     orders.sort();
     Ok(orders)
 }
 
-/// All lines of the order feed, about 70 bytes a line.
+/// The place of a value among those that are there already, or behind them.
+fn place_of<T: Clone + Eq + Hash>(value: T, places: &mut HashMap<T, u32>, values: &mut Vec<T>) -> u32 {
+    // No file has so many lines.
+    let next = u32::try_from(values.len()).unwrap_or(u32::MAX);
+    *places.entry(value).or_insert_with_key(|value| {
+        values.push(value.clone());
+        next
+    })
+}
+
+/// All lines of the order feed, about 80 bytes a line.
 #[derive(Debug, Clone, Default)]
 pub struct Orders {
     /// The number and the address of each line, one after the other.
     text: String,
     skus: Vec<Sku>,
+    countries: Vec<Country>,
+    /// Whether the file has these columns.
+    pub has_bought_on: bool,
+    pub has_country: bool,
     /// Sorted by order number; the lines of an order in the order of the file.
     lines: Vec<Line>,
     /// Places in `lines`, sorted by address.
     by_email: Vec<u32>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Line {
     /// Where in the text its number begins; the address follows.
     start: usize,
@@ -104,6 +123,8 @@ struct Line {
     email: u8,
     sku: u32,
     delivered_on: Option<Date>,
+    bought_on: Option<Date>,
+    country: Option<u32>,
 }
 
 impl Orders {
@@ -136,14 +157,14 @@ impl Orders {
         self.lines.is_empty()
     }
 
-    fn push(&mut self, number: &OrderNumber, email: &Address, sku: usize, delivered_on: Option<Date>) {
+    fn push(&mut self, number: &OrderNumber, email: &Address, filled: impl Fn(Line) -> Line) {
         let (number, email) = (number.as_str(), email.as_str());
         let start = self.text.len();
         self.text.push_str(number);
         self.text.push_str(email);
         // The identifiers' own bounds (40 and 254 bytes) keep the lengths below 256.
         let (number, email) = (number.len() as u8, email.len() as u8);
-        self.lines.push(Line { start, number, email, sku: sku as u32, delivered_on });
+        self.lines.push(filled(Line { start, number, email, ..Line::default() }));
     }
 
     fn sort(&mut self) {
@@ -173,6 +194,8 @@ impl Orders {
             email: Address::new(self.email(line)).ok()?,
             sku: self.skus.get(line.sku as usize)?.clone(),
             delivered_on: line.delivered_on,
+            bought_on: line.bought_on,
+            country: line.country.and_then(|place| self.countries.get(place as usize)).cloned(),
         })
     }
 }
@@ -233,12 +256,14 @@ impl<const N: usize> Row<'_, N> {
     }
 }
 
-/// Hands each row of a file to `each`; fails if the file, its header or any row is wrong.
+/// Hands each row of a file to `each`; fails if the file, its header or any row is wrong. All but the first `required`
+/// columns may be absent, and are empty then; gives which are there.
 fn read<const N: usize>(
     path: &Path,
     columns: [&str; N],
+    required: usize,
     mut each: impl FnMut(&Row<N>, &mut Faults),
-) -> Result<(), FeedError> {
+) -> Result<[bool; N], FeedError> {
     let data = fs::read(path).map_err(|source| FeedError::Unreadable { path: path.to_owned(), source })?;
     let mut faults = Faults { path: path.to_owned(), said: Vec::new(), more: 0 };
     let mut reader =
@@ -256,7 +281,7 @@ fn read<const N: usize>(
             continue;
         }
         let Some((width, places)) = places else {
-            match header(&fields, columns, line, &mut faults) {
+            match header(&fields, columns, required, line, &mut faults) {
                 Some(found) => places = Some((fields.len(), found)),
                 None => return Err(FeedError::Faulty(faults)),
             }
@@ -266,17 +291,25 @@ fn read<const N: usize>(
             faults.add_row(line, &format!("has {} fields, the header has {width}", fields.len()));
             continue;
         }
-        let fields = places.map(|place: usize| fields.get(place).copied().unwrap_or_default());
+        let field = |place: Option<usize>| place.and_then(|place| fields.get(place)).copied().unwrap_or_default();
+        let fields = places.map(field);
         each(&Row { line, fields }, &mut faults);
     }
     if places.is_none() {
         faults.add_row(1, &format!("the header is missing: {}", columns.join(",")));
     }
-    if faults.said.is_empty() { Ok(()) } else { Err(FeedError::Faulty(faults)) }
+    let there = places.map(|(_, places)| places.map(|place| place.is_some())).unwrap_or([false; N]);
+    if faults.said.is_empty() { Ok(there) } else { Err(FeedError::Faulty(faults)) }
 }
 
 /// Where each column stands.
-fn header<const N: usize>(fields: &[&str], columns: [&str; N], line: u64, faults: &mut Faults) -> Option<[usize; N]> {
+fn header<const N: usize>(
+    fields: &[&str],
+    columns: [&str; N],
+    required: usize,
+    line: u64,
+    faults: &mut Faults,
+) -> Option<[Option<usize>; N]> {
     let names: Vec<String> = fields.iter().map(|f| f.to_lowercase()).collect();
     for (n, name) in names.iter().enumerate() {
         if !columns.contains(&name.as_str()) {
@@ -286,10 +319,10 @@ fn header<const N: usize>(fields: &[&str], columns: [&str; N], line: u64, faults
         }
     }
     let places = columns.map(|column| names.iter().position(|name| name == column));
-    for (column, _) in columns.iter().zip(&places).filter(|(_, place)| place.is_none()) {
+    for (column, _) in columns.iter().zip(&places).take(required).filter(|(_, place)| place.is_none()) {
         faults.add_row(line, &format!("column {column} is missing"));
     }
-    faults.said.is_empty().then(|| places.map(Option::unwrap_or_default))
+    faults.said.is_empty().then_some(places)
 }
 
 /// The line a record begins in: the reader counts blank lines before it as part of it.

@@ -146,6 +146,7 @@ impl Setup {
             brand: config.brand.clone(),
             from: config.delivery.from.clone(),
             return_address: config.rma.return_address.clone().unwrap_or_default(),
+            destinations: config.rma.destinations.clone(),
             mail_megabytes: (config.limits.mail_size >> 20).max(1),
         };
         let patterns: Vec<String> = config.orders.number_patterns.iter().map(|r| r.as_str().to_owned()).collect();

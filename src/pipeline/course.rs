@@ -63,9 +63,18 @@ impl Course {
 
     /// Takes in what catalogue and feed make of it.
     pub fn complete(&mut self, completed: &Completed, lookup: &Lookup, now: Timestamp) -> Result<(), IllegalEvent> {
-        let (sku, received_on) = (completed.facts.sku.clone(), completed.facts.received_on.clone());
-        if (&sku, &received_on) != (&self.case.facts.sku, &self.case.facts.received_on) {
-            self.add(CaseEvent::daemon(Event::Completed { sku, received_on }, now))?;
+        let Completed { facts, bought_on, country, .. } = completed;
+        let known = &self.case;
+        if (&facts.sku, &facts.received_on) != (&known.facts.sku, &known.facts.received_on)
+            || (bought_on, country) != (&known.bought_on, &known.country)
+        {
+            let completed = Event::Completed {
+                sku: facts.sku.clone(),
+                received_on: facts.received_on.clone(),
+                bought_on: *bought_on,
+                country: country.clone(),
+            };
+            self.add(CaseEvent::daemon(completed, now))?;
         }
         if let (OrderAnswer::Unknown, Some(number)) = (&lookup.order, &self.case.facts.order_number)
             && self.case.order_not_found.as_ref() != Some(&number.value)
@@ -93,7 +102,7 @@ impl Course {
                 let known = facts.order_number.clone().zip(facts.sku.clone()).zip(decision.track);
                 if let Some(((order_number, sku), track)) = known {
                     let issued_on = reading.arrived.date();
-                    let days = i64::from(terms.policy.rma_valid_days).days();
+                    let days = i64::from(terms.held(&self.case).rma_valid_days).days();
                     let rma = Rma {
                         number: lookup.fresh_rma.clone(),
                         track,
@@ -101,6 +110,7 @@ impl Course {
                         sku: sku.value,
                         issued_on,
                         valid_until: issued_on.saturating_add(days),
+                        return_shipping: Some(terms.policy.return_shipping.of(track)),
                     };
                     self.add(CaseEvent::daemon(Event::RmaIssued { rma }, now))?;
                 }

@@ -34,6 +34,7 @@ fn terms() -> Terms {
         brand: "Roam".to_owned(),
         from,
         return_address: vec!["Roam Returns".to_owned(), "1 Sample Street".to_owned()],
+        destinations: Vec::new(),
         mail_megabytes: 35,
     };
     let letters = Letters::embedded().unwrap();
@@ -69,6 +70,8 @@ impl Desktop {
             email: Address::new(email).unwrap(),
             sku: Sku::new(sku).unwrap(),
             delivered_on: *delivered_on,
+            bought_on: None,
+            country: None,
         });
         Self { order: OrderAnswer::Lines(lines.collect()), ..Self::new() }
     }

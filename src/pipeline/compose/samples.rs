@@ -6,6 +6,7 @@ use super::Rendered;
 use super::known::{Known, Quote};
 use super::matter::{Asked, Day, Matter, Product, Return, Told, Unusable, asked, tells_of_return};
 use crate::domain::facts::{Judgement, Request};
+use crate::domain::policy::Payer;
 use crate::domain::reply::Kind;
 use crate::domain::returns::{Finding, Remedy};
 use crate::domain::warranty::{Item, Track};
@@ -23,6 +24,9 @@ const ITEMS: [Item; 11] = [
     Item::PackagingPhoto,
     Item::Unopened,
 ];
+
+const TRACKS: [Track; 3] = [Track::Doa, Track::UnopenedRefund, Track::Repair];
+const PAYERS: [Payer; 3] = [Payer::Customer, Payer::CustomerReimbursed, Payer::Brand];
 
 /// One matter for each branch a template of `language` can take.
 pub(super) fn all(language: &str) -> Vec<Matter> {
@@ -124,6 +128,7 @@ pub(super) fn plain(kind: Kind, language: &str) -> Matter {
             order_number: "KS10442".to_owned(),
             product,
             valid_until: Day::of(date(2026, 12, 7)),
+            return_shipping: Payer::CustomerReimbursed,
             address: ["Example Returns", "1 Sample Street", "10115 Berlin", "Germany"].map(str::to_owned).to_vec(),
         }),
         safety: false,
@@ -185,9 +190,11 @@ fn asks(language: &str, all: &mut Vec<Matter>) {
 
 fn returns(language: &str, all: &mut Vec<Matter>) {
     let base = plain(Kind::Rma, language);
-    for track in [Track::Doa, Track::UnopenedRefund, Track::Repair] {
-        let rma = base.rma.clone().map(|rma| Return { track, ..rma });
-        all.push(Matter { rma, ..base.clone() });
+    for track in TRACKS {
+        for return_shipping in PAYERS {
+            let rma = base.rma.clone().map(|rma| Return { track, return_shipping, ..rma });
+            all.push(Matter { rma, ..base.clone() });
+        }
     }
     let elsewhere = |rma: Return| Return { address: Vec::new(), ..rma };
     all.push(Matter { rma: base.rma.clone().map(elsewhere), ..base.clone() });
@@ -246,11 +253,16 @@ fn lives(language: &str, all: &mut Vec<Matter>) {
         ];
         for finding in findings {
             for remedy in [None, Some(Remedy::NewItem), Some(Remedy::Refund)] {
-                for track in [Track::Doa, Track::UnopenedRefund, Track::Repair] {
+                for track in TRACKS {
                     let rma = base.rma.clone().map(|rma| Return { track, ..rma });
                     let step = Told { finding: Some(finding), remedy, ..full.clone() };
                     all.push(Matter { rma, step, ..base.clone() });
                 }
+            }
+            for (return_shipping, track) in PAYERS.into_iter().flat_map(|p| TRACKS.map(|track| (p, track))) {
+                let rma = base.rma.clone().map(|rma| Return { track, return_shipping, ..rma });
+                let step = Told { finding: Some(finding), ..full.clone() };
+                all.push(Matter { rma, step, ..base.clone() });
             }
         }
         all.push(base);
