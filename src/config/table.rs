@@ -81,10 +81,12 @@ impl<'i> Document<'i> {
         }
         for (table, entry) in strangers.iter() {
             let keys = known.iter().find(|(name, _)| name == table).map_or(&[][..], |(_, keys)| keys);
+            let below = tables.iter().filter_map(|name| name.strip_prefix(table)?.strip_prefix('.'));
+            let keys: Vec<&str> = keys.iter().copied().chain(below).collect();
             let elsewhere = known.iter().find(|(_, keys)| keys.contains(&entry.key.as_str()));
             let advice = match elsewhere {
-                Some((owner, _)) if nearest(&entry.key, keys).is_none() => format!("it belongs to [{owner}]"),
-                _ => advice(&entry.key, keys),
+                Some((owner, _)) if nearest(&entry.key, &keys).is_none() => format!("it belongs to [{owner}]"),
+                _ => advice(&entry.key, &keys),
             };
             let what = format!("[{table}] {}: unknown key, {advice}", printable(&entry.key));
             notes.problem(Some(line_at(self.text, entry.start)), what);

@@ -1,5 +1,6 @@
 mod example;
 mod passwords;
+mod policy;
 mod problems;
 
 use std::fs;

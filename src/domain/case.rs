@@ -272,7 +272,7 @@ impl Case {
             Event::Scheduled { due } => self.due = *due,
             Event::ReplyQueued { number, kind, message_id, .. } => {
                 self.replies = *number;
-                self.acknowledged |= matches!(kind, Kind::Acknowledgement | Kind::Safety);
+                self.acknowledged |= matches!(kind, Kind::Acknowledgement | Kind::Safety | Kind::Receipt);
                 self.warned |= *kind == Kind::Safety;
                 self.remember(Some(message_id));
             }

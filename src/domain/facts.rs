@@ -4,6 +4,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{ItemCode, LetterId, OrderNumber, Sku};
+use super::returns::Outlay;
 use super::warranty::Item;
 
 /// A value and where it was read.
@@ -141,6 +142,10 @@ pub struct Facts {
     /// A sentence that may tell of what voids the warranty or of a danger, too unclear to be taken for it.
     pub doubt: Option<Evidence>,
     pub unsafe_attachment: Option<Evidence>,
+    /// A lawyer, a legal right, a consumer agency, a chargeback, a data protection request is named.
+    pub legal: Option<Evidence>,
+    /// A receipt of return shipping.
+    pub outlay: Option<Outlay>,
     /// What the customer says can't be given.
     pub not_available: Vec<Fact<Item>>,
     /// What the customer asks us where to find.
@@ -182,6 +187,8 @@ impl Facts {
         keep(&mut self.safety, &later.safety);
         keep(&mut self.doubt, &later.doubt);
         keep(&mut self.unsafe_attachment, &later.unsafe_attachment);
+        keep(&mut self.legal, &later.legal);
+        self.outlay = later.outlay.clone().or(self.outlay.take());
         for item in &later.not_available {
             if self.not_available.iter().all(|i| i.value != item.value) {
                 self.not_available.push(item.clone());

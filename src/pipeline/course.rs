@@ -13,6 +13,7 @@ use crate::domain::decision::{Action, Decision, Reason};
 use crate::domain::event::{CaseEvent, Event};
 use crate::domain::facts::{Evidence, Fact, Facts, Request};
 use crate::domain::letter::{Letter, Person};
+use crate::domain::policy::Payer;
 use crate::domain::reply::{Kind, Reply};
 
 /// The events proposed so far and the case as it stands after them.
@@ -96,6 +97,11 @@ impl Course {
     ) -> Result<(), IllegalEvent> {
         let decided = Event::Decided { letter: reading.letter.id.clone(), decision: decision.clone() };
         self.add(CaseEvent::daemon(decided, now))?;
+        let paid_back = self.case.rma.as_ref().is_some_and(|rma| rma.payer() == Payer::CustomerReimbursed);
+        if let Some(outlay) = reading.facts.outlay.clone().filter(|_| paid_back) {
+            let taken = Event::ReceiptTaken { letter: reading.letter.id.clone(), outlay };
+            self.add(CaseEvent::customer(taken, now))?;
+        }
         match decision.action {
             Action::IssueRma => {
                 let facts = &self.case.facts;

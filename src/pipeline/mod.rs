@@ -69,7 +69,7 @@ use crate::domain::facts::Facts;
 use crate::domain::hours::Deadlines;
 use crate::domain::ids::{Address, CaseId, RmaNumber};
 use crate::domain::letter::{Letter, Moment, Person};
-use crate::domain::policy::{Held, Policy};
+use crate::domain::policy::{Held, Payer, Policy};
 use crate::domain::reply::Kind;
 use crate::domain::warranty::{self, Checklist};
 
@@ -381,6 +381,7 @@ fn gate(
         Action::Ask => Kind::Ask,
         Action::IssueRma => Kind::Rma,
         Action::Staff if decision.reasons.contains(&Reason::Safety) && !case.warned => Kind::Safety,
+        Action::Staff if !case.acknowledged && brings_receipt(case, reading) => Kind::Receipt,
         Action::Staff if !case.acknowledged => Kind::Acknowledgement,
         Action::Staff | Action::Close | Action::Ignore => return None,
     };
@@ -396,6 +397,11 @@ fn gate(
     };
     hand_over(decision, hindrance);
     None
+}
+
+/// Clause `doa.return_cost`: whether a letter brings the receipt of return shipping that is paid back.
+fn brings_receipt(case: &Case, reading: &Reading) -> bool {
+    reading.facts.outlay.is_some() && case.rma.as_ref().is_some_and(|rma| rma.payer() == Payer::CustomerReimbursed)
 }
 
 fn hand_over(decision: &mut Decision, why: Reason) {

@@ -28,6 +28,8 @@ pub enum NoticeKind {
     IntakeStopped,
     /// Danger is reported.
     Safety,
+    /// A lawyer, a legal right, a consumer agency or the like is named.
+    Legal,
     /// Somebody else wrote into a customer's case.
     Stranger,
     /// The domain that mail claims to be from disowns it.
@@ -46,6 +48,7 @@ impl NoticeKind {
             Self::Waiting => "waiting",
             Self::IntakeStopped => "intake_stopped",
             Self::Safety => "safety",
+            Self::Legal => "legal",
             Self::Stranger => "stranger",
             Self::Forged => "forged",
         }

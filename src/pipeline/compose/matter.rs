@@ -15,7 +15,7 @@ use crate::domain::ids::Sku;
 use crate::domain::letter::Defect;
 use crate::domain::policy::Payer;
 use crate::domain::reply::Kind;
-use crate::domain::returns::{Finding, Remedy};
+use crate::domain::returns::{Finding, Money, Remedy};
 use crate::domain::warranty::{self, Item, Track};
 use crate::pipeline::lexicon::Lexicons;
 
@@ -113,12 +113,28 @@ pub(super) struct Told {
     pub remedy: Option<Remedy>,
     pub repaired: bool,
     pub replaced: bool,
-    pub amount: Option<String>,
-    pub deducted: Option<String>,
+    pub amount: Option<Sum>,
+    pub deducted: Option<Sum>,
     pub tracking: Option<String>,
     pub channel: Option<String>,
     /// Words of staff; may have several paragraphs.
     pub message: Option<String>,
+}
+
+/// An amount of money, for the templates to write in their language's way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Sum {
+    pub units: i64,
+    /// Two digits.
+    pub cents: String,
+    pub currency: String,
+}
+
+impl Sum {
+    pub(super) fn of(money: &Money) -> Self {
+        let Money { cents, currency } = money;
+        Self { units: cents / 100, cents: format!("{:02}", cents % 100), currency: currency.clone() }
+    }
 }
 
 /// Whether a letter of this kind is about a return, which the case has to have.
@@ -206,8 +222,11 @@ impl Told {
             remedy: case.remedy,
             repaired: step.repaired,
             replaced: step.replaced,
-            amount: step.amount.as_ref().map(ToString::to_string),
-            deducted: step.deducted.as_ref().map(ToString::to_string),
+            amount: match occasion.kind {
+                Kind::Receipt => case.outlays.last().and_then(|outlay| outlay.amount.as_ref()).map(Sum::of),
+                _ => step.amount.as_ref().map(Sum::of),
+            },
+            deducted: step.deducted.as_ref().map(Sum::of),
             tracking: step.tracking.as_deref().map(|number| plain::line(number, 60)),
             channel: step.channel.as_deref().map(|name| plain::line(name, 60)),
             message: step.message.as_deref().map(plain::paragraphs),

@@ -4,11 +4,11 @@ use jiff::civil::date;
 
 use super::Rendered;
 use super::known::{Known, Quote};
-use super::matter::{Asked, Day, Matter, Product, Return, Told, Unusable, asked, tells_of_return};
+use super::matter::{Asked, Day, Matter, Product, Return, Sum, Told, Unusable, asked, tells_of_return};
 use crate::domain::facts::{Judgement, Request};
 use crate::domain::policy::Payer;
 use crate::domain::reply::Kind;
-use crate::domain::returns::{Finding, Remedy};
+use crate::domain::returns::{Finding, Money, Remedy};
 use crate::domain::warranty::{Item, Track};
 
 const ITEMS: [Item; 11] = [
@@ -25,7 +25,6 @@ const ITEMS: [Item; 11] = [
     Item::Unopened,
 ];
 
-const TRACKS: [Track; 3] = [Track::Doa, Track::UnopenedRefund, Track::Repair];
 const PAYERS: [Payer; 3] = [Payer::Customer, Payer::CustomerReimbursed, Payer::Brand];
 
 /// One matter for each branch a template of `language` can take.
@@ -57,7 +56,7 @@ pub(super) fn omissions(matter: &Matter, rendered: &Rendered) -> Vec<String> {
             .step
             .message
             .iter()
-            .map(|m| ("the words of staff (step.message)", m.trim_end()))
+            .map(|m| ("the words of staff (step.message)", m.lines().next().unwrap_or_default()))
             .filter(|_| says_words(matter.kind)),
     );
     needed.extend(
@@ -129,7 +128,12 @@ pub(super) fn plain(kind: Kind, language: &str) -> Matter {
             product,
             valid_until: Day::of(date(2026, 12, 7)),
             return_shipping: Payer::CustomerReimbursed,
-            address: ["Example Returns", "1 Sample Street", "10115 Berlin", "Germany"].map(str::to_owned).to_vec(),
+            address: match kind {
+                Kind::Rma => {
+                    ["Example Returns", "1 Sample Street", "10115 Berlin", "Germany"].map(str::to_owned).to_vec()
+                }
+                _ => Vec::new(),
+            },
         }),
         safety: false,
         other_language: false,
@@ -188,6 +192,8 @@ fn asks(language: &str, all: &mut Vec<Matter>) {
     all.extend(partly_known(&base));
 }
 
+const TRACKS: [Track; 3] = [Track::Doa, Track::UnopenedRefund, Track::Repair];
+
 fn returns(language: &str, all: &mut Vec<Matter>) {
     let base = plain(Kind::Rma, language);
     for track in TRACKS {
@@ -232,8 +238,8 @@ fn lives(language: &str, all: &mut Vec<Matter>) {
         };
         let base = Matter { step, ..base };
         let full = Told {
-            amount: Some("12.50 EUR".to_owned()),
-            deducted: Some("3.10 EUR".to_owned()),
+            amount: Money::parse("12.50 EUR").as_ref().map(Sum::of),
+            deducted: Money::parse("3.05 EUR").as_ref().map(Sum::of),
             tracking: Some("1Z999AA10123456784".to_owned()),
             channel: Some("Example Market".to_owned()),
             repaired: true,
@@ -251,18 +257,26 @@ fn lives(language: &str, all: &mut Vec<Matter>) {
             Finding::NotCovered,
             Finding::Opened,
         ];
-        for finding in findings {
-            for remedy in [None, Some(Remedy::NewItem), Some(Remedy::Refund)] {
-                for track in TRACKS {
-                    let rma = base.rma.clone().map(|rma| Return { track, ..rma });
-                    let step = Told { finding: Some(finding), remedy, ..full.clone() };
-                    all.push(Matter { rma, step, ..base.clone() });
-                }
-            }
-            for (return_shipping, track) in PAYERS.into_iter().flat_map(|p| TRACKS.map(|track| (p, track))) {
-                let rma = base.rma.clone().map(|rma| Return { track, return_shipping, ..rma });
-                let step = Told { finding: Some(finding), ..full.clone() };
-                all.push(Matter { rma, step, ..base.clone() });
+        let tells = |track, finding, remedy| {
+            let rma = base.rma.clone().map(|rma| Return { track, ..rma });
+            let step = Told { finding, remedy, ..full.clone() };
+            Matter { rma, step, ..base.clone() }
+        };
+        if tells_of_return(kind) {
+            all.extend(TRACKS.map(|track| tells(track, None, None)));
+        }
+        if matches!(kind, Kind::Inspected | Kind::Receipt) {
+            all.extend(findings.map(|finding| tells(Track::Repair, Some(finding), None)));
+            let confirmed = Some(Finding::Confirmed);
+            all.push(tells(Track::UnopenedRefund, confirmed, None));
+            let remedies = [None, Some(Remedy::NewItem), Some(Remedy::Refund)];
+            all.extend(remedies.map(|remedy| tells(Track::Doa, confirmed, remedy)));
+            for return_shipping in PAYERS {
+                let rma = base.rma.clone().map(|rma| Return { return_shipping, ..rma });
+                all.extend([Finding::Confirmed, Finding::NotDoa].map(|finding| {
+                    let step = Told { finding: Some(finding), ..full.clone() };
+                    Matter { rma: rma.clone(), step, ..base.clone() }
+                }));
             }
         }
         all.push(base);

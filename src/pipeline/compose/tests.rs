@@ -258,8 +258,9 @@ fn a_language_is_whole_or_a_mistake() {
     assert!(languages.contains(&"en") && !languages.contains(&"de"), "{languages:?}");
     assert_ne!(letters.version(), LETTERS.version());
     assert_eq!(with(|_| ()).unwrap().version(), LETTERS.version());
-    let errors = with(|files| files.retain(|(name, _)| name != "rma/de.html")).unwrap_err();
-    assert_eq!(errors, ["language \"de\" lacks rma/de.html: add the files, or remove the language"]);
+    let errors = with(|files| files.retain(|(name, _)| name != "rma/de.txt")).unwrap_err();
+    assert_eq!(errors, ["language \"de\" lacks rma/de.txt: add the files, or remove the language"]);
+    assert!(with(|files| files.retain(|(name, _)| name != "rma/de.html")).is_ok(), "its HTML is made from its text");
     let errors = with(|files| files.retain(|(name, _)| name != "words/de.txt")).unwrap_err().join("\n");
     assert!(errors.contains("words/de.txt") && errors.contains("add the file"), "{errors}");
     let noted = with(|files| files.push(("ask/en.txt~".to_owned(), "{{".to_owned()))).unwrap();

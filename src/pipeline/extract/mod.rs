@@ -17,6 +17,8 @@ pub mod meaning;
 
 pub mod order_number;
 
+pub mod outlay;
+
 pub mod photos;
 
 pub mod problem;
@@ -49,6 +51,7 @@ use self::file_names::FileNames;
 use self::item_code::ItemCodes;
 use self::meaning::Model;
 use self::order_number::OrderNumbers;
+use self::outlay::Amounts;
 use self::photos::{Hints, Look, Room};
 use self::proof::Links;
 use self::sku::Skus;
@@ -65,6 +68,7 @@ pub struct Extractor {
     model: Option<Model>,
     file_names: FileNames,
     numbering: Numbering,
+    amounts: Amounts,
     /// By language, as in the lexicons.
     dates: Vec<(String, Dates)>,
 }
@@ -111,6 +115,7 @@ impl Extractor {
             model,
             file_names: FileNames::new().map_err(|e| e.to_string())?,
             numbering: Numbering::new().map_err(|e| e.to_string())?,
+            amounts: Amounts::new().map_err(|e| e.to_string())?,
             dates,
         })
     }
@@ -159,6 +164,7 @@ impl Extractor {
         let finders = (&self.order_numbers, &self.item_codes, &self.skus);
         self.file_names.fill(&mut facts, letter, &letter.files(), known, catalogue, finders);
         self.account(&zones, letter.begins_thread(), &dates, arrived.date(), &mut facts);
+        facts.outlay = self.amounts.outlay(letter, &words.text, facts.request.as_ref().map(|f| f.value));
         facts.links = self.links.find(&words.text);
         let links = facts.links.len();
         facts.packaging_shown = proof::packaging(&zones, &facts.photos, links, letter, known);
@@ -270,6 +276,7 @@ impl Extractor {
         if facts.safety.is_none() && facts.void_signals.is_empty() {
             facts.doubt = [text, passed_on].into_iter().find_map(signals::doubt);
         }
+        facts.legal = [text, subject].into_iter().find_map(signals::legal);
         facts.not_available = proof::not_available(text);
         facts.where_to_find = proof::where_to_find(text);
     }

@@ -30,6 +30,15 @@ pub fn safety(zone: &Zone<'_>) -> Option<Evidence> {
     reported(zone, Group::Safety, Meaning::Safety, 3, "safety")
 }
 
+/// A lawyer, a legal right, a consumer agency, a chargeback or a data protection request.
+pub fn legal(zone: &Zone<'_>) -> Option<Evidence> {
+    zone.folded
+        .sentences
+        .iter()
+        .find_map(|sentence| zone.judged(*sentence, Meaning::Legal, None))
+        .map(|evidence| Evidence { rule: "legal".to_owned(), ..evidence })
+}
+
 /// A sentence that may tell of such a thing in passing ("to be fair, it took a dive off the balcony"): not sure enough to
 /// be taken for it, too likely to authorise a return on it.
 pub fn doubt(zone: &Zone<'_>) -> Option<Evidence> {
