@@ -485,6 +485,26 @@ mod tests {
     }
 
     #[test]
+    fn the_day_of_purchase_and_the_country_may_be_told() {
+        let orders = order_feed(ORDERS).unwrap();
+        assert!(!orders.has_bought_on && !orders.has_country);
+        let text = "country,order_number,email,sku,delivered_on,bought_on\nde,KS1,a@b.example,KP-1,2026-11-02,2026-10-30\n\
+                    ,KS2,a@b.example,KP-1,,\nGB,KS3,a@b.example,KP-1,,\n";
+        let orders = order_feed(text).unwrap();
+        assert!(orders.has_bought_on && orders.has_country);
+        let line = |order: &str| orders.answer(&number(order)).lines()[0].clone();
+        assert_eq!((line("KS1").bought_on, line("KS1").country), (Some(date(2026, 10, 30)), Country::new("DE").ok()));
+        assert_eq!((line("KS2").bought_on, line("KS2").country), (None, None));
+        assert_eq!(line("KS3").country, Country::new("GB").ok());
+        let wrong = text.replace("GB", "Britain").replace("2026-10-30", "30.10.2026");
+        assert_eq!(
+            order_feed(wrong).unwrap_err(),
+            "orders.csv: line 2: column bought_on: \"30.10.2026\" is not a valid date (YYYY-MM-DD)\n\
+             orders.csv: line 4: column country: \"Britain\" is not a valid country (two letters, as DE)"
+        );
+    }
+
+    #[test]
     fn bad_dates_addresses_and_numbers_are_named() {
         let text = format!(
             "{ORDERS}KS1,nobody,KP-1,02.11.2026\nnone,a@b.example,,2026-02-30\nKS1,a@b.example,KP-1,20261102\n"

@@ -112,7 +112,7 @@ pub fn answer(office: &Arc<Office>, query: &Query, out: &mut dyn Write) -> Resul
         Query::Status => Ok(tell_status(&office.health.status(Some(&office.store.counts()?)), out)?),
         Query::Act { case, act, by, why } => {
             let id = the_one(&office.store, case)?;
-            let case = turn::act(office, &id, by, act, why.as_deref()).map_err(undone)?;
+            let case = turn::act(office, &id, by, act, why.as_deref(), Timestamp::now()).map_err(undone)?;
             Ok(line(out, &report::summary(&case))?)
         }
         Query::Explain(name) => {

@@ -110,10 +110,10 @@ impl Situation<'_> {
             return;
         }
         match request {
-            Request::Defect => {
-                if self.case.opened_on > warranty::warranty_ends(received.value, self.held.warranty_months) {
-                    reasons.push(Reason::OutOfWarranty);
-                }
+            Request::Defect
+                if self.case.opened_on > warranty::warranty_ends(received.value, self.held.warranty_months) =>
+            {
+                reasons.push(Reason::OutOfWarranty);
             }
             Request::ReturnUnused if days > i64::from(self.held.unopened_days) => {
                 reasons.push(Reason::ReturnWindowPassed);

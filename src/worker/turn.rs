@@ -93,9 +93,16 @@ pub fn strike(office: &Office, now: Timestamp) -> Result<usize, Trouble> {
 }
 
 /// Does what a person wants done with a case, and makes it durable.
-pub fn act(office: &Office, id: &CaseId, name: &str, act: &Act, why: Option<&str>) -> Result<Case, Undone> {
+pub fn act(
+    office: &Office,
+    id: &CaseId,
+    name: &str,
+    act: &Act,
+    why: Option<&str>,
+    now: Timestamp,
+) -> Result<Case, Undone> {
     let held = office.durable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let case = go_on(office, id, Cause::Staff { name, act, why }, Timestamp::now())?;
+    let case = go_on(office, id, Cause::Staff { name, act, why }, now)?;
     office.store.flush()?;
     fail_point::reached("act-durable");
     drop(held);

@@ -135,11 +135,13 @@ fn a_broken_template_is_named() {
 /// The built-in templates, by their paths.
 pub fn templates() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates/mail");
-    let mut files = Vec::new();
-    for folder in ["", "ask", "rma", "acknowledgement", "words"] {
-        for entry in fs::read_dir(root.join(folder)).unwrap() {
+    let (mut folders, mut files) = (vec![root.clone()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_file() {
+            if path.is_dir() {
+                folders.push(path);
+            } else {
                 let name = path.strip_prefix(&root).unwrap().display().to_string();
                 files.push((name, fs::read_to_string(&path).unwrap()));
             }

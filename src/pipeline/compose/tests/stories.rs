@@ -11,7 +11,9 @@ use crate::domain::facts::{Photo, Request};
 use crate::domain::ids::{Address, CaseId, ItemCode, LetterId, OrderNumber, RmaNumber, Sku};
 use crate::domain::letter::Defect;
 use crate::domain::policy::Required;
+use crate::domain::returns::{Finding, Money, Outlay, Remedy};
 use crate::domain::warranty::{Checklist, Status, Track};
+use crate::pipeline::compose::matter::tells_of_return;
 
 /// A story: what a customer wrote, what was decided, and the reply that comes of it.
 pub(super) struct Story {
@@ -27,6 +29,11 @@ pub(super) struct Story {
     pub(super) not_found: Option<&'static str>,
     pub(super) track: Track,
     pub(super) written: Option<&'static str>,
+    pub(super) step: Step,
+    pub(super) finding: Option<Finding>,
+    pub(super) remedy: Option<Remedy>,
+    pub(super) reminders: u32,
+    pub(super) outlays: Vec<Outlay>,
 }
 
 impl Story {
@@ -64,6 +71,11 @@ impl Story {
             not_found: None,
             track: Track::Repair,
             written: Some(language),
+            step: Step::default(),
+            finding: None,
+            remedy: None,
+            reminders: 0,
+            outlays: Vec::new(),
         }
     }
 
@@ -106,7 +118,7 @@ impl Story {
         ];
         events.extend((0..self.asks).map(|_| Event::Asked { items: Vec::new() }));
         events.extend(self.not_found.map(|n| Event::OrderNotFound { order_number: OrderNumber::new(n).unwrap() }));
-        if self.kind == Kind::Rma {
+        if tells_of_return(self.kind) || matches!(self.kind, Kind::Refunded | Kind::ShippedBack) {
             let rma = Rma {
                 number: (0..=255).find_map(|n| RmaNumber::make("KR", date(2026, 11, 22), [n, 11, 99, 130, 4])).unwrap(),
                 track: self.track,
@@ -119,7 +131,12 @@ impl Story {
             events.push(Event::RmaIssued { rma });
         }
         let events: Vec<_> = events.into_iter().map(|event| CaseEvent::daemon(event, at)).collect();
-        Case::replay(&events).unwrap().unwrap()
+        let mut case = Case::replay(&events).unwrap().unwrap();
+        case.finding = self.finding;
+        case.remedy = self.remedy;
+        case.reminders = self.reminders;
+        case.outlays.clone_from(&self.outlays);
+        case
     }
 
     pub(super) fn decision(&self) -> Decision {
@@ -148,7 +165,7 @@ impl Story {
             case: &case,
             decision: &decision,
             letter: Some((&self.letter, &self.said)),
-            step: &Step::default(),
+            step: &self.step,
             at: at(),
         };
         LETTERS.reply(&occasion, &frame(), &catalogue(), &LEXICONS).unwrap()
@@ -259,9 +276,54 @@ pub(super) fn stories() -> Vec<(String, Story)> {
         tell("safety", acknowledge(Reason::Safety));
         tell("stranger", acknowledge(Reason::SenderMismatch));
     }
+    for language in ["en", "de", "es", "fr", "it", "nl", "pl", "pt"] {
+        lives(language, &mut stories);
+    }
     let finnish = Story { written: Some("fi"), ..Story::new(Kind::Acknowledgement, "en") };
     stories.push(("en-other-language".to_owned(), finnish));
     stories
+}
+
+/// The letters of a running return, and those that staff send.
+fn lives(language: &'static str, stories: &mut Vec<(String, Story)>) {
+    let mut tell = |name: &str, story: Story| stories.push((format!("{language}{name}"), story));
+    let of = |kind| Story::new(kind, language);
+    let money = || Money::parse("12.50 EUR");
+    let words =
+        || Step { message: Some("We have looked at the video.\n\nPlease call us.".to_owned()), ..Step::default() };
+    tell("", of(Kind::Safety));
+    let until = Step { until: Some(date(2026, 12, 7)), ..Step::default() };
+    let open = [Item::ItemCode, Item::ProblemWhen];
+    tell("-first", Story { step: until.clone(), ..of(Kind::Reminder).open(&open) });
+    tell("-last", Story { step: until, reminders: 1, ..of(Kind::Reminder).open(&[Item::Photo]) });
+    for kind in [Kind::Unanswered, Kind::RmaReminder, Kind::RmaExtended, Kind::RmaExpired] {
+        tell("", of(kind));
+    }
+    tell("-doa", Story { track: Track::Doa, ..of(Kind::Received) });
+    tell("-repair", of(Kind::Received));
+    let inspected = |track, finding, remedy| Story { track, finding: Some(finding), remedy, ..of(Kind::Inspected) };
+    tell("-doa", inspected(Track::Doa, Finding::Confirmed, None));
+    tell("-doa-refund", inspected(Track::Doa, Finding::Confirmed, Some(Remedy::Refund)));
+    tell("-not-doa", inspected(Track::Doa, Finding::NotDoa, None));
+    tell("-unopened", inspected(Track::UnopenedRefund, Finding::Confirmed, None));
+    tell("-repair", inspected(Track::Repair, Finding::Confirmed, None));
+    tell("-no-fault", inspected(Track::Repair, Finding::NoFaultFound, None));
+    tell("-not-repairable", inspected(Track::Repair, Finding::NotRepairable, None));
+    tell("-not-covered", Story { step: words(), ..inspected(Track::Repair, Finding::NotCovered, None) });
+    let refund = Step { amount: Money::parse("149.00 EUR"), deducted: Money::parse("3.05 EUR"), ..Step::default() };
+    tell("", Story { step: refund, ..of(Kind::Refunded) });
+    let tracking = || Some("1Z999AA10123456784".to_owned());
+    tell(
+        "-repaired",
+        Story { step: Step { repaired: true, tracking: tracking(), ..Step::default() }, ..of(Kind::ShippedBack) },
+    );
+    tell("-new", Story { step: Step { replaced: true, ..words() }, ..of(Kind::ShippedBack) });
+    let receipt = Outlay { amount: money(), file: "receipt.pdf".to_owned() };
+    tell("", Story { track: Track::Doa, outlays: vec![receipt], ..of(Kind::Receipt) });
+    for kind in [Kind::Answer, Kind::Rejection, Kind::Offer] {
+        tell("", Story { step: words(), ..of(kind) });
+    }
+    tell("", Story { step: Step { channel: Some("Example Market".to_owned()), ..Step::default() }, ..of(Kind::Route) });
 }
 
 fn nameless() -> Person {
