@@ -4,6 +4,8 @@
 //! the process when it gets to NAME for the N-th time (`NAME` alone: the first), with nothing unwound, flushed or told,
 //! as SIGKILL ends it; with `NAME:N:panic` only the thread panics. `tests/it/crash.rs` kills at each of [`POINTS`].
 
+use std::time::Duration;
+
 /// Every point: its name, and the file below `src/` that gets there.
 pub const POINTS: &[(&str, &str)] = &[
     ("open-locked", "store/mod.rs"),
@@ -54,20 +56,30 @@ pub fn reached(name: &'static str) {
     let _ = name;
 }
 
-/// Panics, as a step with a mistake in it would, on a mail that holds the text of `AFTERSALESD_PANIC_ON`.
+/// The step `step` begins on a letter with these bytes or words. `AFTERSALESD_PANIC_ON=TEXT` makes the step that reads a
+/// mail with this text panic, `AFTERSALESD_PANIC_ON=STEP:TEXT` another step (`read`, `recall`, `answer`);
+/// `AFTERSALESD_HANG_ON` makes it go on for ever.
 #[inline]
-pub fn reading(raw: &[u8]) {
+pub fn handling(step: &'static str, text: &[u8]) {
     #[cfg(debug_assertions)]
-    armed::reading(raw);
+    armed::handling(step, text);
     #[cfg(not(debug_assertions))]
-    let _ = raw;
+    let _ = (step, text);
+}
+
+/// The time that a step may take, which `AFTERSALESD_PATIENCE_MS` makes shorter, so that a test need not wait for it.
+#[inline]
+pub fn patience(usual: Duration) -> Duration {
+    #[cfg(debug_assertions)]
+    let usual = armed::number("AFTERSALESD_PATIENCE_MS").map_or(usual, Duration::from_millis);
+    usual
 }
 
 /// A size in bytes that `AFTERSALESD_SEGMENT_SIZE` makes smaller, so that a test gets to the end of it.
 #[inline]
 pub fn segment_size(usual: u64) -> u64 {
     #[cfg(debug_assertions)]
-    let usual = armed::segment_size().unwrap_or(usual);
+    let usual = armed::number("AFTERSALESD_SEGMENT_SIZE").unwrap_or(usual);
     usual
 }
 
@@ -93,8 +105,16 @@ mod armed {
     });
     static TIMES: AtomicU64 = AtomicU64::new(0);
 
-    static TO_BREAK_ON: LazyLock<Option<Vec<u8>>> =
-        LazyLock::new(|| Some(env::var("AFTERSALESD_PANIC_ON").ok()?.into_bytes()).filter(|text| !text.is_empty()));
+    /// A step, and the text on which it breaks.
+    type Broken = Option<(String, Vec<u8>)>;
+    static TO_PANIC_ON: LazyLock<Broken> = LazyLock::new(|| broken("AFTERSALESD_PANIC_ON"));
+    static TO_HANG_ON: LazyLock<Broken> = LazyLock::new(|| broken("AFTERSALESD_HANG_ON"));
+
+    fn broken(variable: &str) -> Broken {
+        let told = env::var(variable).ok().filter(|told| !told.is_empty())?;
+        let (step, text) = told.split_once(':').unwrap_or(("read", &told));
+        Some((step.to_owned(), text.as_bytes().to_vec()))
+    }
 
     pub fn reached(name: &str) {
         if let Some(wanted) = &*TO_DIE_AT
@@ -108,13 +128,18 @@ mod armed {
         }
     }
 
-    pub fn reading(raw: &[u8]) {
-        if let Some(text) = &*TO_BREAK_ON {
-            assert!(!raw.windows(text.len()).any(|window| window == text), "this mail is to break a step");
+    pub fn handling(step: &str, text: &[u8]) {
+        let is_meant = |broken: &Broken| {
+            broken.as_ref().is_some_and(|(at, on)| at == step && text.windows(on.len()).any(|window| window == on))
+        };
+        // What the mail says is in what a step says that breaks on it.
+        assert!(!is_meant(&TO_PANIC_ON), "this mail is to break a step: {:?}", String::from_utf8_lossy(text));
+        while is_meant(&TO_HANG_ON) {
+            std::thread::park();
         }
     }
 
-    pub fn segment_size() -> Option<u64> {
-        env::var("AFTERSALESD_SEGMENT_SIZE").ok()?.parse().ok()
+    pub fn number(variable: &str) -> Option<u64> {
+        env::var(variable).ok()?.parse().ok()
     }
 }

@@ -1,14 +1,17 @@
 //! The door: arguments, logging, exit code. See the library's map for the rest.
 
 use std::io::{self, IsTerminal, Write};
+use std::panic::{self, PanicHookInfo};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread;
 
 use aftersalesd::app::letters::LETTERS;
 use aftersalesd::app::query::{Query, Question};
 use aftersalesd::app::triage::Form;
 use aftersalesd::app::{self, Failure};
 use aftersalesd::domain::act::WORDS;
+use aftersalesd::domain::ids::masked;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
@@ -114,9 +117,9 @@ struct Configured {
 enum Cases {
     /// All cases, one a line
     List(Asked),
-    /// One case: what is known and from which words, what is missing, what happened
+    /// One case: what is known and from which words, what is missing, what happened; or one letter as it was written
     Show {
-        /// A case id, an RMA number or an order number, in any spelling
+        /// A case id, an RMA number or an order number, in any spelling; or a letter's id, whole or its beginning
         id: String,
         #[command(flatten)]
         asked: Asked,
@@ -197,6 +200,7 @@ struct Asked {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log(&cli.command);
+    panic::set_hook(Box::new(log_panic));
     match command(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -269,6 +273,14 @@ fn doable() -> String {
 /// Whether standard output is a terminal whose user wants colours (<https://no-color.org>).
 fn shows_colour() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// A panic's words may be a customer's: they go to the log as all of these do.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string);
+    let thread = thread::current();
+    let what = panic.payload_as_str().map(masked);
+    tracing::error!(place, thread = thread.name(), what, "a step panicked: this is a mistake in the program");
 }
 
 fn start_log(command: &Command) {

@@ -31,6 +31,12 @@ pub trait Mailbox: Send {
     /// Tells the server that these letters are handled (flag, keyword or move; never deletes).
     fn done(&mut self, letters: &[Position]) -> impl Future<Output = Result<(), Fault>> + Send;
 
+    /// From now on, letters that `start` leaves alone are not handed out; while the mailbox is numbered otherwise,
+    /// fetching is a temporary fault.
+    fn leave_alone(&mut self, start: Option<FirstStart>) {
+        let _ = start;
+    }
+
     /// Where the mailbox ends now; `None` if its positions don't last.
     fn end(&mut self) -> impl Future<Output = Result<Option<End>, Fault>> + Send {
         async { Ok(None) }
@@ -69,6 +75,24 @@ pub struct End {
     pub position: Position,
     /// The number of letters up to there.
     pub letters: u32,
+}
+
+/// The first start with a folder whose mail of before is not taken in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstStart {
+    /// All above it is taken in.
+    pub position: Position,
+    /// The folder was numbered anew after the first start, which was then: what has come since is taken in as well.
+    pub since: Option<Timestamp>,
+}
+
+impl FirstStart {
+    /// Whether a letter that came to the mailbox then is left alone; not if nobody knows.
+    pub fn leaves(&self, position: &Position, stored: Option<Timestamp>) -> bool {
+        let Position { folder, validity, uid, .. } = &self.position;
+        let below = position.folder == *folder && position.validity == *validity && position.uid <= *uid;
+        below && self.since.is_none_or(|since| stored.is_some_and(|stored| stored < since))
+    }
 }
 
 /// A letter as it lies in the mailbox.

@@ -20,7 +20,7 @@ use crate::config::{Config, Source};
 use crate::domain::ids::LetterId;
 use crate::imap::Handled;
 use crate::imap::inspect::{Inspection, Listing, Mail};
-use crate::ports::{BEGINNING, Content, Position};
+use crate::ports::{BEGINNING, Content, FirstStart, Position};
 use crate::store::{Finding, FindingKind, Tally};
 
 /// Prints every difference, then how many there are of each thing.
@@ -107,7 +107,7 @@ struct Known {
     unentered: BTreeSet<LetterId>,
     unread: BTreeSet<Position>,
     cursors: Vec<Position>,
-    starts: Vec<Position>,
+    starts: Vec<FirstStart>,
     first: Option<Timestamp>,
     tally: Tally,
     findings: Vec<Finding>,
@@ -124,7 +124,7 @@ struct Told {
     unentered: Option<LetterId>,
     unread: Option<Position>,
     cursor: Option<Position>,
-    start: Option<Position>,
+    start: Option<FirstStart>,
     first: Option<Timestamp>,
     finding: Option<Finding>,
     tally: Option<Tally>,
@@ -213,7 +213,7 @@ impl Known {
         if is_source && self.unread.contains(&position) {
             return Ok(Some(Place::Unread));
         }
-        if is_source && self.is_left_alone(&position) {
+        if is_source && self.is_left_alone(&position, mail.arrived) {
             return Ok(Some(Place::Before));
         }
         let mark = self.cursors.iter().find(|cursor| cursor.folder == folder && cursor.validity == listing.validity);
@@ -289,9 +289,8 @@ impl Known {
     }
 
     /// Was there at the first start, and was not to be taken in.
-    fn is_left_alone(&self, position: &Position) -> bool {
-        let is_above = |start: &&Position| start.folder == position.folder && start.validity == position.validity;
-        self.starts.iter().filter(is_above).any(|start| position.uid <= start.uid)
+    fn is_left_alone(&self, position: &Position, arrived: Option<Timestamp>) -> bool {
+        self.starts.iter().any(|start| start.leaves(position, arrived))
     }
 
     fn count(&mut self, census: &mut Census, place: Place, name: String, message_id: Option<&str>) {

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::query::{Query, Question, consult};
+use super::triage::page::clean;
 use super::{Failure, explain, load};
 
 /// The command: asks, prints.
@@ -68,15 +69,30 @@ fn print(query: &Query, object: &Value, out: &mut dyn Write) -> io::Result<()> {
         Query::Ask(Question::Letters { .. }) => {
             let case = text("case");
             let case = if object["case"].is_null() { "" } else { case.as_str() };
-            writeln!(out, "{}  {:<10} {case:<12} {:<32} {}", text("at"), text("class"), text("from"), text("subject"))
+            let (id, at, class) = (name(object), text("at"), text("class"));
+            writeln!(out, "{id}  {at}  {class:<10} {case:<12} {:<32} {}", text("from"), text("subject"))
         }
         Query::Retry(_) | Query::Ask(Question::Dismiss { .. }) => {
             let further = ["case", "decision", "why"].map(|key| &object[key]).into_iter().filter_map(Value::as_str);
             let further: Vec<&str> = further.collect();
             writeln!(out, "{}  {}  {}", name(object), text("outcome"), further.join("  "))
         }
+        _ if object["text"].is_string() => show_letter(object, out),
         _ => show(object, out),
     }
+}
+
+/// A letter as it was written. It must not steer the terminal it is read on.
+fn show_letter(letter: &Value, out: &mut dyn Write) -> io::Result<()> {
+    for key in ["letter", "class", "why", "case", "at", "from", "subject", "message_id"] {
+        if let Some(text) = letter[key].as_str() {
+            writeln!(out, "{key:<10} {}", clean(text))?;
+        }
+    }
+    for file in letter["files"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        writeln!(out, "{:<10} {}", "file", clean(file))?;
+    }
+    writeln!(out, "\n{}", clean(letter["text"].as_str().unwrap_or_default()))
 }
 
 /// What a letter in quarantine is called on the command line.

@@ -41,10 +41,10 @@ use crate::domain::reply::Reply;
 use crate::feeds::{self, Orders};
 use crate::imap::{self, ImapMailbox};
 use crate::maildir::{self, MaildirMailbox};
-use crate::pipeline::Terms;
 use crate::pipeline::compose::{Frame, Letters};
 use crate::pipeline::screen::Desk;
-use crate::ports::{Delivery, End, Fault, FaultKind, Incoming, Mailbox, Mailer, Position};
+use crate::pipeline::{Caps, Terms};
+use crate::ports::{Delivery, End, Fault, FaultKind, FirstStart, Incoming, Mailbox, Mailer, Position};
 use crate::smtp::{self, MaildirMailer, SmtpMailer};
 use crate::store::{Store, StoreError};
 use crate::worker::Office;
@@ -152,10 +152,12 @@ impl Setup {
             mail_megabytes: (config.limits.mail_size >> 20).max(1),
         };
         let patterns: Vec<String> = config.orders.number_patterns.iter().map(|r| r.as_str().to_owned()).collect();
-        let per_sender = config.limits.replies_per_sender as usize;
-        let mut terms = Terms::new(config.policy.clone(), catalogue, desk, letters, frame, per_sender, &patterns)
+        let caps = Caps {
+            per_sender: config.limits.replies_per_sender as usize,
+            per_case: config.limits.replies_per_case as usize,
+        };
+        let mut terms = Terms::new(config.policy.clone(), catalogue, desk, letters, frame, caps, &patterns)
             .map_err(Failure::Config)?;
-        terms.replies_per_case = config.limits.replies_per_case as usize;
         terms.hide_orders = config.orders.hide_from_others;
         terms.deadlines = config.deadlines.clone();
         Ok(Self { terms, orders })
@@ -265,6 +267,13 @@ impl Mailbox for AnyMailbox {
         match self {
             Self::Imap(mailbox) => mailbox.done(letters).await,
             Self::Maildir(mailbox) => mailbox.done(letters).await,
+        }
+    }
+
+    fn leave_alone(&mut self, start: Option<FirstStart>) {
+        match self {
+            Self::Imap(mailbox) => mailbox.leave_alone(start),
+            Self::Maildir(mailbox) => mailbox.leave_alone(start),
         }
     }
 

@@ -46,7 +46,7 @@ impl Query {
 #[serde(rename_all = "snake_case")]
 pub enum Question {
     List,
-    /// A case by its id, RMA number or order number.
+    /// A case by its id, RMA number or order number; else a letter by its id.
     Show(String),
     Search(String),
     Quarantine,
@@ -73,8 +73,6 @@ pub enum Question {
 
 /// The most cases a search shows.
 const FOUND: usize = 200;
-/// The fewest characters of a letter's id that name it.
-const NAME_MIN: usize = 6;
 
 /// Asks the daemon of the configured store if one runs, else answers by itself; hands each line of the answer to `tell`.
 pub fn consult(config: &Config, query: &Query, tell: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<(), Failure> {
@@ -155,7 +153,17 @@ fn answer_from(store: &Store, question: &Question, out: &mut dyn Write) -> Resul
             }
         }
         Question::Show(name) => {
-            for id in known(store, name)? {
+            let ids = named(store, name)?;
+            let letters = if ids.is_empty() { letters::named(store, name)? } else { Vec::new() };
+            if ids.is_empty() && letters.is_empty() {
+                return Err(Failure::Other(format!(
+                    "there is no case {name:?}: give a case id, an RMA number, an order number or a letter's id"
+                )));
+            }
+            for letter in letters {
+                line(out, &letters::whole(store, &letter)?)?;
+            }
+            for id in ids {
                 if let Some(case) = store.case(&id)? {
                     line(out, &report::whole(&case, &store.events(&id)?))?;
                 }
@@ -292,7 +300,7 @@ fn in_quarantine(store: &Store, name: &str) -> Result<Vec<Quarantined>, Failure>
     let is_meant = |entry: &Quarantined| {
         let letter = entry.letter.as_ref().map_or("", LetterId::as_str);
         let place = entry.position.as_ref();
-        name.len() >= NAME_MIN && letter.starts_with(&name.to_ascii_lowercase())
+        name.len() >= letters::NAME_MIN && letter.starts_with(&name.to_ascii_lowercase())
             || entry.message_id.as_ref().is_some_and(|id| id.as_str() == name.trim_matches(['<', '>']))
             || place.is_some_and(|place| !place.name.is_empty() && place.name == name)
             || letter.is_empty() && place.is_some_and(|place| place.name.is_empty() && place.uid.to_string() == name)

@@ -63,7 +63,7 @@ fn beginning(mut raw: Vec<u8>, limit: u64) -> (Vec<u8>, bool) {
 
 /// Takes one letter in, without any durability.
 pub fn take(office: &Office, raw: &[u8], cut_short: bool) -> Result<Taken, Failure> {
-    let reading = match inbound::read_one(raw, cut_short, &office.terms) {
+    let reading = match inbound::read_one(office, raw.to_vec(), cut_short) {
         Ok(reading) => reading,
         Err(why) => return Ok(Taken::Quarantined { reading: None, why }),
     };

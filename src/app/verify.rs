@@ -8,7 +8,7 @@ use super::findings::{self, Told};
 use super::query::{Query, Question, tell_findings};
 use super::{Failure, control, load};
 use crate::store::{Books, FindingKind, Store, StoreError};
-use crate::worker::inbound::panic_text;
+use crate::worker::budget::panic_text;
 
 /// Verifies the store of a configuration, or the store or backup in `folder`; `repair` makes anew what can be.
 pub fn run(config: Option<&Path>, folder: Option<&Path>, repair: bool, out: &mut dyn Write) -> Result<(), Failure> {

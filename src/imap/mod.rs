@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use self::cursor::{Listed, Start};
 use self::session::{Failure, Idled, Session};
 use self::tls::Tls;
-use crate::ports::{Content, End, Fault, Incoming, Mailbox, Position, Security, Server};
+use crate::ports::{Content, End, Fault, FirstStart, Incoming, Mailbox, Position, Security, Server};
 
 /// A letter that the server refused, or garbled, this often when it was asked for alone is given up as unreadable.
 const STRIKES: u32 = 3;
@@ -76,6 +76,8 @@ pub struct ImapMailbox {
     settings: Settings,
     tls: Option<Tls>,
     session: Option<Session>,
+    /// Which letters are left alone.
+    start: Option<FirstStart>,
     /// The server's own name of the folder, once it was found under one other than the configured.
     found: Option<String>,
     /// Listed, but not fetched yet; of the selected folder.
@@ -157,6 +159,7 @@ impl ImapMailbox {
             settings,
             tls: None,
             session: None,
+            start: None,
             found: None,
             waiting: VecDeque::new(),
             handed: None,
@@ -225,6 +228,9 @@ impl ImapMailbox {
         let mut session = self.connected().await?;
         let listed = async {
             self.enter(&mut session).await?;
+            if self.start.as_ref().is_some_and(|start| start.position.validity != session.selected.validity) {
+                return Err(Failure::Refused("the folder is numbered anew".to_owned()));
+            }
             let start = Start::of(after, &self.settings.folder, session.selected.validity);
             if let Start::Renewed { before } = start {
                 tracing::warn!(
@@ -241,8 +247,13 @@ impl ImapMailbox {
         }
         .await;
         self.undated |= matches!(listed, Err(Failure::Unparseable));
+        let validity = session.selected.validity;
         let listed = self.keep(session, listed).map_err(|failure| failure.fault("listing the folder"))?;
-        self.waiting = listed.into();
+        let left = |letter: &Listed| {
+            let position = self.position(validity, letter.uid);
+            self.start.as_ref().is_some_and(|start| start.leaves(&position, letter.stored))
+        };
+        self.waiting = listed.into_iter().filter(|letter| !left(letter)).collect();
         self.handed = after.map(|mark| mark.uid);
         Ok(())
     }
@@ -298,15 +309,18 @@ impl ImapMailbox {
         if let Some((uid, _)) = contents.last() {
             self.handed = Some(*uid);
         }
-        let folder = &self.settings.folder;
         contents
             .into_iter()
             .map(|(uid, content)| {
-                let position = Position { folder: folder.clone(), validity, uid, name: String::new() };
+                let position = self.position(validity, uid);
                 let stored = batch.iter().find(|listed| listed.uid == uid).and_then(|listed| listed.stored);
                 Incoming { position, content, stored }
             })
             .collect()
+    }
+
+    fn position(&self, validity: u32, uid: u32) -> Position {
+        Position { folder: self.settings.folder.clone(), validity, uid, name: String::new() }
     }
 
     /// Tells the server that the letters of one UID set are handled.
@@ -412,14 +426,17 @@ impl Mailbox for ImapMailbox {
         self.keep(session, marked).map_err(|failure| failure.fault("marking letters as handled"))
     }
 
+    fn leave_alone(&mut self, start: Option<FirstStart>) {
+        self.start = start;
+    }
+
     async fn end(&mut self) -> Result<Option<End>, Fault> {
         let mut session = self.connected().await?;
         let found = async {
             self.enter(&mut session).await?;
             let uid = fetch::last(&mut session).await?;
             let (validity, letters) = (session.selected.validity, session.selected.exists);
-            let position = Position { folder: self.settings.folder.clone(), validity, uid, name: String::new() };
-            Ok(Some(End { position, letters }))
+            Ok(Some(End { position: self.position(validity, uid), letters }))
         }
         .await;
         self.keep(session, found).map_err(|failure| failure.fault("looking at the folder"))

@@ -91,10 +91,7 @@ pub struct Terms {
     pub lexicons: Lexicons,
     pub letters: Letters,
     pub frame: Frame,
-    /// Automatic letters to one address in 24 hours; beyond it staff are told.
-    pub replies_per_sender: usize,
-    /// Automatic letters in one case; beyond it staff are told.
-    pub replies_per_case: usize,
+    pub caps: Caps,
     /// How long a case waits.
     pub deadlines: Deadlines,
     /// Whether an order is unknown to everybody but its customer.
@@ -107,15 +104,24 @@ pub struct Terms {
     tracer: Tracer,
 }
 
+/// The most automatic letters; beyond them staff are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caps {
+    /// To one address in 24 hours.
+    pub per_sender: usize,
+    /// In one case.
+    pub per_case: usize,
+}
+
 impl Terms {
-    /// Compiles the terms, with ten letters a case. `order_patterns` are the shop's own forms of order numbers. An error names what is wrong.
+    /// Compiles the terms. `order_patterns` are the shop's own forms of order numbers. An error names what is wrong.
     pub fn new(
         policy: Policy,
         catalogue: Catalogue,
         desk: Desk,
         letters: Letters,
         frame: Frame,
-        replies_per_sender: usize,
+        caps: Caps,
         order_patterns: &[String],
     ) -> Result<Self, String> {
         let lexicons = Lexicons::embedded()?;
@@ -136,8 +142,7 @@ impl Terms {
             lexicons,
             letters,
             frame,
-            replies_per_sender,
-            replies_per_case: 10,
+            caps,
             deadlines: Deadlines::default(),
             hide_orders: false,
             version,
@@ -319,7 +324,11 @@ pub fn answer(reading: &Reading, lookup: &Lookup, terms: &Terms, now: Timestamp)
     }
     let customer = match (&lookup.link, &reading.customer) {
         (Link::Stranger(case), _) => return Ok(strangers(reading, case, terms, now)),
-        (_, None) => reading.letter.from.as_ref().ok_or("there is no address to answer to")?,
+        // Staff may write to where the writer wants answers; the gate answers no such letter.
+        (_, None) => {
+            let written = reading.letter.from.as_ref().or(reading.letter.reply_to.as_ref());
+            written.ok_or("there is no address to answer to")?
+        }
         (_, Some(customer)) => customer,
     };
     let mut course = Course::begin(reading, lookup, customer, now).map_err(|e| e.to_string())?;
@@ -388,9 +397,9 @@ fn gate(
     let patience = SignedDuration::from_hours(24 * i64::from(terms.policy.answer_days));
     let hindrance = if reading.stored.is_some_and(|stored| now.duration_since(stored) > patience) {
         Reason::Old
-    } else if lookup.replies_today >= terms.replies_per_sender {
+    } else if lookup.replies_today >= terms.caps.per_sender {
         Reason::ReplyLimit
-    } else if case.replies as usize >= terms.replies_per_case {
+    } else if case.replies as usize >= terms.caps.per_case {
         Reason::CaseLimit
     } else {
         return Some(kind);

@@ -274,7 +274,7 @@ impl Turn<'_> {
     /// The clock's letters obey the cap of a case; beyond it a person looks.
     fn write_or_hand_over(&mut self, kind: Kind, step: &Step) -> Result<(), Impossible> {
         let case = &self.course.case;
-        if case.replies as usize >= self.terms.replies_per_case || self.terms.is_of_the_desk(&case.customer.address) {
+        if case.replies as usize >= self.terms.caps.per_case || self.terms.is_of_the_desk(&case.customer.address) {
             self.tell_staff = Some(format!("case {} gets no further automatic letter ({})", case.id, kind.folder()));
             return Ok(());
         }

@@ -46,7 +46,8 @@ fn terms_of(policy: Policy, destinations: Vec<Destination>) -> Result<Terms, Str
         mail_megabytes: 35,
     };
     let letters = Letters::embedded().unwrap();
-    Terms::new(policy, Catalogue { products }, desk, letters, frame, 6, &[r"KS\d{4,8}".to_owned()])
+    let caps = Caps { per_sender: 6, per_case: 10 };
+    Terms::new(policy, Catalogue { products }, desk, letters, frame, caps, &[r"KS\d{4,8}".to_owned()])
 }
 
 /// A mailbox of one: letters in, the case as it stands, no store.
@@ -419,7 +420,7 @@ fn what_has_lain_in_the_mailbox_for_long_goes_to_a_person_unanswered() {
 #[test]
 fn the_cap_on_letters_of_one_case_holds() {
     let mut desk = Desktop::new();
-    desk.terms.replies_per_case = 1;
+    desk.terms.caps.per_case = 1;
     desk.take("My Roam 5 does not charge.");
     let outcome = desk.take(COMPLETE);
     assert_eq!((outcome.decision.action, outcome.decision.reasons), (Action::Staff, vec![Reason::CaseLimit]));

@@ -12,13 +12,14 @@ use super::finding::{Finding, FindingKind, Tally};
 use super::keys::{self, Table};
 use super::picture::Picture;
 use super::record::{self, Claim, Parcel, Unmarked};
+use super::start::started;
 use super::tables::{Change, Row};
 use super::{Counts, Notice, Quarantined, RawPlace, Seen, Store, StoreError};
 use crate::domain::case::Case;
 use crate::domain::event::{CaseEvent, Event};
 use crate::domain::ids::{CaseId, LetterId, MessageId};
 use crate::domain::reply::Kind;
-use crate::ports::Position;
+use crate::ports::{FirstStart, Position};
 
 /// A letter, as far as anything is known of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,7 +50,7 @@ pub struct Books {
     pub unread: Vec<Position>,
     pub cursors: Vec<Position>,
     /// Up to where mail of a folder is left alone.
-    pub starts: Vec<Position>,
+    pub starts: Vec<FirstStart>,
     pub tally: Tally,
     pub findings: Vec<Finding>,
     /// When the first letter was taken in.
@@ -330,6 +331,15 @@ impl Books {
     }
 
     fn read_mailbox(&mut self, picture: &Picture<'_>) -> Result<(), StoreError> {
+        let mut meta = BTreeMap::new();
+        for row in picture.scan(Table::Meta) {
+            let row = row?;
+            if let Some(&(keys::SINCE | keys::RENUMBERED)) = row.words().first()
+                && let Some(number) = self.read::<u32>(Table::Meta, &row)
+            {
+                meta.insert(row.key, number);
+            }
+        }
         for row in picture.scan(Table::Mailbox) {
             let row = row?;
             match row.words().first() {
@@ -339,7 +349,7 @@ impl Books {
                 }
                 Some(&"start") => {
                     let start = self.read::<Position>(Table::Mailbox, &row);
-                    self.starts.extend(start);
+                    self.starts.extend(start.map(|position| started(position, &meta)));
                 }
                 _ if self.read::<Unmarked>(Table::Mailbox, &row).is_some() => self.tally.unmarked += 1,
                 _ => {}

@@ -9,6 +9,8 @@
 //! | | `importing` | format of the export, until all of it is in |
 //! | | `raw` | lowest archive segment that may hold letters without an index entry |
 //! | | `deadlines` | digest of the deadlines that `due` was worked out by |
+//! | | `since` folder | the second of the first start with a folder whose old mail is left alone |
+//! | | `renumbered` folder | its UIDVALIDITY, if that has changed since |
 //! | | `counts` | how many there are |
 //! | `cases` | case | the case as it stands |
 //! | `events` | case, number of the first | the events of one commit |
@@ -92,6 +94,8 @@ pub(super) const IMPORTING: &str = "importing";
 pub(super) const RAW_FROM: &str = "raw";
 pub(super) const DEADLINES: &str = "deadlines";
 
+pub(super) const SINCE: &str = "since";
+pub(super) const RENUMBERED: &str = "renumbered";
 pub(super) const COUNTS: &str = "counts";
 
 pub(super) fn events(case: &CaseId, first: u64) -> String {
@@ -153,6 +157,14 @@ pub(super) fn notice(kind: NoticeKind, about: &str) -> String {
 
 pub(super) fn cursor(folder: &str) -> String {
     join(&["cursor", folder])
+}
+
+pub(super) fn since(folder: &str) -> String {
+    join(&[SINCE, folder])
+}
+
+pub(super) fn renumbered(folder: &str) -> String {
+    join(&[RENUMBERED, folder])
 }
 
 pub(super) fn start(folder: &str) -> String {

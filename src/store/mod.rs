@@ -22,6 +22,7 @@ mod raw;
 mod record;
 mod room;
 mod search;
+mod start;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -343,15 +344,6 @@ impl Store {
     /// The highest position of a folder that was taken in. Its UIDVALIDITY may no longer be the server's.
     pub fn cursor(&self, folder: &str) -> Result<Option<Position>, StoreError> {
         self.inner.tables.get(Table::Mailbox, &keys::cursor(folder))
-    }
-
-    /// Letters are taken in above this position only, as if all up to it were. Durable at once.
-    pub fn begin_above(&self, position: &Position) -> Result<(), StoreError> {
-        let mut change = Change::default();
-        change.advance(position);
-        change.put(Table::Mailbox, keys::start(&position.folder), position)?;
-        self.inner.tables.run(&change)?;
-        self.flush()
     }
 
     /// The letters of a folder that are committed, but which the mailbox was not told to be done with.

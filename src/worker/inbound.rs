@@ -4,24 +4,23 @@
 //! one and the one writer commits the last. A batch is flushed once; only then is the mailbox told and do its replies
 //! leave. A letter that can't be handled goes to quarantine and never holds up the next.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-use super::lookup::look_up;
+use super::lookup::{link, look_up};
 use super::quarantine::quarantine;
-use super::{Office, Stop, Trouble, budget, notice, pace};
+use super::{Office, Stop, Trouble, blocking, budget, notice, pace, start};
 use crate::domain::case::Case;
 use crate::domain::decision::{Class, Outcome};
 use crate::domain::event::Event;
 use crate::domain::ids::{CaseId, LetterId, masked};
 use crate::fail_point;
 use crate::pipeline::trace::Link;
-use crate::pipeline::{self, Lookup, Reading, Terms};
-use crate::ports::{Content, End, FaultKind, Incoming, Mailbox, Position};
+use crate::pipeline::{self, Lookup, Reading};
+use crate::ports::{Content, FaultKind, FirstStart, Incoming, Mailbox, Position};
 use crate::store::{CaseStep, Commit, CommitError, LetterEntry, NoticeKind, RawPlace, Seen, StoreError};
 
 /// What became of a letter.
@@ -145,15 +144,19 @@ async fn drain_through_stages(
         tell(mailbox, office, unmarked).await?;
     }
     if after.is_none() {
-        after = begin(mailbox, office).await?;
+        after = start::first(mailbox, office).await?;
     }
+    let first = start::again(mailbox, folder, office, &mut after).await?;
+    mailbox.leave_alone(first.clone());
     let (batches, mut told) = Stages::start(office);
     let mut progress = Progress::default();
     let mut in_hand = 0;
+    let mut is_empty = false;
     let fetched = async {
         while !stop.is_wished() && !office.has_failed_disk() {
             let batch = mailbox.fetch(after.as_ref()).await?;
             office.health.mailbox(Ok(()));
+            is_empty = batch.is_empty();
             let Some(last) = batch.last() else { break };
             after = Some(last.position.clone());
             fail_point::reached("letters-fetched");
@@ -184,22 +187,15 @@ async fn drain_through_stages(
     }
     match fetched {
         Ok(()) if in_hand > 0 => Err(Trouble::Broken("taking in a batch of letters broke off".to_owned())),
-        fetched => fetched.map(|()| progress),
+        Ok(()) => {
+            if let (Some(FirstStart { position, .. }), true) = (first, is_empty) {
+                let store = office.store.clone();
+                blocking(move || store.pass(&position)).await?;
+            }
+            Ok(progress)
+        }
+        Err(trouble) => Err(trouble),
     }
-}
-
-/// The first start with a folder: says what will become of the letters that are there, and notes durably if they are to
-/// be left alone.
-async fn begin(mailbox: &mut impl Mailbox, office: &Arc<Office>) -> Result<Option<Position>, Trouble> {
-    let Some(End { position, letters }) = mailbox.end().await? else { return Ok(None) };
-    if !office.from_now {
-        tracing::info!(letters, "first start with this folder: all letters that are there will be taken in");
-        return Ok(None);
-    }
-    tracing::info!(letters, "first start with this folder: the letters that are there are left alone");
-    let (store, above) = (office.store.clone(), position.clone());
-    blocking(move || store.begin_above(&above)).await?;
-    Ok(Some(position))
 }
 
 /// Tells the mailbox that letters are handled, then notes that it knows.
@@ -296,7 +292,7 @@ fn read_batch(batch: Vec<Incoming>, office: &Arc<Office>) -> Result<Vec<Read>, T
                 scope.spawn(|| {
                     let read = |(position, stored, content): Kept| match content {
                         Ok((letter, raw, bytes, cut_short)) => {
-                            let reading = budget::read_one(office, bytes, cut_short);
+                            let reading = read_one(office, bytes, cut_short);
                             let reading = reading.map(|mut reading| {
                                 reading.stored = stored;
                                 reading
@@ -316,13 +312,13 @@ fn read_batch(batch: Vec<Incoming>, office: &Arc<Office>) -> Result<Vec<Read>, T
     })
 }
 
-/// Reads one letter. A step that panics on hostile bytes costs this letter its answer, not the daemon its life.
-pub fn read_one(raw: &[u8], cut_short: bool, terms: &Terms) -> Result<Box<Reading>, String> {
-    let read = AssertUnwindSafe(|| {
-        fail_point::reading(raw);
-        pipeline::read(raw, cut_short, terms, Timestamp::now())
-    });
-    catch_unwind(read).map(Box::new).map_err(|panic| format!("reading it failed: {}", panic_text(panic.as_ref())))
+/// Reads one letter; an error says why that can't be done.
+pub fn read_one(office: &Office, raw: Vec<u8>, cut_short: bool) -> Result<Box<Reading>, String> {
+    let terms = Arc::clone(&office.terms);
+    budget::step("reading it", move || {
+        fail_point::handling("read", &raw);
+        Box::new(pipeline::read(&raw, cut_short, &terms, Timestamp::now()))
+    })
 }
 
 /// Commits a batch, letter by letter, and makes it durable with one flush.
@@ -368,17 +364,16 @@ pub fn settle(
         if let Some(seen) = office.store.seen(&letter.id, &letter.content, letter.message_id.as_ref())? {
             return again(office, reading, seen, raw, position);
         }
+        let found = link(office, &reading)?;
         // Each try reads it as part of the case as it stands then.
-        let mut reading = reading.clone();
-        let lookup = look_up(office, &mut reading, now)?;
-        let answer = AssertUnwindSafe(|| pipeline::answer(&reading, &lookup, &office.terms, now));
-        let outcome = match catch_unwind(answer) {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(why)) => return quarantine(office, Some(reading), None, raw, position, why),
-            Err(panic) => {
-                let why = format!("answering it failed: {}", panic_text(panic.as_ref()));
-                return quarantine(office, Some(reading), None, raw, position, why);
-            }
+        let recalled = match recall(office, &reading, &found.link) {
+            Ok(recalled) => recalled,
+            Err(why) => return quarantine(office, Some(reading), None, raw, position, why),
+        };
+        let lookup = look_up(office, &recalled, found, now)?;
+        let (reading, lookup, outcome) = match answer(office, recalled, lookup, now) {
+            Ok(answered) => answered,
+            Err(why) => return quarantine(office, Some(reading), None, raw, position, why),
         };
         let commit = Commit {
             letter: Some(entry(&reading, outcome.class, now)),
@@ -410,6 +405,31 @@ pub fn settle(
         position,
         "its case changed again and again while it was decided on".to_owned(),
     )
+}
+
+fn recall(office: &Office, reading: &Reading, link: &Link) -> Result<Box<Reading>, String> {
+    let mut reading = Box::new(reading.clone());
+    if !matches!(link, Link::Known(_)) {
+        return Ok(reading);
+    }
+    let (link, terms) = (link.clone(), Arc::clone(&office.terms));
+    budget::step("reading it as part of its case", move || {
+        fail_point::handling("recall", reading.words.text.as_bytes());
+        pipeline::recall(&mut reading, &link, &terms);
+        reading
+    })
+}
+
+/// A letter with what was looked up for it and what is to be done.
+type Answered = (Box<Reading>, Lookup, Outcome);
+
+fn answer(office: &Office, reading: Box<Reading>, lookup: Lookup, now: Timestamp) -> Result<Answered, String> {
+    let terms = Arc::clone(&office.terms);
+    budget::step("answering it", move || {
+        fail_point::handling("answer", reading.words.text.as_bytes());
+        let outcome = pipeline::answer(&reading, &lookup, &terms, now)?;
+        Ok((reading, lookup, outcome))
+    })?
 }
 
 fn entry(reading: &Reading, class: Class, now: Timestamp) -> LetterEntry {
@@ -466,19 +486,4 @@ fn log(reading: &Reading, outcome: &Outcome, case: Option<&Case>) {
 
 fn digest(raw: &[u8]) -> LetterId {
     LetterId::from_digest(&Sha256::digest(raw).into())
-}
-
-/// What a panic says.
-pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a step panicked".to_owned())
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, Trouble> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result.map_err(Trouble::from),
-        Err(e) => Err(Trouble::Broken(e.to_string())),
-    }
 }

@@ -12,8 +12,15 @@ use crate::domain::ids::{Address, CaseId, LetterId, MessageId, RmaNumber, Sku};
 use crate::pipeline::trace::{self, Link};
 use crate::pipeline::{self, Lookup, Reading};
 
-/// Everything the store and the order feed know about a letter, which is read again as part of its case.
-pub fn look_up(office: &Office, reading: &mut Reading, now: Timestamp) -> Result<Lookup, Trouble> {
+/// The case that a letter belongs to.
+pub struct Found {
+    pub link: Link,
+    /// It answers a letter of ours, but none that there is.
+    unknown_thread: bool,
+}
+
+/// Finds a letter's case.
+pub fn link(office: &Office, reading: &Reading) -> Result<Found, Trouble> {
     let store = &office.store;
     let by_thread = by_thread(office, reading)?;
     let sender = reading.customer.as_ref().map(|p| p.address.clone());
@@ -42,7 +49,14 @@ pub fn look_up(office: &Office, reading: &mut Reading, now: Timestamp) -> Result
         (None, Some(case)) => Link::Stranger(Box::new(case)),
         (None, None) => Link::New,
     };
-    pipeline::recall(reading, &link, &office.terms);
+    Ok(Found { link, unknown_thread })
+}
+
+/// Everything the store and the order feed know about a letter that was read as part of its case.
+pub fn look_up(office: &Office, reading: &Reading, found: Found, now: Timestamp) -> Result<Lookup, Trouble> {
+    let Found { link, unknown_thread } = found;
+    let store = &office.store;
+    let sender = reading.customer.as_ref().map(|p| p.address.clone());
     let order_number = pipeline::order_number_of(&link, &reading.facts);
     let mut order = match (&office.orders, &order_number) {
         (Some(orders), Some(number)) => orders.answer(number),

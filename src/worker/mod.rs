@@ -2,7 +2,7 @@
 //!
 //! Letters in ([`inbound`]), replies out ([`outbound`]), what the clock and staff do ([`turn`]); all on one [`Office`].
 
-mod budget;
+pub mod budget;
 
 pub mod health;
 
@@ -20,6 +20,7 @@ mod quarantine;
 
 pub mod retry;
 
+mod start;
 pub mod turn;
 
 use std::collections::HashSet;
@@ -176,13 +177,19 @@ impl Trouble {
     }
 }
 
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, Trouble> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result.map_err(Trouble::from),
+        Err(e) => Err(Trouble::Broken(e.to_string())),
+    }
+}
+
 /// Makes what was committed durable.
 pub async fn flush(office: &Arc<Office>) -> Result<(), Trouble> {
     let of = Arc::clone(office);
-    let flushed = match tokio::task::spawn_blocking(move || of.store.flush()).await {
-        Ok(flushed) => flushed.map_err(Trouble::from),
-        Err(e) => Err(Trouble::Broken(e.to_string())),
-    };
+    let flushed = blocking(move || of.store.flush()).await;
     office.noting(flushed)
 }
 

@@ -216,6 +216,10 @@ fn every_mail_of_the_corpora_is_listed_and_no_machine_is_answered() {
             copies += 1;
         }
     }
+    // A case is its customer's; only mail that names nobody to answer has none.
+    for entry in here.json(&["cases", "quarantine", "--json"]) {
+        assert_eq!(entry["why"], "there is no address to answer to", "{entry}");
+    }
     let answered: BTreeSet<String> = here.replies().iter().filter_map(|raw| Reply::read(raw).in_reply_to).collect();
     // Several mails bear one Message-ID: what was answered is one that counts as a customer's.
     let of_customer = |letter: &&Value| letter["class"] == "customer";

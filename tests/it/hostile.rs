@@ -4,7 +4,7 @@
 mod paths;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -20,23 +20,40 @@ use crate::support::smtpd::Smtpd;
 /// Unoptimised, on a busy machine. Without bounds each of these takes minutes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn takes_little(name: &str, head: &str, body: &str) {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join(format!("{name}.eml"));
-    let mail = format!(
-        "From: Jo <jo@example.net>\r\nTo: us@example.com\r\nSubject: {name}\r\nMessage-ID: <{name}@example.net>\r\n\
-         Date: Sun, 22 Nov 2026 10:00:00 +0000\r\n{head}\r\n{body}\r\n"
-    );
-    std::fs::write(&file, mail).unwrap();
-    let mut command = program();
-    command.args(["triage", "--json"]).arg(&file);
-    let told = run_within(command, PATIENCE);
-    assert_eq!(told.code, Some(0), "{name}: {}", told.err);
-    assert_eq!(told.json().len(), 1, "{name}");
+/// Mails that one process is to read, each made of a head and a body.
+struct Pile {
+    dir: tempfile::TempDir,
+    files: Vec<PathBuf>,
+}
+
+impl Pile {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), files: Vec::new() }
+    }
+
+    fn add(&mut self, name: &str, head: &str, body: &str) {
+        let mail = format!(
+            "From: Jo <jo@example.net>\r\nTo: us@example.com\r\nSubject: {name}\r\nMessage-ID: <{name}@example.net>\r\n\
+             Date: Sun, 22 Nov 2026 10:00:00 +0000\r\n{head}\r\n{body}\r\n"
+        );
+        self.files.push(self.dir.path().join(format!("{name}.eml")));
+        fs::write(self.files.last().unwrap(), mail).unwrap();
+    }
+
+    fn takes_little(&self) {
+        let mut command = program();
+        command.args(["triage", "--json"]).args(&self.files);
+        let told = run_within(command, PATIENCE);
+        assert_eq!(told.code, Some(0), "{}", told.err);
+        let read: Vec<String> = told.json().iter().map(|line| line["file"].as_str().unwrap().to_owned()).collect();
+        let expected: Vec<String> = self.files.iter().map(|file| file.display().to_string()).collect();
+        assert_eq!(read, expected);
+    }
 }
 
 #[test]
 fn words_without_end() {
+    let mut pile = Pile::new();
     for (name, text) in [
         ("codes", "order number 12345678 "),
         ("clauses", "the battery is dead since Monday while charging , "),
@@ -49,12 +66,14 @@ fn words_without_end() {
         ("numbers", "12 "),
         ("commas", ","),
     ] {
-        takes_little(name, "", &text.repeat(150_000 / text.len()));
+        pile.add(name, "", &text.repeat(150_000 / text.len()));
     }
+    pile.takes_little();
 }
 
 #[test]
 fn lines_without_end() {
+    let mut pile = Pile::new();
     for (name, line) in [
         ("dashes", "-- \r\n"),
         ("quotes", "> > > > > > > >\r\n"),
@@ -63,13 +82,15 @@ fn lines_without_end() {
         ("greetings", "Kind regards\r\n"),
         ("blanks", "\r\n"),
     ] {
-        takes_little(name, "", &line.repeat(150_000 / line.len()));
+        pile.add(name, "", &line.repeat(150_000 / line.len()));
     }
+    pile.takes_little();
 }
 
 #[test]
 fn markup_without_end() {
     let html = "MIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\n";
+    let mut pile = Pile::new();
     for (name, text) in [
         ("nesting", "<div>"),
         ("quoting", "<blockquote>x"),
@@ -79,26 +100,29 @@ fn markup_without_end() {
         ("entities", "&amp"),
         ("tables", "<table><tr><td>x"),
     ] {
-        takes_little(name, html, &text.repeat(150_000 / text.len()));
+        pile.add(name, html, &text.repeat(150_000 / text.len()));
     }
+    pile.takes_little();
 }
 
 #[test]
 fn parts_without_end() {
     let mixed = "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"b\"\r\n";
-    takes_little("parts", mixed, &"--b\r\nContent-Type: text/plain\r\n\r\nx\r\n".repeat(10_000));
-    takes_little("mails", mixed, &"--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: x\r\n\r\nx\r\n".repeat(3_000));
+    let mut pile = Pile::new();
+    pile.add("parts", mixed, &"--b\r\nContent-Type: text/plain\r\n\r\nx\r\n".repeat(10_000));
+    pile.add("mails", mixed, &"--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: x\r\n\r\nx\r\n".repeat(3_000));
     let nested: String = (0..2_000)
         .map(|n| format!("--b{n}\r\nContent-Type: multipart/mixed; boundary=\"b{}\"\r\n\r\n", n + 1))
         .collect();
-    takes_little("nested", &mixed.replace("\"b\"", "\"b0\""), &nested);
+    pile.add("nested", &mixed.replace("\"b\"", "\"b0\""), &nested);
     let mails = "Content-Type: message/rfc822\r\n\r\nSubject: x\r\n".repeat(1_000);
-    takes_little("forwards", "MIME-Version: 1.0", &mails);
-    takes_little("forwards as declared", mixed, &format!("--b\r\n{mails}\r\nx\r\n--b--\r\n"));
-    takes_little("headers", &"X-Header: x\r\n".repeat(20_000), "x");
+    pile.add("forwards", "MIME-Version: 1.0", &mails);
+    pile.add("forwards as declared", mixed, &format!("--b\r\n{mails}\r\nx\r\n--b--\r\n"));
+    pile.add("headers", &"X-Header: x\r\n".repeat(20_000), "x");
     let references: String = (0..20_000).map(|n| format!(" <{n}@example.net>\r\n")).collect();
-    takes_little("references", &format!("References:\r\n{references}"), "x");
-    takes_little("words", &format!("X-Long: {}\r\n", "=?utf-8?q?x?= ".repeat(10_000)), "x");
+    pile.add("references", &format!("References:\r\n{references}"), "x");
+    pile.add("words", &format!("X-Long: {}\r\n", "=?utf-8?q?x?= ".repeat(10_000)), "x");
+    pile.takes_little();
 }
 
 /// What fuzzing found once, and the samples it began with. Whatever they cost, it is no more than this.

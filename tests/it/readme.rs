@@ -61,6 +61,40 @@ fn every_path_and_link_is_there() {
 }
 
 #[test]
+fn every_promise_names_tests_that_are_there() {
+    let section = README.split("\n## What is promised, and how it is tested\n").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let name = Regex::new(r"`((?:\w+::)+\w+)`").unwrap();
+    let rows: Vec<&str> = section.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(rows.len() >= 11, "{rows:#?}");
+    for row in rows {
+        let names: Vec<&str> = name.captures_iter(row).map(|found| found.get(1).unwrap().as_str()).collect();
+        assert!(!names.is_empty(), "no test is named: {row}");
+        for name in names {
+            assert!(is_test(name), "there is no test {name}");
+        }
+    }
+}
+
+/// Whether a test of that path is in `tests/it/`, or below `src/`.
+fn is_test(name: &str) -> bool {
+    let (module, test) = name.rsplit_once("::").unwrap();
+    let file = module.replace("::", "/");
+    // Tests of a file may stand in it.
+    let inline = module.strip_suffix("::tests").unwrap_or(module).replace("::", "/");
+    let places = [
+        format!("tests/it/{file}.rs"),
+        format!("src/{file}.rs"),
+        format!("src/{file}/mod.rs"),
+        format!("src/{inline}.rs"),
+    ];
+    let head = Regex::new(&format!(r"#\[(?:tokio::)?test\](?:\s*#\[[^\n]*\])*\s*(?:async )?fn {test}\(")).unwrap();
+    // Those of proptest have arguments.
+    let text = places.iter().filter_map(|place| fs::read_to_string(root().join(place)).ok());
+    text.into_iter().any(|text| head.is_match(&text))
+}
+
+#[test]
 fn every_dependency_has_its_line() {
     let manifest: toml::Table = fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
     let mut named = BTreeSet::new();

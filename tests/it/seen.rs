@@ -189,6 +189,20 @@ fn people_can_read_every_odd_mail() {
     }
 }
 
+/// What is shown of a letter holds its words.
+fn expect_readable(here: &Installation, mails: &[Odd], letters: &[Value]) {
+    for odd in mails {
+        let id = LetterId::from_digest(&Sha256::digest(&odd.raw).into());
+        let Some(listed) = letters.iter().find(|letter| letter["letter"] == id.as_str()) else { continue };
+        let shown = here.json(&["cases", "show", &id.as_str()[..12], "--json"]).remove(0);
+        assert_eq!((&shown["class"], &shown["letter"]), (&listed["class"], &listed["letter"]), "{}", odd.name);
+        assert_eq!(shown["why"].is_string(), odd.class == "quarantine", "{}", odd.name);
+        let of_mail = format!("{} {}", shown["text"].as_str().unwrap(), shown["subject"].as_str().unwrap());
+        let words = of_mail.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(odd.words == "none" || words.contains(odd.words), "{}: {:?} is not in {of_mail}", odd.name, odd.words);
+    }
+}
+
 /// Which classes are listed how often.
 fn tally<'a>(classes: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, usize> {
     classes.fold(BTreeMap::new(), |mut tally, class| {
@@ -223,6 +237,9 @@ fn a_maildir_of_odd_mail_is_listed_whole() {
         let letter = letters.iter().find(|letter| letter["letter"] == id.as_str());
         assert_eq!(letter.map(|letter| &letter["class"]), Some(&Value::from(odd.class)), "{}", odd.name);
     }
+    let daemon = here.start();
+    expect_readable(&here, &mails, &letters);
+    drop(daemon);
     let bulk = here.json(&["cases", "letters", "--json", "--class", "bulk"]);
     assert_eq!((bulk.len(), &bulk[0]["subject"], &bulk[0]["from"]), (1, &"Watch".into(), &"jo@example.net".into()));
     let last = here.json(&["cases", "letters", "--json", "--last", "3"]);
@@ -231,6 +248,20 @@ fn a_maildir_of_odd_mail_is_listed_whole() {
     let told = here.run(&["cases", "letters", "--class", "spm"]);
     assert_eq!(told.code, Some(1));
     assert!(told.err.contains("\"spm\"") && told.err.contains("auto_reply"), "{}", told.err);
+}
+
+#[test]
+fn a_letter_without_an_author_who_says_where_to_answer_is_a_case_for_staff_and_not_answered() {
+    let here = Installation::of_maildirs();
+    let raw = mail("no-author", "Reply-To: Kim <kim@example.net>\r\n", b"My watch is dead since Monday.\r\n");
+    let raw = String::from_utf8(raw).unwrap().replace("From: Jo <jo@example.net>\r\n", "");
+    assert!(here.say(&raw).is_empty());
+    let cases = here.json(&["cases", "list", "--json"]);
+    assert_eq!(
+        (cases.len(), &cases[0]["state"], &cases[0]["customer"]),
+        (1, &"with_staff".into(), &"kim@example.net".into())
+    );
+    assert!(here.json(&["cases", "quarantine", "--json"]).is_empty());
 }
 
 #[test]

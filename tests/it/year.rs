@@ -13,7 +13,7 @@ use aftersalesd::domain::reply::Kind;
 use aftersalesd::domain::warranty::Policy;
 use aftersalesd::pipeline::compose::{Frame, Letters};
 use aftersalesd::pipeline::screen::Desk;
-use aftersalesd::pipeline::{self, Reading, Terms};
+use aftersalesd::pipeline::{self, Caps, Reading, Terms};
 use aftersalesd::store::{FindingKind, Store};
 use aftersalesd::worker::turn::{self, Undone};
 use aftersalesd::worker::{Clock, Office, inbound};
@@ -361,5 +361,6 @@ fn terms() -> Terms {
     let letters = Letters::embedded().unwrap();
     let patterns = [r"KS\d{4,8}".to_owned()];
     let catalogue = Catalogue { products: vec![product] };
-    Terms::new(Policy::default(), catalogue, desk, letters, frame, 100, &patterns).unwrap()
+    let caps = Caps { per_sender: 100, per_case: 10 };
+    Terms::new(Policy::default(), catalogue, desk, letters, frame, caps, &patterns).unwrap()
 }

@@ -19,7 +19,8 @@ use crate::worker::inbound::Taken;
 
 use self::checklist::Proof;
 use self::marks::Zone;
-use self::paper::{Ink, Paper, clean};
+pub use self::paper::clean;
+use self::paper::{Ink, Paper};
 
 /// Writes the page of one letter; `colour` only where a terminal shows it.
 pub fn write(name: &str, taken: &Taken, terms: &Terms, colour: bool, out: &mut dyn Write) -> io::Result<()> {

@@ -62,6 +62,18 @@ impl Stripper {
     }
 }
 
+/// All that a letter says, as its writer saw it: for people, not for steps.
+pub fn text(letter: &Letter) -> String {
+    let mut lines = Vec::new();
+    for body in &letter.bodies {
+        match body {
+            Body::Plain(text) => lines::plain(text, &mut lines),
+            Body::Html(text) => html::lines(text, &mut lines),
+        }
+    }
+    lines.iter().map(|line| line.text.trim_end()).collect::<Vec<_>>().join("\n").trim().to_owned()
+}
+
 /// A new letter that is quoted as a whole, with nothing to say whose words they are, is what the customer sends.
 fn all_marked_is_text(lines: &mut [Line], letter: &Letter) {
     let new = letter.in_reply_to.is_empty() && letter.references.is_empty();

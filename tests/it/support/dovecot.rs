@@ -53,6 +53,20 @@ impl Dovecot {
         self.process = run(self.dir.path(), self.imap);
     }
 
+    /// Loses what it knew of INBOX: its UIDs begin again under another UIDVALIDITY.
+    pub fn renumber(&mut self) {
+        self.process.stop();
+        for entry in fs::read_dir(self.maildir()).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            // `dovecot-uidvalidity` stays: no number comes twice.
+            if name == "dovecot-uidlist" || name.starts_with("dovecot.index") {
+                fs::remove_file(path).unwrap();
+            }
+        }
+        self.process = run(self.dir.path(), self.imap);
+    }
+
     pub fn stop(&mut self) {
         self.process.stop();
     }

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test module uses its own part")]
 
 pub mod dovecot;
+pub mod elsewhere;
 pub mod post;
 pub mod program;
 pub mod proxy;

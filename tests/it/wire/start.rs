@@ -2,6 +2,7 @@
 //!
 //! `WIRE_OLD_MAIL=50000` says how many old mails are taken in; the figures are printed.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
@@ -63,6 +64,40 @@ fn from_now_on_leaves_fifty_thousand_old_mails_alone_and_answers_the_next() {
     assert_eq!(unseen.lines().count(), OLD, "none of the old ones is touched");
     let audit = post.here.ok(&["audit", "--json"]).json();
     assert_eq!(audit.last().unwrap()["mailbox"]["before"], OLD, "{audit:#?}");
+}
+
+#[test]
+fn what_was_left_alone_stays_so_when_the_folder_is_numbered_anew_and_what_has_come_since_is_taken_in() {
+    const OLD: usize = 30;
+    let mut post = Post::start_with("start = \"now\"\n");
+    fill(&post.dovecot, OLD, 1);
+    post.here.ok(&["once"]);
+    for anew in 0..3 {
+        let (before, after) = (OLD + 2 * anew, OLD + 2 * anew + 1);
+        post.dovecot.deliver(&letter(before, 300));
+        post.here.ok(&["once"]);
+        // This one nobody has seen before all the others get other numbers.
+        post.dovecot.deliver(&letter(after, 300));
+        post.dovecot.renumber();
+        let told = post.here.ok(&["once"]);
+        assert!(told.err.contains("numbered anew"), "{told:?}");
+        let told = post.here.ok(&["once"]);
+        assert!(!told.err.contains("numbered anew"), "{told:?}");
+        let expected: BTreeSet<String> = (OLD..=after).map(|number| format!("jo{number}@example.net")).collect();
+        assert_eq!(post.replies_by_address().into_keys().collect::<BTreeSet<_>>(), expected);
+        assert_eq!((post.replies().len(), post.cases().len()), (expected.len(), expected.len()));
+        let unseen = post.dovecot.doveadm(&["search", "-u", USER, "mailbox", "INBOX", "unseen"]);
+        assert_eq!(unseen.lines().count(), OLD, "none of the old ones is touched");
+        let audit = post.here.ok(&["audit", "--json"]).json();
+        assert_eq!(audit.last().unwrap()["mailbox"]["before"], OLD, "{audit:#?}");
+        post.here.ok(&["verify"]);
+    }
+    // As a backup restores it.
+    let export = post.here.ok(&["export"]).out;
+    let there = Installation::of_maildirs();
+    there.write("export", &export);
+    there.ok(&["import", there.path("export").to_str().unwrap()]);
+    assert_eq!(there.ok(&["export"]).out, export);
 }
 
 #[test]
