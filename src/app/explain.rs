@@ -51,8 +51,9 @@ pub fn print(object: &Value, out: &mut dyn Write) -> io::Result<()> {
     let (terms, now) = (text(&object["terms"]), text(&object["terms_now"]));
     let changed = if terms == now { "" } else { "; others are in force now" };
     writeln!(out, "decided under terms {terms}{changed}")?;
-    if let Some(at) = object["next"]["at"].as_str() {
-        writeln!(out, "next: {} at {at}", text(&object["next"]["timer"]))?;
+    let next = &object["next"];
+    if let Some(at) = next["at"].as_str() {
+        writeln!(out, "next: {} at {at}", text(&next["timer"]))?;
     }
     if let Some(since) = object["waits_for_staff_since"].as_str() {
         writeln!(out, "waits for a person since {since}")?;

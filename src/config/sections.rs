@@ -165,10 +165,10 @@ fn hours(t: &mut Table<'_>) -> Hours {
         holidays: t.or("holidays", usual.holidays, |v| values::list(v, values::day)),
     };
     if hours.days.is_empty() {
-        t.reject("days", "is empty: nothing would ever be sent".to_owned());
+        t.reject("days", "is empty: nothing would ever be sent");
     }
     if hours.until <= hours.from {
-        t.reject("until", "is not after from".to_owned());
+        t.reject("until", "is not after from");
     }
     hours
 }
@@ -188,10 +188,10 @@ fn deadlines(t: &mut Table<'_>, hours: Hours) -> Deadlines {
     };
     let rising = deadlines.reminders.is_sorted_by(|one, next| one < next);
     if !rising {
-        t.reject("reminder_days", "each has to be later than the one before".to_owned());
+        t.reject("reminder_days", "each has to be later than the one before");
     }
     if deadlines.reminders.last().is_some_and(|last| *last >= deadlines.unanswered) {
-        t.reject("unanswered_days", "has to be later than the last of reminder_days".to_owned());
+        t.reject("unanswered_days", "has to be later than the last of reminder_days");
     }
     deadlines
 }

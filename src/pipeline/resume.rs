@@ -68,11 +68,12 @@ pub fn resume(
     let mut turn = Turn { course: Course::of(case), by, why, terms, now, reply: None, tell_staff: None };
     match cause {
         Cause::Staff { act, .. } => turn.act(act, fresh_rma)?,
-        Cause::Timer => match case.due.filter(|due| due.at <= now) {
-            Some(due) => turn.strike(due.timer)?,
-            // Written by a version without a clock, or under other deadlines.
-            None => {}
-        },
+        Cause::Timer => {
+            // A case written by a version without a clock, or under other deadlines, has nothing due.
+            if let Some(due) = case.due.filter(|due| due.at <= now) {
+                turn.strike(due.timer)?;
+            }
+        }
     }
     turn.course.schedule(terms, now).map_err(|e| Impossible(e.to_string()))?;
     Ok(Resumed { events: turn.course.events, reply: turn.reply, tell_staff: turn.tell_staff })

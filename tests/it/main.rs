@@ -29,6 +29,7 @@ mod life;
 mod loops;
 mod pages;
 mod passes;
+mod policy;
 mod readme;
 mod secrets;
 mod seen;
