@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::fs;
+use std::hash::Hash;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,7 @@ use csv::{ByteRecord, ReaderBuilder, Trim};
 use jiff::civil::Date;
 
 use crate::domain::catalogue::{Catalogue, OrderAnswer, OrderLine, Product};
-use crate::domain::ids::{Address, ItemCode, Malformed, OrderNumber, Sku};
+use crate::domain::ids::{Address, Country, ItemCode, Malformed, OrderNumber, Sku};
 
 /// Why a feed can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +40,7 @@ pub struct Faults {
 pub fn catalogue(path: &Path) -> Result<Catalogue, FeedError> {
     let mut products = Vec::new();
     let (mut skus, mut eans) = (HashMap::new(), HashMap::new());
-    read(path, ["sku", "product", "aliases", "ean", "warranty_months"], |row, faults| {
+    read(path, ["sku", "product", "aliases", "ean", "warranty_months"], 5, |row, faults| {
         let [sku, name, aliases, ean, months] = row.fields;
         let sku = row.parse(faults, "sku", sku, Sku::new);
         let ean = row.parse_unless_empty(faults, "ean", ean, ItemCode::new);
@@ -61,42 +62,60 @@ pub fn catalogue(path: &Path) -> Result<Catalogue, FeedError> {
     Ok(Catalogue { products })
 }
 
-/// Reads the order feed: `order_number,email,sku,delivered_on`, one row a line item, the date ISO 8601 or empty.
+/// Reads the order feed: `order_number,email,sku,delivered_on`, one row a line item, the date ISO 8601 or empty. The
+/// columns `bought_on` and `country` (ISO 3166, two letters) may be there, and empty.
 pub fn orders(path: &Path) -> Result<Orders, FeedError> {
     let mut orders = Orders::default();
-    let mut skus = HashMap::new();
-    read(path, ["order_number", "email", "sku", "delivered_on"], |row, faults| {
-        let [number, email, sku, delivered_on] = row.fields;
+    let (mut skus, mut countries) = (HashMap::new(), HashMap::new());
+    let columns = ["order_number", "email", "sku", "delivered_on", "bought_on", "country"];
+    let [.., has_bought_on, has_country] = read(path, columns, 4, |row, faults| {
+        let [number, email, sku, delivered_on, bought_on, country] = row.fields;
         let number = row.parse(faults, "order_number", number, OrderNumber::new);
         let email = row.parse(faults, "email", email, Address::new);
         let sku = row.parse(faults, "sku", sku, Sku::new);
         let delivered_on = row.parse_unless_empty(faults, "delivered_on", delivered_on, iso_date);
-        if let (Some(number), Some(email), Some(sku), Some(delivered_on)) = (number, email, sku, delivered_on) {
-            let next = orders.skus.len();
-            let sku = *skus.entry(sku).or_insert_with_key(|sku| {
-                orders.skus.push(sku.clone());
-                next
-            });
-            orders.push(&number, &email, sku, delivered_on);
+        let bought_on = row.parse_unless_empty(faults, "bought_on", bought_on, iso_date);
+        let country = row.parse_unless_empty(faults, "country", country, Country::new);
+        if let (Some(number), Some(email), Some(sku)) = (number, email, sku)
+            && let (Some(delivered_on), Some(bought_on), Some(country)) = (delivered_on, bought_on, country)
+        {
+            let sku = place_of(sku, &mut skus, &mut orders.skus);
+            let country = country.map(|country| place_of(country, &mut countries, &mut orders.countries));
+            orders.push(&number, &email, |line| Line { sku, delivered_on, bought_on, country, ..line });
         }
     })?;
+    (orders.has_bought_on, orders.has_country) = (has_bought_on, has_country);
     orders.sort();
     Ok(orders)
 }
 
-/// All lines of the order feed, about 70 bytes a line.
+/// The place of a value among those that are there already, or behind them.
+fn place_of<T: Clone + Eq + Hash>(value: T, places: &mut HashMap<T, u32>, values: &mut Vec<T>) -> u32 {
+    // No file has so many lines.
+    let next = u32::try_from(values.len()).unwrap_or(u32::MAX);
+    *places.entry(value).or_insert_with_key(|value| {
+        values.push(value.clone());
+        next
+    })
+}
+
+/// All lines of the order feed, about 80 bytes a line.
 #[derive(Debug, Clone, Default)]
 pub struct Orders {
     /// The number and the address of each line, one after the other.
     text: String,
     skus: Vec<Sku>,
+    countries: Vec<Country>,
+    /// Whether the file has these columns.
+    pub has_bought_on: bool,
+    pub has_country: bool,
     /// Sorted by order number; the lines of an order in the order of the file.
     lines: Vec<Line>,
     /// Places in `lines`, sorted by address.
     by_email: Vec<u32>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Line {
     /// Where in the text its number begins; the address follows.
     start: usize,
@@ -104,6 +123,8 @@ struct Line {
     email: u8,
     sku: u32,
     delivered_on: Option<Date>,
+    bought_on: Option<Date>,
+    country: Option<u32>,
 }
 
 impl Orders {
@@ -136,14 +157,14 @@ impl Orders {
         self.lines.is_empty()
     }
 
-    fn push(&mut self, number: &OrderNumber, email: &Address, sku: usize, delivered_on: Option<Date>) {
+    fn push(&mut self, number: &OrderNumber, email: &Address, filled: impl Fn(Line) -> Line) {
         let (number, email) = (number.as_str(), email.as_str());
         let start = self.text.len();
         self.text.push_str(number);
         self.text.push_str(email);
         // The identifiers' own bounds (40 and 254 bytes) keep the lengths below 256.
         let (number, email) = (number.len() as u8, email.len() as u8);
-        self.lines.push(Line { start, number, email, sku: sku as u32, delivered_on });
+        self.lines.push(filled(Line { start, number, email, ..Line::default() }));
     }
 
     fn sort(&mut self) {
@@ -173,6 +194,8 @@ impl Orders {
             email: Address::new(self.email(line)).ok()?,
             sku: self.skus.get(line.sku as usize)?.clone(),
             delivered_on: line.delivered_on,
+            bought_on: line.bought_on,
+            country: line.country.and_then(|place| self.countries.get(place as usize)).cloned(),
         })
     }
 }
@@ -233,12 +256,14 @@ impl<const N: usize> Row<'_, N> {
     }
 }
 
-/// Hands each row of a file to `each`; fails if the file, its header or any row is wrong.
+/// Hands each row of a file to `each`; fails if the file, its header or any row is wrong. All but the first `required`
+/// columns may be absent, and are empty then; gives which are there.
 fn read<const N: usize>(
     path: &Path,
     columns: [&str; N],
+    required: usize,
     mut each: impl FnMut(&Row<N>, &mut Faults),
-) -> Result<(), FeedError> {
+) -> Result<[bool; N], FeedError> {
     let data = fs::read(path).map_err(|source| FeedError::Unreadable { path: path.to_owned(), source })?;
     let mut faults = Faults { path: path.to_owned(), said: Vec::new(), more: 0 };
     let mut reader =
@@ -256,7 +281,7 @@ fn read<const N: usize>(
             continue;
         }
         let Some((width, places)) = places else {
-            match header(&fields, columns, line, &mut faults) {
+            match header(&fields, columns, required, line, &mut faults) {
                 Some(found) => places = Some((fields.len(), found)),
                 None => return Err(FeedError::Faulty(faults)),
             }
@@ -266,17 +291,25 @@ fn read<const N: usize>(
             faults.add_row(line, &format!("has {} fields, the header has {width}", fields.len()));
             continue;
         }
-        let fields = places.map(|place: usize| fields.get(place).copied().unwrap_or_default());
+        let field = |place: Option<usize>| place.and_then(|place| fields.get(place)).copied().unwrap_or_default();
+        let fields = places.map(field);
         each(&Row { line, fields }, &mut faults);
     }
     if places.is_none() {
         faults.add_row(1, &format!("the header is missing: {}", columns.join(",")));
     }
-    if faults.said.is_empty() { Ok(()) } else { Err(FeedError::Faulty(faults)) }
+    let there = places.map(|(_, places)| places.map(|place| place.is_some())).unwrap_or([false; N]);
+    if faults.said.is_empty() { Ok(there) } else { Err(FeedError::Faulty(faults)) }
 }
 
 /// Where each column stands.
-fn header<const N: usize>(fields: &[&str], columns: [&str; N], line: u64, faults: &mut Faults) -> Option<[usize; N]> {
+fn header<const N: usize>(
+    fields: &[&str],
+    columns: [&str; N],
+    required: usize,
+    line: u64,
+    faults: &mut Faults,
+) -> Option<[Option<usize>; N]> {
     let names: Vec<String> = fields.iter().map(|f| f.to_lowercase()).collect();
     for (n, name) in names.iter().enumerate() {
         if !columns.contains(&name.as_str()) {
@@ -286,10 +319,10 @@ fn header<const N: usize>(fields: &[&str], columns: [&str; N], line: u64, faults
         }
     }
     let places = columns.map(|column| names.iter().position(|name| name == column));
-    for (column, _) in columns.iter().zip(&places).filter(|(_, place)| place.is_none()) {
+    for (column, _) in columns.iter().zip(&places).take(required).filter(|(_, place)| place.is_none()) {
         faults.add_row(line, &format!("column {column} is missing"));
     }
-    faults.said.is_empty().then(|| places.map(Option::unwrap_or_default))
+    faults.said.is_empty().then_some(places)
 }
 
 /// The line a record begins in: the reader counts blank lines before it as part of it.
@@ -335,155 +368,4 @@ impl fmt::Display for Faults {
 }
 
 #[cfg(test)]
-mod tests {
-    use jiff::civil::date;
-    use tempfile::TempDir;
-
-    use super::*;
-
-    const PRODUCTS: &str = "sku,product,aliases,ean,warranty_months\n";
-    const ORDERS: &str = "order_number,email,sku,delivered_on\n";
-
-    fn file(name: &str, text: impl AsRef<[u8]>) -> (TempDir, PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(name);
-        fs::write(&path, text).unwrap();
-        (folder, path)
-    }
-
-    fn products(text: impl AsRef<[u8]>) -> Result<Catalogue, String> {
-        let (folder, path) = file("products.csv", text);
-        catalogue(&path).map_err(|e| e.to_string().replace(&format!("{}/", folder.path().display()), ""))
-    }
-
-    fn order_feed(text: impl AsRef<[u8]>) -> Result<Orders, String> {
-        let (folder, path) = file("orders.csv", text);
-        orders(&path).map_err(|e| e.to_string().replace(&format!("{}/", folder.path().display()), ""))
-    }
-
-    fn number(text: &str) -> OrderNumber {
-        OrderNumber::new(text).unwrap()
-    }
-
-    #[test]
-    fn products_are_read_with_their_aliases() {
-        let text = format!("{PRODUCTS}KP-1,\"One, black\",One; The first ;,6973014171018,12\nkp-2,Two,One,,\n");
-        let products = products(text).unwrap().products;
-        assert_eq!(products.len(), 2);
-        assert_eq!(products[0].name, "One, black");
-        assert_eq!(products[0].aliases, ["One", "The first"]);
-        assert_eq!(products[0].ean.as_ref().map(ItemCode::as_str), Some("6973014171018"));
-        assert_eq!(products[0].warranty_months, Some(12));
-        assert_eq!(products[1].sku.as_str(), "KP-2");
-        assert_eq!((&products[1].ean, products[1].warranty_months), (&None, None));
-    }
-
-    #[test]
-    fn a_byte_order_mark_crlf_blank_lines_and_columns_in_any_order_and_case_are_fine() {
-        let text =
-            "\u{feff}EAN, SKU ,Product,WARRANTY_MONTHS,aliases\r\n\r\n,KP-1,One,,\r\n , , , , \r\n,KP-2,Two,24,\r\n";
-        assert_eq!(products(text).unwrap().products.len(), 2);
-    }
-
-    #[test]
-    fn every_bad_row_is_named_by_line_and_column() {
-        let text = format!(
-            "{PRODUCTS}KP-1,One,,6973014171018,12\n\nKP-1,Two,,6973014171018,ten\n?,,,x,\nKP-4,Four\n\"KP-5\",\"Fi\nve\",,,12\nKP-6,Six,,-,\n"
-        );
-        assert_eq!(
-            products(text).unwrap_err(),
-            "products.csv: line 4: column warranty_months: \"ten\" is not a valid number of months\n\
-             products.csv: line 4: column sku: KP-1 stands in line 2 already\n\
-             products.csv: line 4: column ean: 6973014171018 stands in line 2 already\n\
-             products.csv: line 5: column sku: \"?\" is not a valid SKU\n\
-             products.csv: line 5: column ean: \"x\" is not a valid item code\n\
-             products.csv: line 5: column product: is empty\n\
-             products.csv: line 6: has 2 fields, the header has 5\n\
-             products.csv: line 9: column ean: \"-\" is not a valid item code"
-        );
-    }
-
-    #[test]
-    fn a_wrong_header_is_named() {
-        let text = "sku,name,aliases,ean,ean\n";
-        assert_eq!(
-            products(text).unwrap_err(),
-            "products.csv: line 1: unknown column \"name\"; known are sku,product,aliases,ean,warranty_months\n\
-             products.csv: line 1: column ean stands there twice\n\
-             products.csv: line 1: column product is missing\n\
-             products.csv: line 1: column warranty_months is missing"
-        );
-        assert!(products("").unwrap_err().contains("line 1: the header is missing: sku,product"));
-    }
-
-    #[test]
-    fn after_twenty_faults_the_others_are_counted() {
-        let text = format!("{PRODUCTS}{}", "?,Name,,,\n".repeat(50));
-        let said = products(text).unwrap_err();
-        assert_eq!(said.lines().count(), 21);
-        assert!(said.ends_with("products.csv: and 30 more"), "{said}");
-    }
-
-    #[test]
-    fn a_file_that_is_not_there_or_not_text_is_named() {
-        let missing = catalogue(Path::new("/nowhere/products.csv")).unwrap_err().to_string();
-        assert!(missing.starts_with("/nowhere/products.csv: can't be read: "), "{missing}");
-        let latin = [PRODUCTS.as_bytes(), b"KP-1,Gr\xfcn,,,\n"].concat();
-        assert_eq!(products(latin).unwrap_err(), "products.csv: line 2: is not UTF-8 text");
-    }
-
-    #[test]
-    fn an_order_answers_with_its_lines_in_the_order_of_the_file() {
-        let text = format!(
-            "{ORDERS}KS2,b@example.net,KP-2,\nKS1,A@example.net,KP-2,2026-11-02\nKS10,b@example.net,KP-1,2026-01-31\n#ks 1,a@example.net,KP-1,2026-11-03\n"
-        );
-        let orders = order_feed(text).unwrap();
-        assert_eq!(orders.len(), 4);
-        let OrderAnswer::Lines(lines) = orders.answer(&number("KS1")) else { panic!("known") };
-        assert_eq!(lines.iter().map(|l| l.sku.as_str()).collect::<Vec<_>>(), ["KP-2", "KP-1"]);
-        assert_eq!(lines[0].email.as_str(), "a@example.net");
-        assert_eq!(lines[1].delivered_on, Some(date(2026, 11, 3)));
-        assert_eq!(orders.answer(&number("KS2")).lines()[0].delivered_on, None);
-        assert_eq!(orders.answer(&number("KS3")), OrderAnswer::Unknown);
-        let of = |address| orders.of_customer(&Address::new(address).unwrap());
-        assert_eq!(of("a@example.net"), [number("KS1")]);
-        assert_eq!(of("b@example.net"), [number("KS10"), number("KS2")]);
-        assert_eq!(of("c@example.net"), []);
-    }
-
-    #[test]
-    fn bad_dates_addresses_and_numbers_are_named() {
-        let text = format!(
-            "{ORDERS}KS1,nobody,KP-1,02.11.2026\nnone,a@b.example,,2026-02-30\nKS1,a@b.example,KP-1,20261102\n"
-        );
-        assert_eq!(
-            order_feed(text).unwrap_err(),
-            "orders.csv: line 2: column email: \"nobody\" is not a valid e-mail address\n\
-             orders.csv: line 2: column delivered_on: \"02.11.2026\" is not a valid date (YYYY-MM-DD)\n\
-             orders.csv: line 3: column order_number: \"none\" is not a valid order number\n\
-             orders.csv: line 3: column sku: is empty\n\
-             orders.csv: line 3: column delivered_on: \"2026-02-30\" is not a valid date (YYYY-MM-DD)\n\
-             orders.csv: line 4: column delivered_on: \"20261102\" is not a valid date (YYYY-MM-DD)"
-        );
-    }
-
-    #[test]
-    fn a_large_feed_is_kept_small() {
-        let rows = (0..20_000).map(|n| format!("KS{n:07},customer{}@example.net,KP-{},2026-10-01\n", n / 3, n % 40));
-        let orders = order_feed(format!("{ORDERS}{}", rows.collect::<String>())).unwrap();
-        let bytes = orders.text.capacity() + orders.lines.len() * size_of::<Line>() + orders.by_email.len() * 4;
-        assert!(bytes / orders.len() < 80, "{} bytes a line", bytes / orders.len());
-        assert_eq!(orders.skus.len(), 40);
-        assert_eq!(orders.of_customer(&Address::new("customer77@example.net").unwrap()).len(), 3);
-        assert_eq!(orders.answer(&number("KS0019999")).lines().len(), 1);
-    }
-
-    #[test]
-    fn the_files_of_the_evaluation_are_read() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/eval");
-        if folder.exists() {
-            assert_eq!(catalogue(&folder.join("products.csv")).unwrap().products.len(), 16);
-            assert_eq!(orders(&folder.join("cases/orders.csv")).unwrap().len(), 20);
-        }
-    }
-}
+mod tests;

@@ -25,6 +25,9 @@ pub fn check(path: &Path, offline: bool, out: &mut dyn Write) -> Result<(), Fail
     if config.rma.return_address.is_none() && matches!(config.delivery.target, Target::Smtp(_)) {
         writeln!(out, "note           [rma] return_address is not set: RMA letters say that it follows from staff")?;
     }
+    if !config.rma.destinations.is_empty() && !setup.orders.as_ref().is_some_and(|orders| orders.has_country) {
+        writeln!(out, "note           [[rma.addresses]]: without a column country in the order feed nobody gets them")?;
+    }
     if let Source::Maildir(folder) = &config.mailbox.source
         && !folder.join("new").is_dir()
     {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::domain::case::Case;
 use crate::domain::event::CaseEvent;
 use crate::pipeline::Terms;
+use crate::pipeline::propose::proposal;
 use crate::pipeline::reckon::{reason, reckon, verdict};
 
 /// One object of `cases explain --json`.
@@ -26,6 +27,7 @@ pub fn explained(case: &Case, events: &[CaseEvent], terms: &Terms) -> Value {
         "terms_now": terms.version,
         "reckoning": reckon(case, events, terms),
         "next": case.due.map(|due| json!({"at": due.at.to_string(), "timer": due.timer})),
+        "proposed": proposal(case),
         "waits_for_staff_since": case.attention.map(|since| since.to_string()),
     })
 }
@@ -55,6 +57,9 @@ pub fn print(object: &Value, out: &mut dyn Write) -> io::Result<()> {
     }
     if let Some(since) = object["waits_for_staff_since"].as_str() {
         writeln!(out, "waits for a person since {since}")?;
+    }
+    if let Some(act) = object["proposed"].as_str() {
+        writeln!(out, "proposed: {act}")?;
     }
     writeln!(out)
 }

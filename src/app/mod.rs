@@ -36,6 +36,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{self, Config, Source, Start, Target};
+use crate::domain::policy::Period;
 use crate::domain::reply::Reply;
 use crate::feeds::{self, Orders};
 use crate::imap::{self, ImapMailbox};
@@ -123,6 +124,7 @@ impl Setup {
         let wrong = |e: feeds::FeedError| Failure::Config(e.to_string());
         let catalogue = feeds::catalogue(&config.catalogue).map_err(wrong)?;
         let orders = config.orders.file.as_deref().map(feeds::orders).transpose().map_err(wrong)?;
+        no_column(config, orders.as_ref())?;
         let letters = match &config.templates {
             Some(folder) => {
                 let named = |line: &String| format!("templates {}: {line}", folder.display());
@@ -146,6 +148,7 @@ impl Setup {
             brand: config.brand.clone(),
             from: config.delivery.from.clone(),
             return_address: config.rma.return_address.clone().unwrap_or_default(),
+            destinations: config.rma.destinations.clone(),
             mail_megabytes: (config.limits.mail_size >> 20).max(1),
         };
         let patterns: Vec<String> = config.orders.number_patterns.iter().map(|r| r.as_str().to_owned()).collect();
@@ -167,6 +170,18 @@ impl Setup {
         office.from_now = matches!(config.mailbox.source, Source::Imap { start: Start::Now, .. });
         office.notifier.to.clone_from(&config.staff.notify);
         office
+    }
+}
+
+/// Exceptions by the day of purchase would never hold without one: that is a mistake.
+fn no_column(config: &Config, orders: Option<&Orders>) -> Result<(), Failure> {
+    let by_purchase = config.policy.exceptions.iter().find(|exception| exception.bought != Period::default());
+    match by_purchase {
+        Some(exception) if !orders.is_some_and(|orders| orders.has_bought_on) => Err(Failure::Config(format!(
+            "[[exceptions]] \"{}\" bought_from, bought_until: the order feed has no column bought_on",
+            exception.name
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -3,6 +3,7 @@
 //! A key that nobody knows, a value that makes no sense, a secret that is not there: each is one line that names the
 //! file, the line, the table and the key, and all of them are told at once. Nothing of a secret shows up in any of them.
 
+mod policy;
 mod sections;
 mod server;
 mod table;
@@ -22,7 +23,8 @@ use regex::Regex;
 use crate::domain::hours::Deadlines;
 use crate::domain::ids::Address;
 use crate::domain::letter::Person;
-use crate::domain::warranty::Policy;
+use crate::domain::policy::Policy;
+use crate::domain::returns::Destination;
 use crate::ports::Server;
 
 /// Reads and checks the configuration file at `path`. Relative paths in it are relative to its folder.
@@ -136,6 +138,8 @@ pub struct Rma {
     pub prefix: String,
     /// The lines of the address that returns go to, never an empty list; `None`: staff send it in a letter of theirs.
     pub return_address: Option<Vec<String>>,
+    /// Where those of some countries go instead; no country twice.
+    pub destinations: Vec<Destination>,
 }
 
 /// `[limits]`: the caps on automatic mail and on what is fetched.

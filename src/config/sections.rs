@@ -3,6 +3,7 @@
 //! Every function asks for all its keys before it looks at any of them, so that each one is known whatever the others
 //! say.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,12 +12,12 @@ use regex::Regex;
 use super::server::{IMAP, Kind, SMTP, server};
 use super::table::{Document, Table};
 use super::{
-    Config, Delivery, Handled, Limits, Mailbox, Orders, Rma, Source, Staff, Start, Surroundings, Target, values,
+    Config, Delivery, Handled, Limits, Mailbox, Orders, Rma, Source, Staff, Start, Surroundings, Target, policy, values,
 };
 use crate::domain::hours::{Deadlines, Hours};
-use crate::domain::ids::Address;
+use crate::domain::ids::{Address, Country};
 use crate::domain::letter::Person;
-use crate::domain::warranty::Policy;
+use crate::domain::returns::Destination;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -45,7 +46,7 @@ pub(super) fn read(document: &mut Document<'_>, around: &Surroundings<'_>) -> Op
     let store = document.read("store", |t| t.required("path", |v| values::path(v, around.base)));
     let catalogue = document.read("catalogue", |t| t.required("file", |v| values::path(v, around.base)));
     let orders = document.read("orders", |t| orders(t, around));
-    let policy = document.read("policy", policy);
+    let policy = policy::policy(document);
     let hours = document.read("hours", hours);
     let deadlines = document.read("deadlines", |t| deadlines(t, hours));
     let rma = document.read("rma", rma);
@@ -153,18 +154,6 @@ fn orders(t: &mut Table<'_>, around: &Surroundings<'_>) -> Option<Orders> {
     Some(Orders { file, number_patterns, hide_from_others })
 }
 
-fn policy(t: &mut Table<'_>) -> Policy {
-    let usual = Policy::default();
-    Policy {
-        doa_days: t.or("doa_days", usual.doa_days, |v| values::number(v, 0, 3650)),
-        unopened_days: t.or("unopened_days", usual.unopened_days, |v| values::number(v, 0, 3650)),
-        warranty_months: t.or("warranty_months", usual.warranty_months, |v| values::number(v, 0, 1200)),
-        rma_valid_days: t.or("rma_valid_days", usual.rma_valid_days, |v| values::number(v, 1, 3650)),
-        asks: t.or("asks", usual.asks, |v| values::number(v, 0, 100)),
-        answer_days: t.or("answer_days", usual.answer_days, |v| values::number(v, 1, 3650)),
-    }
-}
-
 /// When letters that nobody waits for are sent, and staff are reminded.
 fn hours(t: &mut Table<'_>) -> Hours {
     let usual = Hours::default();
@@ -213,11 +202,33 @@ fn rma(t: &mut Table<'_>) -> Rma {
         let sound = (1..=4).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_uppercase());
         if sound { Ok(text) } else { Err(format!("expected one to four letters A to Z, found \"{text}\"")) }
     });
-    let return_address = t.optional("return_address", |v| {
-        let lines = values::list(v, values::text)?;
-        if lines.is_empty() { Err("is empty; leave it out if there is none".to_owned()) } else { Ok(lines) }
+    let return_address = t.optional("return_address", address);
+    let destinations: Vec<Destination> =
+        t.tables("addresses", "rma.addresses", destination).into_iter().flatten().collect();
+    let mut seen = BTreeSet::new();
+    for country in destinations.iter().flat_map(|d| &d.countries) {
+        if !seen.insert(country) {
+            t.reject("addresses", format!("{country} stands there twice"));
+        }
+    }
+    Rma { prefix, return_address, destinations }
+}
+
+fn destination(t: &mut Table<'_>) -> Option<Destination> {
+    let countries = t.required("countries", |v| {
+        let countries = values::list(v, |v| {
+            let text = values::text(v)?;
+            Country::new(&text).map_err(|wrong| format!("\"{text}\" is {wrong}"))
+        })?;
+        if countries.is_empty() { Err("is empty: nobody's parcel would go there".to_owned()) } else { Ok(countries) }
     });
-    Rma { prefix, return_address }
+    let lines = t.required("lines", address);
+    Some(Destination { countries: countries?, lines: lines? })
+}
+
+fn address(value: &toml::de::DeValue<'_>) -> Result<Vec<String>, String> {
+    let lines = values::list(value, values::text)?;
+    if lines.is_empty() { Err("is empty; leave it out if there is none".to_owned()) } else { Ok(lines) }
 }
 
 /// The sender's own name; without one the address's domain says best who writes.

@@ -13,6 +13,12 @@ pub(super) struct Document<'i> {
     file: String,
     text: &'i str,
     unread: Vec<Entry<'i>>,
+    gathered: Gathered<'i>,
+}
+
+/// What reading tables has brought to light.
+#[derive(Default)]
+struct Gathered<'i> {
     /// The tables read so far, each with the keys that were asked for.
     known: Vec<(&'static str, Vec<&'static str>)>,
     /// The keys that nobody asked for, by table.
@@ -25,8 +31,7 @@ impl<'i> Document<'i> {
     pub fn parse(file: String, text: &'i str) -> Result<Self, ConfigError> {
         let (root, faults) = DeTable::parse_recoverable(text);
         if faults.is_empty() {
-            let (unread, notes) = (entries(root.into_inner()), Notes::default());
-            return Ok(Self { file, text, unread, known: Vec::new(), strangers: Vec::new(), notes });
+            return Ok(Self { file, text, unread: entries(root.into_inner()), gathered: Gathered::default() });
         }
         let mut problems: Vec<(usize, String)> = faults
             .iter()
@@ -40,10 +45,68 @@ impl<'i> Document<'i> {
 
     /// Reads the table `name`, which may be absent, by asking for each of its keys.
     pub fn read<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Table<'i>) -> T) -> T {
+        let entry = take(&mut self.unread, name);
+        self.gathered.read(self.text, name, entry, read)
+    }
+
+    /// Reads the tables `[[name]]`, of which there may be none.
+    pub fn list<T>(&mut self, name: &'static str, read: impl FnMut(&mut Table<'i>) -> T) -> Vec<T> {
+        let entry = take(&mut self.unread, name);
+        self.gathered.list(self.text, name, entry, read)
+    }
+
+    /// Notes what is wrong with a key of `[[table]]`s as a whole.
+    pub fn reject(&mut self, table: &str, key: &str, what: impl AsRef<str>) {
+        self.gathered.notes.problem(None, format!("[{table}] {key}: {}", what.as_ref()));
+    }
+
+    /// The keys asked for, by table.
+    #[cfg(test)]
+    pub fn known(&self) -> &[(&'static str, Vec<&'static str>)] {
+        &self.gathered.known
+    }
+
+    /// The warnings, if nothing was wrong and nothing stayed unread.
+    pub fn finish(mut self) -> Result<Vec<String>, ConfigError> {
+        let Gathered { known, strangers, notes } = &mut self.gathered;
+        let tables: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+        for entry in &self.unread {
+            let what = match &entry.value {
+                DeValue::Table(_) => {
+                    format!("[{}]: unknown table, {}", printable(&entry.key), advice(&entry.key, &tables))
+                }
+                _ => format!("{}: stands in no table; known are: {}", printable(&entry.key), tables.join(", ")),
+            };
+            notes.problem(Some(line_at(self.text, entry.start)), what);
+        }
+        for (table, entry) in strangers.iter() {
+            let keys = known.iter().find(|(name, _)| name == table).map_or(&[][..], |(_, keys)| keys);
+            let below = tables.iter().filter_map(|name| name.strip_prefix(table)?.strip_prefix('.'));
+            let keys: Vec<&str> = keys.iter().copied().chain(below).collect();
+            let elsewhere = known.iter().find(|(_, keys)| keys.contains(&entry.key.as_str()));
+            let advice = match elsewhere {
+                Some((owner, _)) if nearest(&entry.key, &keys).is_none() => format!("it belongs to [{owner}]"),
+                _ => advice(&entry.key, &keys),
+            };
+            let what = format!("[{table}] {}: unknown key, {advice}", printable(&entry.key));
+            notes.problem(Some(line_at(self.text, entry.start)), what);
+        }
+        let (lines, warnings) = (notes.told(&self.file, true), notes.told(&self.file, false));
+        if lines.is_empty() { Ok(warnings) } else { Err(ConfigError { lines }) }
+    }
+}
+
+impl<'i> Gathered<'i> {
+    fn read<T>(
+        &mut self,
+        text: &'i str,
+        name: &'static str,
+        entry: Option<Entry<'i>>,
+        read: impl FnOnce(&mut Table<'i>) -> T,
+    ) -> T {
         let (mut unread, mut line, mut is_table) = (Vec::new(), None, true);
-        if let Some(place) = self.unread.iter().position(|e| e.key == name) {
-            let entry = self.unread.swap_remove(place);
-            line = Some(line_at(self.text, entry.start));
+        if let Some(entry) = entry {
+            line = Some(line_at(text, entry.start));
             match entry.value {
                 DeValue::Table(table) => unread = entries(table),
                 other => {
@@ -52,49 +115,59 @@ impl<'i> Document<'i> {
                 }
             }
         }
-        let mut table = Table { name, text: self.text, line, unread, read: Vec::new(), notes: Notes::default() };
+        let mut table = Table { name, text, line, unread, read: Vec::new(), gathered: Self::default() };
         let value = read(&mut table);
+        let Self { known, strangers, mut notes } = table.gathered;
         // What is no table lacks all its keys: saying so as well would only hide the cause.
         if is_table {
-            self.notes.problems.append(&mut table.notes.problems);
-            self.notes.warnings.append(&mut table.notes.warnings);
+            self.notes.problems.append(&mut notes.problems);
+            self.notes.warnings.append(&mut notes.warnings);
         }
         self.strangers.extend(table.unread.into_iter().map(|entry| (name, entry)));
-        self.known.push((name, table.read.iter().map(|(key, _)| *key).collect()));
+        self.strangers.extend(strangers);
+        if !self.known.iter().any(|(other, _)| *other == name) {
+            self.known.push((name, table.read.iter().map(|(key, _)| *key).collect()));
+        }
+        for (name, keys) in known {
+            if !self.known.iter().any(|(other, _)| *other == name) {
+                self.known.push((name, keys));
+            }
+        }
         value
     }
 
-    /// The keys asked for, by table.
-    #[cfg(test)]
-    pub fn known(&self) -> &[(&'static str, Vec<&'static str>)] {
-        &self.known
+    fn list<T>(
+        &mut self,
+        text: &'i str,
+        name: &'static str,
+        entry: Option<Entry<'i>>,
+        mut read: impl FnMut(&mut Table<'i>) -> T,
+    ) -> Vec<T> {
+        let (start, tables) = match entry {
+            None => (0, Vec::new()),
+            Some(Entry { value: DeValue::Array(tables), start, .. }) => (start, tables.into_iter().collect()),
+            Some(Entry { start, value, .. }) => {
+                let line = Some(line_at(text, start));
+                self.notes.problem(line, format!("[[{name}]]: expected a list of tables, found {}", found(&value)));
+                (start, Vec::new())
+            }
+        };
+        // Its keys are known, even if there is none.
+        let mut blank = Self::default();
+        blank.read(text, name, None, &mut read);
+        self.known.extend(blank.known);
+        let entry = |table: Spanned<DeValue<'i>>| {
+            let start = table.span().start.max(start);
+            Entry { key: name.to_owned(), start, value: table.into_inner() }
+        };
+        tables.into_iter().map(|table| self.read(text, name, Some(entry(table)), &mut read)).collect()
     }
+}
 
-    /// The warnings, if nothing was wrong and nothing stayed unread.
-    pub fn finish(mut self) -> Result<Vec<String>, ConfigError> {
-        let tables: Vec<&str> = self.known.iter().map(|(name, _)| *name).collect();
-        for entry in &self.unread {
-            let what = match &entry.value {
-                DeValue::Table(_) => {
-                    format!("[{}]: unknown table, {}", printable(&entry.key), advice(&entry.key, &tables))
-                }
-                _ => format!("{}: stands in no table; known are: {}", printable(&entry.key), tables.join(", ")),
-            };
-            self.notes.problem(Some(line_at(self.text, entry.start)), what);
-        }
-        for (table, entry) in &self.strangers {
-            let keys = self.known.iter().find(|(name, _)| name == table).map_or(&[][..], |(_, keys)| keys);
-            let elsewhere = self.known.iter().find(|(_, keys)| keys.contains(&entry.key.as_str()));
-            let advice = match elsewhere {
-                Some((owner, _)) if nearest(&entry.key, keys).is_none() => format!("it belongs to [{owner}]"),
-                _ => advice(&entry.key, keys),
-            };
-            let what = format!("[{table}] {}: unknown key, {advice}", printable(&entry.key));
-            self.notes.problem(Some(line_at(self.text, entry.start)), what);
-        }
-        let (lines, warnings) = (self.notes.told(&self.file, true), self.notes.told(&self.file, false));
-        if lines.is_empty() { Ok(warnings) } else { Err(ConfigError { lines }) }
-    }
+/// Takes the entry of a key out.
+fn take<'i>(unread: &mut Vec<Entry<'i>>, key: &str) -> Option<Entry<'i>> {
+    let place = unread.iter().position(|entry| entry.key == key)?;
+    Some(unread.swap_remove(place))
 }
 
 /// One table of the file; an absent one answers like an empty one.
@@ -105,7 +178,8 @@ pub(super) struct Table<'i> {
     unread: Vec<Entry<'i>>,
     /// The keys asked for, with the line of those that were given.
     read: Vec<(&'static str, Option<usize>)>,
-    notes: Notes,
+    /// What the tables below it have brought to light, and what is noted of it itself.
+    gathered: Gathered<'i>,
 }
 
 impl<'i> Table<'i> {
@@ -115,8 +189,7 @@ impl<'i> Table<'i> {
         key: &'static str,
         read: impl FnOnce(&DeValue<'i>) -> Result<T, String>,
     ) -> Option<T> {
-        let place = self.unread.iter().position(|e| e.key == key);
-        let entry = place.map(|p| self.unread.swap_remove(p));
+        let entry = take(&mut self.unread, key);
         self.read.push((key, entry.as_ref().map(|e| line_at(self.text, e.start))));
         match read(&entry?.value) {
             Ok(value) => Some(value),
@@ -145,6 +218,23 @@ impl<'i> Table<'i> {
         self.optional(key, read).unwrap_or(default)
     }
 
+    /// Reads the table below this one under `key`, which may be absent; `name` is its full name.
+    pub fn table<T>(&mut self, key: &'static str, name: &'static str, read: impl FnOnce(&mut Table<'i>) -> T) -> T {
+        let entry = take(&mut self.unread, key);
+        self.gathered.read(self.text, name, entry, read)
+    }
+
+    /// Reads the tables `[[name]]` below this one under `key`, of which there may be none.
+    pub fn tables<T>(
+        &mut self,
+        key: &'static str,
+        name: &'static str,
+        read: impl FnMut(&mut Table<'i>) -> T,
+    ) -> Vec<T> {
+        let entry = take(&mut self.unread, key);
+        self.gathered.list(self.text, name, entry, read)
+    }
+
     /// Whether a key that was asked for is given, rightly or wrongly.
     pub fn has(&self, key: &str) -> bool {
         self.read.iter().any(|(name, line)| *name == key && line.is_some())
@@ -153,13 +243,13 @@ impl<'i> Table<'i> {
     /// Notes what is wrong with `key`, at its line or, if it is not given, at the table's.
     pub fn reject(&mut self, key: &str, what: impl AsRef<str>) {
         let (line, what) = self.note(key, what.as_ref());
-        self.notes.problem(line, what);
+        self.gathered.notes.problem(line, what);
     }
 
     /// Notes what is odd about `key` but no hindrance.
     pub fn warn(&mut self, key: &str, what: impl AsRef<str>) {
         let (line, what) = self.note(key, what.as_ref());
-        self.notes.warnings.push((line, what));
+        self.gathered.notes.warnings.push((line, what));
     }
 
     fn note(&self, key: &str, what: &str) -> (Option<usize>, String) {

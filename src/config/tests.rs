@@ -1,5 +1,6 @@
 mod example;
 mod passwords;
+mod policy;
 mod problems;
 
 use std::fs;
@@ -110,7 +111,7 @@ fn a_small_file_gets_the_defaults() {
     assert_eq!(config.limits, limits);
     assert_eq!(config.staff, Staff::default());
     assert!(!config.orders.hide_from_others);
-    assert_eq!(config.rma, Rma { prefix: "KR".to_owned(), return_address: None });
+    assert_eq!(config.rma, Rma { prefix: "KR".to_owned(), return_address: None, destinations: Vec::new() });
     assert_eq!(config.brand, "KOSPET After-Sales");
     assert!(config.orders.file.is_none() && config.templates.is_none() && config.console.is_none());
     assert_eq!(config.orders.number_patterns[0].as_str(), r"KS\d{4,8}");

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::decision::Decision;
 use super::event::{Actor, CaseEvent, Event, Timer};
 use super::facts::{Facts, Request};
-use super::ids::{CaseId, MessageId, OrderNumber, RmaNumber, Sku};
+use super::ids::{CaseId, Country, MessageId, OrderNumber, RmaNumber, Sku};
 use super::letter::Person;
+use super::policy::{Payer, Purchase, ReturnShipping};
 use super::reply::Kind;
 use super::returns::{Arrival, Finding, Outlay, Remedy};
 pub use super::state::State;
@@ -26,6 +27,16 @@ pub struct Rma {
     pub issued_on: Date,
     /// The last day on which the parcel may be posted.
     pub valid_until: Date,
+    /// Who pays for the way to us, as promised; of an RMA that does not say, see [`Rma::payer`].
+    #[serde(default)]
+    pub return_shipping: Option<Payer>,
+}
+
+impl Rma {
+    /// Who pays for the way to us.
+    pub fn payer(&self) -> Payer {
+        self.return_shipping.unwrap_or_else(|| ReturnShipping::default().of(self.track))
+    }
 }
 
 /// What the clock does next, and when.
@@ -73,6 +84,11 @@ pub struct Case {
     /// The language of the customer's latest letter that has one.
     pub language: Option<String>,
     pub facts: Facts,
+    /// The day of purchase and the country it went to, as the order feed tells them.
+    #[serde(default)]
+    pub bought_on: Option<Date>,
+    #[serde(default)]
+    pub country: Option<Country>,
     /// What the case is about.
     pub request: Option<Request>,
     pub letters: u32,
@@ -160,6 +176,16 @@ impl Case {
         Ok(case)
     }
 
+    /// What exceptions of the policy look at.
+    pub fn purchase(&self) -> Purchase<'_> {
+        Purchase {
+            sku: self.facts.sku.as_ref().map(|f| &f.value),
+            order_number: self.facts.order_number.as_ref().map(|f| &f.value),
+            bought_on: self.bought_on,
+            received_on: self.facts.received_on.as_ref().map(|f| f.value),
+        }
+    }
+
     /// Where a case that was over goes on.
     fn reopened(&self) -> Option<State> {
         if !matches!(self.state, State::Closed | State::Withdrawn | State::Expired) {
@@ -203,7 +229,9 @@ impl Case {
                 self.remember(message_id.as_ref());
             }
             Event::LetterNoted { .. } => self.letters += 1,
-            Event::Completed { sku, received_on } => {
+            Event::Completed { sku, received_on, bought_on, country } => {
+                self.bought_on = *bought_on;
+                self.country.clone_from(country);
                 self.facts.sku.clone_from(sku);
                 self.facts.received_on.clone_from(received_on);
             }
@@ -301,6 +329,8 @@ impl Case {
             changed_at: at,
             language: None,
             facts: Facts::default(),
+            bought_on: None,
+            country: None,
             request: None,
             letters: 0,
             replies: 0,

@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::ids::{Address, ItemCode, OrderNumber, Sku};
+use super::ids::{Address, Country, ItemCode, OrderNumber, Sku};
 
 /// One row of the product file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +46,10 @@ pub struct OrderLine {
     pub sku: Sku,
     /// The day of delivery; `None` while the parcel is under way.
     pub delivered_on: Option<Date>,
+    /// The day of purchase, if the feed tells it.
+    pub bought_on: Option<Date>,
+    /// Where it was sent, if the feed tells it.
+    pub country: Option<Country>,
 }
 
 /// What the order feed answers about an order number.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::event::CaseEvent;
+use super::policy::Held;
 use super::reply::Reply;
 use super::warranty::{Checklist, Item, Track};
 
@@ -74,6 +75,10 @@ pub enum Reason {
     CaseLimit,
     /// It answers a letter of ours that its writer never had: nothing tells whether there is such a letter.
     UnknownThread,
+    /// The order is of a channel whose claims a person goes on with.
+    Channel,
+    /// Everything is there, and the policy wants a person to approve the track.
+    Approval,
 }
 
 /// The decision on one letter. Once made it is not altered; a correction is a new decision.
@@ -87,8 +92,11 @@ pub struct Decision {
     pub checklist: Checklist,
     /// What the reply asks for: the open items without those the customer can't give.
     pub ask: Vec<Item>,
-    /// The version of the terms (policy, catalogue, lexicons, templates) it was made under.
+    /// The version of the terms (policy, catalogue, return addresses, templates) it was made under.
     pub terms: String,
+    /// The windows it was made by; decisions of earlier versions, and those on no case, have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
 }
 
 /// What `answer` and `resume` propose: the shell commits it, whole or not at all.

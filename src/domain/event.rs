@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::case::{Due, Rma};
 use super::decision::{Class, Decision};
 use super::facts::{Fact, Facts};
-use super::ids::{CaseId, LetterId, MessageId, OrderNumber, Sku};
+use super::ids::{CaseId, Country, LetterId, MessageId, OrderNumber, Sku};
 use super::letter::{Defect, Person};
 use super::reply::Kind;
 use super::returns::{Arrival, Finding, Money, Outlay, Remedy, Service};
@@ -73,10 +73,14 @@ pub enum Event {
         subject: String,
         class: Class,
     },
-    /// What the catalogue and the order feed make of product and day of receipt.
+    /// What the catalogue and the order feed make of product and day of receipt, and what else the feed knows.
     Completed {
         sku: Option<Fact<Sku>>,
         received_on: Option<Fact<Date>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bought_on: Option<Date>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        country: Option<Country>,
     },
     Decided {
         letter: LetterId,

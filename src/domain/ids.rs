@@ -257,6 +257,19 @@ impl ItemCode {
 }
 
 text_id! {
+    /// A country: the two letters of ISO 3166, upper case.
+    Country
+}
+
+impl Country {
+    pub fn new(text: &str) -> Result<Self, Malformed> {
+        let text = text.trim().to_ascii_uppercase();
+        let sound = text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase());
+        if sound { Ok(Self(text)) } else { Err(Malformed("country (two letters, as DE)")) }
+    }
+}
+
+text_id! {
     /// The number of a return merchandise authorisation: `KR-2611-4Q9TXC` is the prefix, year and month, five random
     /// characters and a check character ([`check`]). Accepted without case, blanks or hyphens.
     RmaNumber

@@ -16,6 +16,8 @@ pub mod facts;
 
 pub mod warranty;
 
+pub mod policy;
+
 pub mod decision;
 
 pub mod hours;

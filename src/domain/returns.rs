@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::ids::Country;
+
 /// How a parcel arrived; clause `rma.breach`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -49,6 +51,14 @@ pub enum Service {
     FlatRate,
     /// A faster way, at the customer's cost.
     Faster,
+}
+
+/// Where the parcels of some countries go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    pub countries: Vec<Country>,
+    /// The lines of the address.
+    pub lines: Vec<String>,
 }
 
 /// What the customer paid to send the item, as far as the receipt says so in its text.

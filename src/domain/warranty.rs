@@ -1,12 +1,11 @@
-//! The warranty policy as data: the items a claim needs, the tracks a return can take, windows and numbers.
+//! A warranty claim: the items it can need, the tracks a return can take, and the days in between.
 //!
-//! Clause names (`doa.window`, `process.3` …) are those of the policy page; decisions and `explain` use them.
+//! Clause names (`doa.window`, `process.3` …) are those of the policy page; decisions and `explain` use them. The
+//! numbers are in [`policy`](super::policy).
 
 use jiff::civil::Date;
 use jiff::{Span, ToSpan};
 use serde::{Deserialize, Serialize};
-
-use super::facts::Request;
 
 /// Something a claim needs from the customer, in the order in which it is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -37,30 +36,6 @@ pub enum Track {
     Repair,
 }
 
-/// The numbers of the policy; each is configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Policy {
-    /// Days from receipt to the first letter for the track `doa`; clause `doa.window`.
-    pub doa_days: u32,
-    /// Days from receipt to the first letter for a refund; clause `unopened.window`.
-    pub unopened_days: u32,
-    /// Months of warranty where the catalogue states none; clause `repair.window`.
-    pub warranty_months: u32,
-    /// Days an RMA number is valid.
-    pub rma_valid_days: u32,
-    /// Letters that ask, before a person takes over; clause `incomplete`.
-    pub asks: u32,
-    /// Days that a letter may have lain in the mailbox to be answered automatically.
-    pub answer_days: u32,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self { doa_days: 7, unopened_days: 15, warranty_months: 12, rma_valid_days: 15, asks: 3, answer_days: 14 }
-    }
-}
-
 /// Whether a required item is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -83,25 +58,6 @@ impl Checklist {
     /// The items still open, in asking order.
     pub fn missing(&self) -> Vec<Item> {
         self.items.iter().filter(|(_, status)| *status != Status::Given).map(|(item, _)| *item).collect()
-    }
-}
-
-/// The items a request requires; empty for requests that a person answers.
-///
-/// Clauses `process.1` to `process.4`; `doa.evidence` adds the packaging, `unopened.condition` the state.
-pub fn required(request: Request, track: Option<Track>) -> Vec<Item> {
-    use Item::*;
-    match request {
-        Request::Defect => {
-            let mut items =
-                vec![OrderNumber, Sku, ItemCode, ReceivedOn, ProblemWhat, ProblemWhen, ProblemHow, StepsTaken, Photo];
-            if track == Some(Track::Doa) {
-                items.push(PackagingPhoto);
-            }
-            items
-        }
-        Request::ReturnUnused => vec![OrderNumber, Sku, ItemCode, ReceivedOn, Unopened],
-        _ => Vec::new(),
     }
 }
 

@@ -3,21 +3,28 @@
 use jiff::civil::Date;
 
 use crate::domain::facts::{Facts, Request};
-use crate::domain::warranty::{self, Checklist, Item, Policy, Status, Track};
+use crate::domain::policy::{Held, Required};
+use crate::domain::warranty::{self, Checklist, Item, Status, Track};
 
 /// The checklist of a case. `opened_on` is C of the policy; `order_unknown` says that the feed doesn't know the number.
-pub fn checklist(facts: &Facts, request: Request, opened_on: Date, policy: &Policy, order_unknown: bool) -> Checklist {
-    let track = track(facts, request, opened_on, policy);
-    let items = warranty::required(request, track);
-    Checklist { track, items: items.into_iter().map(|item| (item, status(facts, item, order_unknown))).collect() }
+pub fn checklist(
+    facts: &Facts,
+    request: Request,
+    opened_on: Date,
+    (required, held): (&Required, &Held),
+    order_unknown: bool,
+) -> Checklist {
+    let track = track(facts, request, opened_on, held);
+    let items = required.of(request, track).iter();
+    Checklist { track, items: items.map(|item| (*item, status(facts, *item, order_unknown))).collect() }
 }
 
 /// The track that the dates lead to; `None` while the day of receipt is unknown.
-fn track(facts: &Facts, request: Request, opened_on: Date, policy: &Policy) -> Option<Track> {
+fn track(facts: &Facts, request: Request, opened_on: Date, held: &Held) -> Option<Track> {
     let received = facts.received_on.as_ref()?.value;
     let days = warranty::days_between(received, opened_on);
     match request {
-        Request::Defect if days <= i64::from(policy.doa_days) => Some(Track::Doa),
+        Request::Defect if days <= i64::from(held.doa_days) => Some(Track::Doa),
         Request::Defect => Some(Track::Repair),
         Request::ReturnUnused => Some(Track::UnopenedRefund),
         _ => None,
@@ -52,7 +59,9 @@ fn has_evidence(facts: &Facts) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::catalogue::Catalogue;
     use crate::domain::facts::{Evidence, Fact, Source};
+    use crate::domain::policy::{Policy, Purchase};
     use jiff::civil::date;
 
     fn evidence() -> Evidence {
@@ -64,7 +73,9 @@ mod tests {
     }
 
     fn missing(facts: &Facts, request: Request) -> Vec<Item> {
-        checklist(facts, request, date(2026, 11, 20), &Policy::default(), false).missing()
+        let policy = Policy::default();
+        let held = policy.held(&Purchase::default(), &Catalogue::default());
+        checklist(facts, request, date(2026, 11, 20), (&policy.required, &held), false).missing()
     }
 
     #[test]

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 
 use crate::domain::catalogue::{Catalogue, OrderAnswer, OrderLine};
 use crate::domain::facts::{Evidence, Fact, Facts, Source};
-use crate::domain::ids::Sku;
+use crate::domain::ids::{Country, Sku};
 
 /// The facts of a case with what catalogue and feed add, and what they contradict.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -19,6 +19,9 @@ pub struct Completed {
     pub not_in_order: bool,
     /// The feed says that the item is still under way.
     pub not_delivered: bool,
+    /// What else the feed knows of the purchase.
+    pub bought_on: Option<Date>,
+    pub country: Option<Country>,
 }
 
 /// Completes `facts`; pure, so that the same facts and the same feed give the same result.
@@ -63,7 +66,7 @@ fn product(done: &mut Completed, lines: &[OrderLine], coded: Option<Sku>) {
     }
 }
 
-/// The day of delivery: that of the product's line, or of all lines if they agree.
+/// The days of purchase and delivery and the country: those of the product's line, or of all lines if they agree.
 fn delivery(done: &mut Completed, lines: &[OrderLine]) {
     let sku = done.facts.sku.as_ref().map(|f| &f.value);
     let own: Vec<&OrderLine> = lines.iter().filter(|l| Some(&l.sku) == sku).collect();
@@ -74,6 +77,10 @@ fn delivery(done: &mut Completed, lines: &[OrderLine]) {
         done.facts.received_on = done.facts.received_on.take().filter(|f| !from_feed(f));
         return;
     };
+    // Of several lines, only what they agree in.
+    let agree = |differs: &dyn Fn(&OrderLine) -> bool| !lines.iter().any(|l| differs(l));
+    done.bought_on = first.bought_on.filter(|_| agree(&|l| l.bought_on != first.bought_on));
+    done.country = first.country.clone().filter(|_| agree(&|l| l.country != first.country));
     if lines.iter().any(|l| l.delivered_on != first.delivered_on) {
         return;
     }

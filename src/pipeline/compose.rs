@@ -30,10 +30,10 @@ use crate::domain::case::Case;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::decision::Decision;
 use crate::domain::facts::Facts;
-use crate::domain::ids::MessageId;
+use crate::domain::ids::{Country, MessageId};
 use crate::domain::letter::{Letter, Person};
 use crate::domain::reply::{Kind, Reply};
-use crate::domain::returns::Money;
+use crate::domain::returns::{Destination, Money};
 use crate::pipeline::lexicon::Lexicons;
 
 use files::Files;
@@ -66,8 +66,18 @@ pub struct Frame {
     /// The lines of the address that returns go to. Printed in RMA letters only; if there are none, these say that the
     /// address follows from staff.
     pub return_address: Vec<String>,
+    /// Where those of some countries go instead.
+    pub destinations: Vec<Destination>,
     /// The largest mail that is taken in, in MiB; the unit is a word of the language.
     pub mail_megabytes: u64,
+}
+
+impl Frame {
+    /// The lines of the address that returns from `country` go to.
+    pub fn return_address_for(&self, country: Option<&Country>) -> &[String] {
+        let own = self.destinations.iter().find(|d| country.is_some_and(|country| d.countries.contains(country)));
+        own.map_or(&self.return_address, |destination| &destination.lines)
+    }
 }
 
 /// What a reply answers.

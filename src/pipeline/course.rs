@@ -13,8 +13,8 @@ use crate::domain::decision::{Action, Decision, Reason};
 use crate::domain::event::{CaseEvent, Event};
 use crate::domain::facts::{Evidence, Fact, Facts, Request};
 use crate::domain::letter::{Letter, Person};
+use crate::domain::policy::Payer;
 use crate::domain::reply::{Kind, Reply};
-use crate::domain::warranty::Track;
 
 /// The events proposed so far and the case as it stands after them.
 pub struct Course {
@@ -64,9 +64,18 @@ impl Course {
 
     /// Takes in what catalogue and feed make of it.
     pub fn complete(&mut self, completed: &Completed, lookup: &Lookup, now: Timestamp) -> Result<(), IllegalEvent> {
-        let (sku, received_on) = (completed.facts.sku.clone(), completed.facts.received_on.clone());
-        if (&sku, &received_on) != (&self.case.facts.sku, &self.case.facts.received_on) {
-            self.add(CaseEvent::daemon(Event::Completed { sku, received_on }, now))?;
+        let Completed { facts, bought_on, country, .. } = completed;
+        let known = &self.case;
+        if (&facts.sku, &facts.received_on) != (&known.facts.sku, &known.facts.received_on)
+            || (bought_on, country) != (&known.bought_on, &known.country)
+        {
+            let completed = Event::Completed {
+                sku: facts.sku.clone(),
+                received_on: facts.received_on.clone(),
+                bought_on: *bought_on,
+                country: country.clone(),
+            };
+            self.add(CaseEvent::daemon(completed, now))?;
         }
         if let (OrderAnswer::Unknown, Some(number)) = (&lookup.order, &self.case.facts.order_number)
             && self.case.order_not_found.as_ref() != Some(&number.value)
@@ -88,8 +97,8 @@ impl Course {
     ) -> Result<(), IllegalEvent> {
         let decided = Event::Decided { letter: reading.letter.id.clone(), decision: decision.clone() };
         self.add(CaseEvent::daemon(decided, now))?;
-        let doa = self.case.rma.as_ref().is_some_and(|rma| rma.track == Track::Doa);
-        if let Some(outlay) = reading.facts.outlay.clone().filter(|_| doa) {
+        let paid_back = self.case.rma.as_ref().is_some_and(|rma| rma.payer() == Payer::CustomerReimbursed);
+        if let Some(outlay) = reading.facts.outlay.clone().filter(|_| paid_back) {
             let taken = Event::ReceiptTaken { letter: reading.letter.id.clone(), outlay };
             self.add(CaseEvent::customer(taken, now))?;
         }
@@ -99,7 +108,7 @@ impl Course {
                 let known = facts.order_number.clone().zip(facts.sku.clone()).zip(decision.track);
                 if let Some(((order_number, sku), track)) = known {
                     let issued_on = reading.arrived.date();
-                    let days = i64::from(terms.policy.rma_valid_days).days();
+                    let days = i64::from(terms.held(&self.case).rma_valid_days).days();
                     let rma = Rma {
                         number: lookup.fresh_rma.clone(),
                         track,
@@ -107,6 +116,7 @@ impl Course {
                         sku: sku.value,
                         issued_on,
                         valid_until: issued_on.saturating_add(days),
+                        return_shipping: Some(terms.policy.return_shipping.of(track)),
                     };
                     self.add(CaseEvent::daemon(Event::RmaIssued { rma }, now))?;
                 }

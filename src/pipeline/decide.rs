@@ -1,10 +1,11 @@
 //! Step 7: what is to be done, and why. Never refuses and never authorises where a person should look.
 
 use crate::domain::case::Case;
-use crate::domain::catalogue::{Catalogue, OrderAnswer};
+use crate::domain::catalogue::OrderAnswer;
 use crate::domain::decision::{Action, Decision, Reason};
 use crate::domain::facts::{Facts, Request};
-use crate::domain::warranty::{self, Checklist, Item, Policy, Track};
+use crate::domain::policy::{Held, Policy, Route};
+use crate::domain::warranty::{self, Checklist, Item};
 use crate::pipeline::check;
 use crate::pipeline::complete::Completed;
 
@@ -23,8 +24,9 @@ pub struct Situation<'a> {
     pub language_supported: bool,
     /// The order line has an RMA in another case.
     pub rma_elsewhere: bool,
-    pub catalogue: &'a Catalogue,
     pub policy: &'a Policy,
+    /// What of the policy holds for this purchase.
+    pub held: &'a Held,
     pub terms: &'a str,
 }
 
@@ -32,9 +34,9 @@ pub struct Situation<'a> {
 pub fn decide(situation: &Situation<'_>) -> Decision {
     let request = situation.case.request.unwrap_or(Request::Other);
     let order_unknown = *situation.order == OrderAnswer::Unknown;
-    let policy = situation.policy;
+    let rules = (&situation.policy.required, situation.held);
     let checklist =
-        check::checklist(&situation.completed.facts, request, situation.case.opened_on, policy, order_unknown);
+        check::checklist(&situation.completed.facts, request, situation.case.opened_on, rules, order_unknown);
     let closing = situation.letter.request.as_ref().is_some_and(|r| r.value == Request::Closing);
     if closing && situation.letter.safety.is_none() {
         return situation.decision(Action::Close, Vec::new(), checklist);
@@ -53,14 +55,6 @@ pub fn decide(situation: &Situation<'_>) -> Decision {
     situation.complete_or_ask(checklist)
 }
 
-/// Months of warranty on the case's product; of the longest in the catalogue while the product is unknown.
-pub fn warranty_months(facts: &Facts, catalogue: &Catalogue, policy: &Policy) -> u32 {
-    let months = |own: Option<u32>| own.unwrap_or(policy.warranty_months);
-    let longest = || catalogue.products.iter().map(|p| months(p.warranty_months)).max();
-    let of_product = facts.sku.as_ref().map(|sku| months(catalogue.by_sku(&sku.value).and_then(|p| p.warranty_months)));
-    of_product.or_else(longest).unwrap_or(policy.warranty_months)
-}
-
 impl Situation<'_> {
     /// Rule 3: what goes to a person whatever is complete.
     fn at_once(&self, request: Request, reasons: &mut Vec<Reason>) {
@@ -77,6 +71,7 @@ impl Situation<'_> {
         when(!matches!(request, Request::Defect | Request::ReturnUnused), Reason::Request);
         when(request == Request::ReturnOpened, Reason::NotEligible);
         when(self.completed.code_contradicts_product, Reason::Conflict);
+        when(self.held.route != Route::Here, Reason::Channel);
     }
 
     /// What the order feed says against it.
@@ -115,13 +110,12 @@ impl Situation<'_> {
             return;
         }
         match request {
-            Request::Defect => {
-                let term = warranty_months(facts, self.catalogue, self.policy);
-                if self.case.opened_on > warranty::warranty_ends(received.value, term) {
-                    reasons.push(Reason::OutOfWarranty);
-                }
+            Request::Defect
+                if self.case.opened_on > warranty::warranty_ends(received.value, self.held.warranty_months) =>
+            {
+                reasons.push(Reason::OutOfWarranty);
             }
-            Request::ReturnUnused if days > i64::from(self.policy.unopened_days) => {
+            Request::ReturnUnused if days > i64::from(self.held.unopened_days) => {
                 reasons.push(Reason::ReturnWindowPassed);
             }
             _ => {}
@@ -133,12 +127,16 @@ impl Situation<'_> {
         let facts = &self.completed.facts;
         let missing = checklist.missing();
         if missing.is_empty() {
+            let wants_pictures = checklist.items.iter().any(|(i, _)| matches!(i, Item::Photo | Item::PackagingPhoto));
             let looked_at = facts.usable_photos() > 0 || !facts.videos.is_empty();
             return match checklist.track {
-                Some(Track::Doa | Track::Repair) if !looked_at => {
+                Some(_) if wants_pictures && !looked_at => {
                     self.decision(Action::Staff, vec![Reason::EvidenceByLink], checklist)
                 }
                 Some(_) if facts.doubt.is_some() => self.decision(Action::Staff, vec![Reason::Doubt], checklist),
+                Some(track) if self.held.approve.contains(&track) => {
+                    self.decision(Action::Staff, vec![Reason::Approval], checklist)
+                }
                 Some(_) => self.decision(Action::IssueRma, Vec::new(), checklist),
                 None => self.decision(Action::Staff, vec![Reason::Request], checklist),
             };
@@ -162,6 +160,7 @@ impl Situation<'_> {
     fn decision(&self, action: Action, reasons: Vec<Reason>, checklist: Checklist) -> Decision {
         let ask = if action == Action::Ask { self.askable(&checklist.missing()) } else { Vec::new() };
         let track = if action == Action::IssueRma { checklist.track } else { None };
-        Decision { action, track, reasons, checklist, ask, terms: self.terms.to_owned() }
+        let held = Some(self.held.clone());
+        Decision { action, track, reasons, checklist, ask, terms: self.terms.to_owned(), held }
     }
 }

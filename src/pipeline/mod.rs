@@ -47,6 +47,9 @@ pub mod due;
 // Why a case stands where it stands.
 pub mod reckon;
 
+// What staff are likely to do next.
+pub mod propose;
+
 // The words of each language, as data.
 pub mod lexicon;
 
@@ -66,8 +69,9 @@ use crate::domain::facts::Facts;
 use crate::domain::hours::Deadlines;
 use crate::domain::ids::{Address, CaseId, RmaNumber};
 use crate::domain::letter::{Letter, Moment, Person};
+use crate::domain::policy::{Held, Payer, Policy};
 use crate::domain::reply::Kind;
-use crate::domain::warranty::{self, Checklist, Policy, Track};
+use crate::domain::warranty::{self, Checklist};
 
 use self::compose::{Frame, Letters};
 use self::course::Course;
@@ -92,7 +96,7 @@ pub struct Terms {
     pub deadlines: Deadlines,
     /// Whether an order is unknown to everybody but its customer.
     pub hide_orders: bool,
-    /// Identifies policy, catalogue and templates; each decision records it.
+    /// Identifies policy, catalogue, return addresses and templates; each decision records it.
     pub version: String,
     extractor: Extractor,
     screen: Screen,
@@ -121,8 +125,13 @@ impl Terms {
         order_patterns: &[String],
     ) -> Result<Self, String> {
         let lexicons = Lexicons::embedded()?;
-        let extractor = Extractor::new(order_patterns, &catalogue, &lexicons)?;
-        let version = version(&policy, &catalogue, &letters);
+        let wrong = policy.strangers(&catalogue);
+        if !wrong.is_empty() {
+            return Err(wrong.join("\n"));
+        }
+        let mut extractor = Extractor::new(order_patterns, &catalogue, &lexicons)?;
+        extractor.know_channels(policy.channels.iter().map(|channel| channel.order_pattern.as_str()))?;
+        let version = version(&policy, &catalogue, &letters, &frame);
         Ok(Self {
             extractor,
             screen: Screen::new(desk, &lexicons),
@@ -147,6 +156,11 @@ impl Terms {
         digest.iter().take(4).fold(0, |mark, byte| mark << 8 | u32::from(*byte))
     }
 
+    /// What of the policy holds for the purchase that a case is about.
+    pub fn held(&self, case: &Case) -> Held {
+        self.policy.held(&case.purchase(), &self.catalogue)
+    }
+
     /// Whether an address is our own or of one of the staff.
     fn is_of_the_desk(&self, address: &Address) -> bool {
         self.screen.is_of_the_desk(address)
@@ -158,10 +172,11 @@ impl Terms {
     }
 }
 
-/// A short digest of the policy's numbers, the catalogue and the templates.
-fn version(policy: &Policy, catalogue: &Catalogue, letters: &Letters) -> String {
+/// A short digest of the policy, the catalogue, the return addresses and the templates.
+fn version(policy: &Policy, catalogue: &Catalogue, letters: &Letters, frame: &Frame) -> String {
     use sha2::{Digest, Sha256};
-    let digest = Sha256::digest(format!("{policy:?}{catalogue:?}{}", letters.version()));
+    let addresses = (&frame.return_address, &frame.destinations);
+    let digest = Sha256::digest(format!("{policy:?}{catalogue:?}{addresses:?}{}", letters.version()));
     digest.iter().take(4).map(|b| format!("{b:02x}")).collect()
 }
 
@@ -324,6 +339,7 @@ pub fn answer(reading: &Reading, lookup: &Lookup, terms: &Terms, now: Timestamp)
         _ => None,
     };
     let sku = completed.facts.sku.as_ref().map(|f| &f.value);
+    let held = terms.held(&course.case);
     let mut decision = decide::decide(&Situation {
         before,
         case: &course.case,
@@ -332,8 +348,8 @@ pub fn answer(reading: &Reading, lookup: &Lookup, terms: &Terms, now: Timestamp)
         order: &lookup.order,
         language_supported: course.case.language.as_deref().is_none_or(|l| terms.supports(l)),
         rma_elsewhere: sku.is_some_and(|s| lookup.rmas_elsewhere.contains(s)),
-        catalogue: &terms.catalogue,
         policy: &terms.policy,
+        held: &held,
         terms: &terms.version,
     });
     let kind = gate(&mut decision, &course.case, reading, lookup, terms, now);
@@ -392,9 +408,9 @@ fn gate(
     None
 }
 
-/// Clause `doa.return_cost`: whether a letter brings the receipt that a return on arrival was asked for.
+/// Clause `doa.return_cost`: whether a letter brings the receipt of return shipping that is paid back.
 fn brings_receipt(case: &Case, reading: &Reading) -> bool {
-    reading.facts.outlay.is_some() && case.rma.as_ref().is_some_and(|rma| rma.track == Track::Doa)
+    reading.facts.outlay.is_some() && case.rma.as_ref().is_some_and(|rma| rma.payer() == Payer::CustomerReimbursed)
 }
 
 fn hand_over(decision: &mut Decision, why: Reason) {
@@ -439,7 +455,7 @@ fn noted(reading: &Reading, now: Timestamp) -> CaseEvent {
 
 fn bare(action: Action, reasons: Vec<Reason>, terms: &Terms) -> Decision {
     let checklist = Checklist::default();
-    Decision { action, track: None, reasons, checklist, ask: Vec::new(), terms: terms.version.clone() }
+    Decision { action, track: None, reasons, checklist, ask: Vec::new(), terms: terms.version.clone(), held: None }
 }
 
 #[cfg(test)]

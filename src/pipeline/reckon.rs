@@ -5,18 +5,18 @@
 use serde::Serialize;
 
 use super::Terms;
-use super::decide::warranty_months;
 use crate::domain::case::Case;
 use crate::domain::decision::{Action, Decision, Reason};
 use crate::domain::event::{CaseEvent, Event};
 use crate::domain::facts::{Evidence, Request, Source, VoidSignal};
+use crate::domain::policy::{Held, Payer, Route};
 use crate::domain::returns::{Arrival, Finding, Remedy, Service};
 use crate::domain::warranty::{self, Item, Status, Track};
 
 /// What one clause comes to in a case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Line {
-    /// The clause's name on the policy page: `doa.window`.
+    /// The clause's name on the policy page: `doa.window`; `channel` and `exception` for what the configuration adds.
     pub clause: &'static str,
     /// Whether it speaks for the customer's claim; `None` where it only says how things are done.
     pub holds: Option<bool>,
@@ -25,7 +25,10 @@ pub struct Line {
 
 /// The reckoning of a case, in the order of a claim's life.
 pub fn reckon(case: &Case, events: &[CaseEvent], terms: &Terms) -> Vec<Line> {
-    let mut reckoning = Reckoning { case, terms, lines: Vec::new() };
+    let recorded = case.decision.as_ref().and_then(|decision| decision.held.clone());
+    let held = recorded.unwrap_or_else(|| terms.held(case));
+    let mut reckoning = Reckoning { case, terms, held, lines: Vec::new() };
+    reckoning.exceptions();
     reckoning.windows();
     reckoning.items();
     reckoning.void();
@@ -63,6 +66,8 @@ pub fn reason(reason: Reason) -> &'static str {
         Reason::NoReplyAddress => "there is no address that an automatic letter may go to",
         Reason::CaseLimit => "the case has as many automatic letters as it may have",
         Reason::UnknownThread => "it answers a letter of ours that its writer never had",
+        Reason::Channel => "it was bought in a channel whose claims a person goes on with",
+        Reason::Approval => "everything is there; the policy wants a person to approve it",
     }
 }
 
@@ -81,6 +86,8 @@ pub fn verdict(decision: &Decision) -> String {
 struct Reckoning<'a> {
     case: &'a Case,
     terms: &'a Terms,
+    /// The windows of the decision, which may have been made under other terms.
+    held: Held,
     lines: Vec<Line>,
 }
 
@@ -89,8 +96,28 @@ impl Reckoning<'_> {
         self.lines.push(Line { clause, holds, text: text.into() });
     }
 
+    fn exceptions(&mut self) {
+        if let Some(channel) = &self.held.channel {
+            let what = match self.held.route {
+                Route::Here => "claims are handled here",
+                Route::Staff => "a person decides",
+                Route::Seller => "a person decides; the seller is to help",
+            };
+            let text = format!("{channel}, by the order number: {what}");
+            self.line("channel", None, text);
+        }
+        for name in self.held.exceptions.clone() {
+            self.line("exception", None, format!("“{name}” applies"));
+        }
+        if let Some(track) = self.case.decision.as_ref().and_then(|d| d.checklist.track)
+            && self.held.approve.contains(&track)
+        {
+            self.line("repair.confirm", None, format!("{}: a person approves it before the RMA", track.code()));
+        }
+    }
+
     fn windows(&mut self) {
-        let (case, policy) = (self.case, &self.terms.policy);
+        let (case, held) = (self.case, self.held.clone());
         let request = case.request.unwrap_or(Request::Other);
         let Some(received) = &case.facts.received_on else {
             return self.line("warranty.start", None, "the day of delivery (D) is not known");
@@ -101,16 +128,16 @@ impl Reckoning<'_> {
         let days = warranty::days_between(d, c);
         match request {
             Request::Defect => {
-                let within = (0..=i64::from(policy.doa_days)).contains(&days);
-                let text = format!("C − D = {days} days, {} allowed", policy.doa_days);
+                let within = (0..=i64::from(held.doa_days)).contains(&days);
+                let text = format!("C − D = {days} days, {} allowed", held.doa_days);
                 self.line("doa.window", Some(within), text);
-                let months = warranty_months(&case.facts, &self.terms.catalogue, policy);
+                let months = held.warranty_months;
                 let ends = warranty::warranty_ends(d, months);
                 self.line("repair.window", Some(c <= ends), format!("{months} months from D end on {ends}"));
             }
             Request::ReturnUnused | Request::ReturnOpened => {
-                let within = (0..=i64::from(policy.unopened_days)).contains(&days);
-                let text = format!("C − D = {days} days, {} allowed", policy.unopened_days);
+                let within = (0..=i64::from(held.unopened_days)).contains(&days);
+                let text = format!("C − D = {days} days, {} allowed", held.unopened_days);
                 self.line("unopened.window", Some(within), text);
             }
             _ => {}
@@ -167,17 +194,22 @@ impl Reckoning<'_> {
     }
 
     fn rma(&mut self) {
-        let Some(rma) = &self.case.rma else { return };
+        let case = self.case;
+        let Some(rma) = &case.rma else { return };
         let text = format!("{} of {}, to be posted until {}", rma.number, rma.issued_on, rma.valid_until);
         self.line("rma.first", Some(true), text);
-        let cost = match rma.track {
-            Track::Doa => {
-                ("doa.return_cost", "return shipping is paid back on a valid receipt once the fault is confirmed")
-            }
-            Track::UnopenedRefund => ("unopened.cost", "return shipping is the customer's"),
-            Track::Repair => ("repair.cost", "the way there is the customer's, the way back ours"),
+        let clause = match rma.track {
+            Track::Doa => "doa.return_cost",
+            Track::UnopenedRefund => "unopened.cost",
+            Track::Repair => "repair.cost",
         };
-        self.line(cost.0, None, cost.1);
+        let there = match rma.payer() {
+            Payer::Customer => "return shipping is the customer's",
+            Payer::CustomerReimbursed => "return shipping is paid back on a valid receipt once the fault is confirmed",
+            Payer::Brand => "return shipping is ours",
+        };
+        let back = if rma.track == Track::Repair { "; the way back is ours" } else { "" };
+        self.line(clause, None, format!("{there}{back}"));
         self.line("customs", None, "customs, duties and tariffs of the return are the customer's");
     }
 

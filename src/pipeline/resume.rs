@@ -69,6 +69,7 @@ pub fn resume(
     match cause {
         Cause::Staff { act, .. } => turn.act(act, fresh_rma)?,
         Cause::Timer => {
+            // A case written by a version without a clock, or under other deadlines, has nothing due.
             if let Some(due) = case.due.filter(|due| due.at <= now) {
                 turn.strike(due.timer)?;
             }
@@ -148,12 +149,13 @@ impl Turn<'_> {
                 self.add(Event::Handled)
             }
             Act::Route { channel, text } => {
-                let step = Step { channel: channel.clone(), ..said(text.as_ref()) };
+                let channel = channel.clone().or_else(|| self.terms.held(&self.course.case).channel);
+                let step = Step { channel, ..said(text.as_ref()) };
                 self.write(Kind::Route, &step)?;
                 self.add(Event::Handled)
             }
             Act::Extend { until } => {
-                let days = i64::from(self.terms.policy.rma_valid_days).days();
+                let days = i64::from(self.terms.held(&self.course.case).rma_valid_days).days();
                 let today = self.terms.deadlines.hours.day(self.now);
                 let valid_until = until.unwrap_or_else(|| today.saturating_add(days));
                 if valid_until < today {
@@ -211,15 +213,17 @@ impl Turn<'_> {
         let order_number = order_number.clone().or_else(|| facts.order_number.as_ref().map(|f| f.value.clone()));
         let sku = sku.clone().or_else(|| facts.sku.as_ref().map(|f| f.value.clone()));
         let track = track.or_else(|| self.course.case.decision.as_ref().and_then(|d| d.checklist.track));
+        let track = track.ok_or_else(|| lacking("track", "give it with --track doa, unopened_refund or repair"))?;
         let issued_on = self.terms.deadlines.hours.day(self.now);
-        let days = i64::from(self.terms.policy.rma_valid_days).days();
+        let days = i64::from(self.terms.held(&self.course.case).rma_valid_days).days();
         let rma = Rma {
             number: fresh_rma.clone(),
-            track: track.ok_or_else(|| lacking("track", "give it with --track doa, unopened_refund or repair"))?,
+            track,
             order_number: order_number.ok_or_else(|| lacking("order number", "give it with --order"))?,
             sku: sku.ok_or_else(|| lacking("SKU", "give it with --sku"))?,
             issued_on,
             valid_until: issued_on.saturating_add(days),
+            return_shipping: Some(self.terms.policy.return_shipping.of(track)),
         };
         self.add(Event::RmaIssued { rma })?;
         self.write(Kind::Rma, &Step::default())

@@ -77,6 +77,8 @@ fn steps(raw: &[u8], terms: &Terms, wanted: &[String]) -> Vec<(&'static str, f64
     let case = aftersalesd::domain::case::Case::replay(&outcome.events).unwrap().unwrap();
     let request = case.request.unwrap();
     let completed = complete::complete(facts, &terms.catalogue, &lookup.order);
+    let held = terms.held(&case);
+    let rules = (&terms.policy.required, &held);
     let situation = Situation {
         before: None,
         case: &case,
@@ -85,8 +87,8 @@ fn steps(raw: &[u8], terms: &Terms, wanted: &[String]) -> Vec<(&'static str, f64
         order: &lookup.order,
         language_supported: true,
         rma_elsewhere: false,
-        catalogue: &terms.catalogue,
         policy: &terms.policy,
+        held: &held,
         terms: &terms.version,
     };
     let occasion = Occasion {
@@ -120,7 +122,7 @@ fn steps(raw: &[u8], terms: &Terms, wanted: &[String]) -> Vec<(&'static str, f64
     });
     line("trace", &mut || cost(|| tracer.keys(letter, words, facts)));
     line("complete", &mut || cost(|| complete::complete(facts, &terms.catalogue, &lookup.order)));
-    line("check", &mut || cost(|| check::checklist(facts, request, case.opened_on, &terms.policy, false)));
+    line("check", &mut || cost(|| check::checklist(facts, request, case.opened_on, rules, false)));
     line("decide", &mut || cost(|| decide(&situation)));
     line("compose", &mut || cost(|| terms.letters.reply(&occasion, &terms.frame, &terms.catalogue, lexicons).unwrap()));
     line("read, all of it", &mut || cost(|| pipeline::read(raw, false, terms, now)));

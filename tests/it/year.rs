@@ -9,8 +9,8 @@ use aftersalesd::domain::catalogue::{Catalogue, Product};
 use aftersalesd::domain::event::{CaseEvent, Event, Timer};
 use aftersalesd::domain::ids::{Address, CaseId, ItemCode, LetterId, MessageId, OrderNumber, Sku};
 use aftersalesd::domain::letter::Person;
+use aftersalesd::domain::policy::Policy;
 use aftersalesd::domain::reply::Kind;
-use aftersalesd::domain::warranty::Policy;
 use aftersalesd::pipeline::compose::{Frame, Letters};
 use aftersalesd::pipeline::screen::Desk;
 use aftersalesd::pipeline::{self, Caps, Reading, Terms};
@@ -356,6 +356,7 @@ fn terms() -> Terms {
         brand: "Roam".to_owned(),
         from,
         return_address: vec!["Roam Returns".to_owned(), "1 Sample Street".to_owned()],
+        destinations: Vec::new(),
         mail_megabytes: 35,
     };
     let letters = Letters::embedded().unwrap();

@@ -40,8 +40,8 @@ fn the_example_shows_every_key_that_is_known() {
     let (mut shown, mut table) = (BTreeSet::new(), "");
     for line in EXAMPLE.lines() {
         let bare = line.strip_prefix("# ").unwrap_or(line);
-        if let Some(name) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
-            table = name;
+        if let Some(name) = bare.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
+            table = name.trim_matches(['[', ']']);
         } else if let Some((key, _)) = bare.split_once(" = ")
             && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
         {
@@ -61,11 +61,15 @@ fn every_key_of_the_example_can_be_in_force() {
     assert_eq!(config.warnings, [""; 0]);
     assert_eq!(config.rma.return_address.unwrap().len(), 3);
     assert!(config.templates.is_some());
+    let policy = &config.policy;
+    assert_eq!((policy.channels.len(), policy.exceptions.len(), config.rma.destinations.len()), (1, 1, 1));
+    assert_eq!(policy.exceptions[0].sets.approve.as_deref(), Some(&[crate::domain::warranty::Track::Repair][..]));
 }
 
 /// The line with its key in force, if it holds one.
 fn uncommented(line: &str) -> &str {
     match line.strip_prefix("# ") {
+        Some(bare) if bare.starts_with("[[") => bare,
         Some(bare) if bare.split_once(" = ").is_some_and(|(key, _)| !key.contains([' ', '"'])) => bare,
         _ => line,
     }

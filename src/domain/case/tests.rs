@@ -34,6 +34,7 @@ fn rma() -> Event {
         sku: Sku::new("RX-1").unwrap(),
         issued_on: date(2026, 11, 20),
         valid_until: date(2026, 12, 5),
+        return_shipping: None,
     };
     Event::RmaIssued { rma }
 }
@@ -46,6 +47,7 @@ fn happenings() -> impl Strategy<Value = Event> {
         checklist: Checklist::default(),
         ask: Vec::new(),
         terms: String::new(),
+        held: None,
     };
     let id = |n: u32| MessageId::new(&format!("{n}@example.com")).unwrap();
     let fixed = vec![

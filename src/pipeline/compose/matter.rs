@@ -13,6 +13,7 @@ use crate::domain::decision::Reason;
 use crate::domain::facts::{Facts, Judgement, Photo, Request};
 use crate::domain::ids::Sku;
 use crate::domain::letter::Defect;
+use crate::domain::policy::Payer;
 use crate::domain::reply::Kind;
 use crate::domain::returns::{Finding, Money, Remedy};
 use crate::domain::warranty::{self, Item, Track};
@@ -98,6 +99,7 @@ pub(super) struct Return {
     pub order_number: String,
     pub product: Product,
     pub valid_until: Day,
+    pub return_shipping: Payer,
     pub address: Vec<String>,
 }
 
@@ -197,9 +199,11 @@ impl Matter {
             },
             oversize: letter.is_some_and(|(letter, _)| letter.defects.contains(&Defect::Oversize)),
             rma: case.rma.as_ref().map(|rma| {
-                let with_address = Return::of(rma, frame, catalogue);
-                let address = if kind == Kind::Rma { with_address.address } else { Vec::new() };
-                Return { address, ..with_address }
+                let address = match kind {
+                    Kind::Rma => frame.return_address_for(case.country.as_ref()).to_vec(),
+                    _ => Vec::new(),
+                };
+                Return::of(rma, address, catalogue)
             }),
             step: Told::of(occasion),
             safety: decision.reasons.contains(&Reason::Safety) || case.facts.safety.is_some(),
@@ -244,14 +248,15 @@ impl Day {
 }
 
 impl Return {
-    fn of(rma: &Rma, frame: &Frame, catalogue: &Catalogue) -> Self {
+    fn of(rma: &Rma, address: Vec<String>, catalogue: &Catalogue) -> Self {
         Self {
             number: rma.number.as_str().to_owned(),
             track: rma.track,
             order_number: rma.order_number.as_str().to_owned(),
             product: Product::of(&rma.sku, catalogue),
             valid_until: Day::of(rma.valid_until),
-            address: frame.return_address.clone(),
+            return_shipping: rma.payer(),
+            address,
         }
     }
 }

@@ -6,6 +6,7 @@ use super::Rendered;
 use super::known::{Known, Quote};
 use super::matter::{Asked, Day, Matter, Product, Return, Sum, Told, Unusable, asked, tells_of_return};
 use crate::domain::facts::{Judgement, Request};
+use crate::domain::policy::Payer;
 use crate::domain::reply::Kind;
 use crate::domain::returns::{Finding, Money, Remedy};
 use crate::domain::warranty::{Item, Track};
@@ -23,6 +24,8 @@ const ITEMS: [Item; 11] = [
     Item::PackagingPhoto,
     Item::Unopened,
 ];
+
+const PAYERS: [Payer; 3] = [Payer::Customer, Payer::CustomerReimbursed, Payer::Brand];
 
 /// One matter for each branch a template of `language` can take.
 pub(super) fn all(language: &str) -> Vec<Matter> {
@@ -124,6 +127,7 @@ pub(super) fn plain(kind: Kind, language: &str) -> Matter {
             order_number: "KS10442".to_owned(),
             product,
             valid_until: Day::of(date(2026, 12, 7)),
+            return_shipping: Payer::CustomerReimbursed,
             address: match kind {
                 Kind::Rma => {
                     ["Example Returns", "1 Sample Street", "10115 Berlin", "Germany"].map(str::to_owned).to_vec()
@@ -193,8 +197,10 @@ const TRACKS: [Track; 3] = [Track::Doa, Track::UnopenedRefund, Track::Repair];
 fn returns(language: &str, all: &mut Vec<Matter>) {
     let base = plain(Kind::Rma, language);
     for track in TRACKS {
-        let rma = base.rma.clone().map(|rma| Return { track, ..rma });
-        all.push(Matter { rma, ..base.clone() });
+        for return_shipping in PAYERS {
+            let rma = base.rma.clone().map(|rma| Return { track, return_shipping, ..rma });
+            all.push(Matter { rma, ..base.clone() });
+        }
     }
     let elsewhere = |rma: Return| Return { address: Vec::new(), ..rma };
     all.push(Matter { rma: base.rma.clone().map(elsewhere), ..base.clone() });
@@ -265,6 +271,13 @@ fn lives(language: &str, all: &mut Vec<Matter>) {
             all.push(tells(Track::UnopenedRefund, confirmed, None));
             let remedies = [None, Some(Remedy::NewItem), Some(Remedy::Refund)];
             all.extend(remedies.map(|remedy| tells(Track::Doa, confirmed, remedy)));
+            for return_shipping in PAYERS {
+                let rma = base.rma.clone().map(|rma| Return { return_shipping, ..rma });
+                all.extend([Finding::Confirmed, Finding::NotDoa].map(|finding| {
+                    let step = Told { finding: Some(finding), ..full.clone() };
+                    Matter { rma: rma.clone(), step, ..base.clone() }
+                }));
+            }
         }
         all.push(base);
     }

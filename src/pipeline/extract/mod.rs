@@ -86,6 +86,11 @@ impl Extractor {
         Self::with_model(patterns, catalogue, lexicons, Some(Model::embedded()?))
     }
 
+    /// Recognises the order numbers of other channels, too.
+    pub fn know_channels<'a>(&mut self, patterns: impl Iterator<Item = &'a str>) -> Result<(), String> {
+        self.order_numbers.know_channels(patterns).map_err(|e| e.to_string())
+    }
+
     /// As [`Extractor::new`], with other weights than the built-in ones, or none.
     pub fn with_model(
         patterns: &[String],

@@ -18,6 +18,8 @@ const LONG_NUMBER_SHOPS: &[&str] = &[" aliexpress ", " ali express ", " ali "];
 #[derive(Debug)]
 pub struct OrderNumbers {
     own: Vec<Regex>,
+    /// The forms of other channels, as the configuration gives them.
+    channels: Vec<Regex>,
     amazon: Regex,
     /// Amazon's digits with blanks, stops or nothing between them: only beside an order word.
     amazon_loose: Regex,
@@ -39,6 +41,7 @@ impl OrderNumbers {
         let own = patterns.iter().map(own).collect::<Result<_, _>>()?;
         Ok(Self {
             own,
+            channels: Vec::new(),
             amazon: bounded(r"\d{3} ?[-–] ?\d{7} ?[-–] ?\d{7}")?,
             amazon_loose: bounded(r"\d{3}[ .\u{a0}–—‐-]{0,3}\d{7}[ .\u{a0}–—‐-]{0,3}\d{7}")?,
             long: bounded(r"\d{13,20}|\d{4}(?:[ -]\d{4}){3}")?,
@@ -47,10 +50,22 @@ impl OrderNumbers {
         })
     }
 
+    /// Adds the forms of other channels, kept as they are printed.
+    pub fn know_channels<'a>(&mut self, patterns: impl Iterator<Item = &'a str>) -> Result<(), regex::Error> {
+        self.channels = patterns.map(|pattern| bounded(&format!("(?:{pattern})"))).collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
     /// The best candidate of a zone.
     pub fn find(&self, zone: &Zone<'_>, catalogue: &Catalogue) -> Option<Fact<OrderNumber>> {
         let own = self.own.iter().flat_map(|r| candidates(r, zone)).filter_map(|c| c.fact(zone, "order_number.own"));
         if let Some(found) = self.certain(zone, own) {
+            return Some(found);
+        }
+        // Digits alone could be anything: they need an order word, as below.
+        let is_formed = |c: &Candidate<'_>| c.text.bytes().any(|b| !b.is_ascii_digit()) && !is_of_another(zone, c.span);
+        let channels = self.channels.iter().flat_map(|r| candidates(r, zone)).filter(is_formed);
+        if let Some(found) = self.certain(zone, channels.filter_map(|c| c.fact(zone, "order_number.channel"))) {
             return Some(found);
         }
         let amazon = candidates(&self.amazon, zone).filter_map(|c| c.fact(zone, "order_number.amazon"));

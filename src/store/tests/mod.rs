@@ -117,6 +117,7 @@ fn issue(case: &CaseId, from: u64, number: RmaNumber, order: &str) -> Commit {
         sku: Sku::new("T2-BLACK").unwrap(),
         issued_on: date(2026, 11, 22),
         valid_until: date(2026, 12, 7),
+        return_shipping: None,
     };
     let events = vec![CaseEvent::daemon(Event::RmaIssued { rma }, at(900))];
     Commit { case: Some(CaseStep { id: case.clone(), from: Some(from), events }), ..Commit::default() }

@@ -5,7 +5,7 @@ use crate::domain::decision::{Action, Outcome, Reason};
 use crate::domain::facts::{Judgement, Request, Source};
 use crate::domain::letter::FileKind;
 use crate::domain::warranty::{self, Checklist, Item, Track};
-use crate::pipeline::{Terms, decide};
+use crate::pipeline::Terms;
 
 /// What is done, and what the customer hears of it.
 pub fn action(outcome: &Outcome, case: Option<&Case>) -> String {
@@ -82,12 +82,14 @@ pub fn reason(reason: Reason) -> &'static str {
         Reason::NoReplyAddress => "there is no address that an automatic letter may go to",
         Reason::CaseLimit => "this case got as many automatic letters as it may",
         Reason::UnknownThread => "it answers a letter of ours that its writer never had",
+        Reason::Channel => "it was bought in a channel whose claims a person goes on with",
+        Reason::Approval => "everything is there, but this kind of return is for a person to approve",
     }
 }
 
 /// The policy's reckoning: C, D, the days between them, the windows, the track.
 pub fn days(case: &Case, checklist: &Checklist, terms: &Terms) -> Vec<String> {
-    let policy = &terms.policy;
+    let held = terms.held(case);
     let first = case.opened_on;
     let Some(fact) = &case.facts.received_on else {
         return vec![format!("C, the first letter: {first}. D, the receipt: unknown, so no window is reckoned.")];
@@ -100,19 +102,21 @@ pub fn days(case: &Case, checklist: &Checklist, terms: &Terms) -> Vec<String> {
         lines.push("The letter came before the item: no window is reckoned.".to_owned());
         return lines;
     }
+    lines.extend(held.channel.map(|name| format!("The order number is one of {name} (channel).")));
+    lines.extend(held.exceptions.iter().map(|name| format!("The exception “{name}” applies (exception).")));
     let side = |holds: bool| if holds { "within" } else { "beyond" };
     match case.request {
         Some(Request::Defect) => {
-            let doa = days <= i64::from(policy.doa_days);
-            lines.push(format!("Dead on arrival, up to {} days: {} (doa.window).", policy.doa_days, side(doa)));
-            let months = decide::warranty_months(&case.facts, &terms.catalogue, policy);
+            let doa = days <= i64::from(held.doa_days);
+            lines.push(format!("Dead on arrival, up to {} days: {} (doa.window).", held.doa_days, side(doa)));
+            let months = held.warranty_months;
             let ends = warranty::warranty_ends(received, months);
             let holds = side(first <= ends);
             lines.push(format!("Warranty of {months} months, until {ends}: {holds} (repair.window)."));
         }
         Some(Request::ReturnUnused) => {
-            let within = side(days <= i64::from(policy.unopened_days));
-            lines.push(format!("Unused return, up to {} days: {within} (unopened.window).", policy.unopened_days));
+            let within = side(days <= i64::from(held.unopened_days));
+            lines.push(format!("Unused return, up to {} days: {within} (unopened.window).", held.unopened_days));
         }
         _ => lines.push("This request has no window.".to_owned()),
     }

@@ -10,8 +10,9 @@ use crate::domain::event::{CaseEvent, Event};
 use crate::domain::facts::{Photo, Request};
 use crate::domain::ids::{Address, CaseId, ItemCode, LetterId, OrderNumber, RmaNumber, Sku};
 use crate::domain::letter::Defect;
+use crate::domain::policy::Required;
 use crate::domain::returns::{Finding, Money, Outlay, Remedy};
-use crate::domain::warranty::{Checklist, Status, Track, required};
+use crate::domain::warranty::{Checklist, Status, Track};
 use crate::pipeline::compose::matter::tells_of_return;
 
 /// A story: what a customer wrote, what was decided, and the reply that comes of it.
@@ -125,6 +126,7 @@ impl Story {
                 sku: Sku::new("KP-TKT3-BK").unwrap(),
                 issued_on: date(2026, 11, 22),
                 valid_until: date(2026, 12, 7),
+                return_shipping: None,
             };
             events.push(Event::RmaIssued { rma });
         }
@@ -138,8 +140,9 @@ impl Story {
     }
 
     pub(super) fn decision(&self) -> Decision {
-        let items = required(self.request, Some(self.track)).into_iter();
-        let status = |item| if self.open.contains(&item) { Status::Missing } else { Status::Given };
+        let required = Required::default();
+        let items = required.of(self.request, Some(self.track)).iter();
+        let status = |item| if self.open.contains(item) { Status::Missing } else { Status::Given };
         Decision {
             action: match self.kind {
                 Kind::Ask => Action::Ask,
@@ -148,9 +151,10 @@ impl Story {
             },
             track: (self.kind == Kind::Rma).then_some(self.track),
             reasons: self.reasons.clone(),
-            checklist: Checklist { track: None, items: items.map(|item| (item, status(item))).collect() },
+            checklist: Checklist { track: None, items: items.map(|item| (*item, status(item))).collect() },
             ask: self.open.clone(),
             terms: "test".to_owned(),
+            held: None,
         }
     }
 
@@ -217,6 +221,7 @@ pub(super) fn frame() -> Frame {
             address: Address::new("after-sales@example.com").unwrap(),
         },
         return_address: ["Example Returns", "1 Sample Street", "10115 Berlin", "Germany"].map(str::to_owned).to_vec(),
+        destinations: Vec::new(),
         mail_megabytes: 35,
     }
 }
@@ -243,7 +248,7 @@ pub(super) fn stories() -> Vec<(String, Story)> {
         tell("little-missing", ask().open(&[ItemCode]));
         tell(
             "all-missing",
-            Story { said: Facts::default(), customer: nameless(), ..ask() }.open(&required(Request::Defect, None)),
+            Story { said: Facts::default(), customer: nameless(), ..ask() }.open(&Required::default().defect),
         );
         tell("first-days", ask().open(&[ProblemWhen, ProblemHow, PackagingPhoto]));
         let mut dark = ask().open(&[Photo, ItemCode]);
