@@ -104,6 +104,7 @@ mod tests {
             written: "2026-11-22T10:00:00Z".parse().unwrap(),
             text: "Hello".into(),
             html: "<p>Hello</p>".into(),
+            files: Vec::new(),
         }
     }
 

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::ids::MessageId;
 use crate::domain::letter::Person;
-use crate::domain::reply::{Kind, Reply};
+use crate::domain::reply::{Enclosure, Kind, Reply};
 
 /// The header that marks our own mail, for the case that it comes back.
 pub const LOOP_HEADER: &str = "X-Aftersalesd-Loop";
@@ -62,10 +62,17 @@ pub fn render(reply: &Reply, from: &Person) -> Result<Mail, Unmailable> {
     if is_notice {
         return finished(builder.singlepart(plain), address);
     }
-    let body = MultiPart::alternative()
-        .boundary(boundary(&reply.message_id))
+    let letter = MultiPart::alternative()
+        .boundary(boundary(&reply.message_id, ""))
         .singlepart(plain)
         .singlepart(part(header::ContentType::TEXT_HTML, &reply.html));
+    if reply.files.is_empty() {
+        return finished(builder.multipart(letter), address);
+    }
+    let mut body = MultiPart::mixed().boundary(boundary(&reply.message_id, "with files")).multipart(letter);
+    for file in &reply.files {
+        body = body.singlepart(enclosed(file)?);
+    }
     finished(builder.multipart(body), address)
 }
 
@@ -141,11 +148,19 @@ fn part(kind: header::ContentType, text: &str) -> SinglePart {
     SinglePart::builder().header(kind).header(ContentTransferEncoding::QuotedPrintable).body(text.to_owned())
 }
 
-/// Derived from the Message-ID, so that a repetition is the same to the byte. Neither quoted-printable nor base64
-/// text can hold `=_`.
-fn boundary(id: &MessageId) -> String {
+/// Its name is encoded by RFC 2231 where it needs to be.
+fn enclosed(file: &Enclosure) -> Result<SinglePart, Unmailable> {
+    let kind = header::ContentType::parse(&file.content_type);
+    let kind = kind.map_err(|e| Unmailable(format!("{}: {e}", file.content_type)))?;
+    let part = SinglePart::builder().header(kind).header(header::ContentDisposition::attachment(&line(&file.name, NAME)));
+    Ok(part.header(ContentTransferEncoding::Base64).body(file.data.clone()))
+}
+
+/// Derived from the Message-ID, so that a repetition is the same to the byte; `of` tells the boundaries of one mail
+/// apart. Neither quoted-printable nor base64 text can hold `=_`.
+fn boundary(id: &MessageId, of: &str) -> String {
     let mut boundary = String::from("=_");
-    for byte in Sha256::digest(id.as_str()).iter().take(16) {
+    for byte in Sha256::digest(format!("{id}{of}")).iter().take(16) {
         // Writing to a String can't fail.
         let _ = write!(boundary, "{byte:02x}");
     }
@@ -178,6 +193,7 @@ mod tests {
             written: "2026-11-22T10:00:00Z".parse().unwrap(),
             text: "Guten Tag,\n\n.\nFrom here: wir brauchen noch ein Foto – danke!\n".into(),
             html: "<p>Guten Tag</p>".into(),
+            files: Vec::new(),
         }
     }
 
@@ -219,6 +235,31 @@ mod tests {
         assert_eq!(mail.message_id(), Some(reply().message_id.as_str()));
         assert_eq!(mail.body_text(0).unwrap().replace("\r\n", "\n").trim_end(), reply().text.trim_end());
         assert_eq!(mail.body_html(0).unwrap().trim_end(), reply().html);
+    }
+
+    #[test]
+    fn a_file_goes_with_the_letter() {
+        let data: Vec<u8> = (0..=255).cycle().take(3000).collect();
+        let file = |name: &str| Enclosure {
+            name: name.into(),
+            content_type: "application/pdf".into(),
+            data: data.clone(),
+        };
+        let with = Reply { files: vec![file("RMA-KR-2611-4Q9TXC.pdf"), file("Rücksendung\r\nBcc: x.pdf")], ..reply() };
+        assert_eq!(raw(&with), raw(&with));
+        let raw = render(&with, &sender()).unwrap().raw;
+        let mail = mail_parser::MessageParser::new().parse(&raw).unwrap();
+        assert_eq!(mail.body_text(0).unwrap().replace("\r\n", "\n").trim_end(), with.text.trim_end());
+        assert_eq!(mail.body_html(0).unwrap().trim_end(), with.html);
+        assert!(mail.content_type().unwrap().subtype() == Some("mixed"));
+        let names = mail.attachments().map(|part| {
+            assert_eq!(part.contents(), data);
+            mail_parser::MimeHeaders::attachment_name(part).unwrap().to_owned()
+        });
+        assert_eq!(names.collect::<Vec<_>>(), ["RMA-KR-2611-4Q9TXC.pdf", "Rücksendung Bcc: x.pdf"]);
+        let json = serde_json::to_string(&with).unwrap();
+        assert_eq!(serde_json::from_str::<Reply>(&json).unwrap(), with);
+        assert!(!serde_json::to_string(&reply()).unwrap().contains("files"));
     }
 
     #[test]

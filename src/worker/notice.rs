@@ -159,5 +159,6 @@ fn written(office: &Office, to: &Address, kind: NoticeKind, about: &str, what: &
         written: at,
         text,
         html: String::new(),
+        files: Vec::new(),
     }
 }

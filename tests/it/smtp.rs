@@ -36,6 +36,7 @@ fn reply(number: u32, to: &str) -> Reply {
         written: "2026-11-22T10:00:00Z".parse().unwrap(),
         text: "Bonjour,\n\n.\nil manque une photo de l’étiquette.\n".into(),
         html: "<p>Bonjour,</p><p>il manque une photo de l’étiquette.</p>".into(),
+        files: Vec::new(),
     }
 }
 

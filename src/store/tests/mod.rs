@@ -63,6 +63,7 @@ fn told(store: &Store, number: u32) -> Told {
         written: at(i64::from(number)),
         text: "Please send a photo.".to_owned(),
         html: "<p>Please send a photo.</p>".to_owned(),
+        files: Vec::new(),
     };
     let events = vec![
         Event::Opened { case: case.clone(), customer: jo(), opened_on: date(2026, 11, 22) },
