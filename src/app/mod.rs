@@ -177,7 +177,7 @@ fn read_folder(root: &Path) -> Result<Vec<(String, String)>, Failure> {
             let path = entry?.path();
             if path.is_dir() {
                 collect(root, &path, files)?;
-            } else if path.extension().is_some_and(|e| e == "txt" || e == "html") {
+            } else if path.extension().is_some_and(|e| e == "txt" || e == "html" || e == "svg") {
                 let inside = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
                 files.push((inside, fs::read_to_string(&path).map_err(|e| named(&path, &e))?));
             }

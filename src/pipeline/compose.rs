@@ -2,14 +2,18 @@
 //!
 //! The letters are templates, one text and one HTML file a kind and language; a new language is new files only. Loading
 //! renders every letter in every language with samples of all it can have to say, so that a mistake in a template shows
-//! when the program starts and not when a customer waits. What a customer wrote is a value, never a template: cut,
+//! when the program starts and not when a customer waits. The form that goes into a parcel is a template too, of SVG. What a customer wrote is a value, never a template: cut,
 //! cleaned (`plain`) and, in HTML, escaped.
 
 mod files;
 
+mod form;
+
 mod from_text;
 
 mod known;
+
+mod layout;
 
 mod matter;
 
@@ -19,12 +23,13 @@ mod samples;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
-use minijinja::{Environment, ErrorKind, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 
 use crate::domain::case::Case;
 use crate::domain::catalogue::Catalogue;
@@ -32,7 +37,7 @@ use crate::domain::decision::Decision;
 use crate::domain::facts::Facts;
 use crate::domain::ids::MessageId;
 use crate::domain::letter::{Letter, Person};
-use crate::domain::reply::{Kind, Reply};
+use crate::domain::reply::{Enclosure, Kind, Reply};
 use crate::domain::returns::Money;
 use crate::pipeline::lexicon::Lexicons;
 
@@ -192,7 +197,18 @@ impl Letters {
             written: occasion.at,
             text: rendered.text,
             html: rendered.html,
+            files: self.files(&matter),
         })
+    }
+
+    /// What goes with the letter. An authorised return whose form can't be made goes out without it: the letter says
+    /// what to do then, and the worker tells staff.
+    fn files(&self, matter: &Matter) -> Vec<Enclosure> {
+        if matter.kind != Kind::Rma {
+            return Vec::new();
+        }
+        let made = catch_unwind(AssertUnwindSafe(|| form::enclosure(&self.environment, matter)));
+        made.ok().and_then(Result::ok).into_iter().collect()
     }
 
     fn render(&self, matter: &Matter) -> Result<Rendered, Uncomposed> {
@@ -219,7 +235,7 @@ impl Letters {
     }
 
     fn load<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, Vec<String>> {
-        let files = Files::new(files);
+        let files = Files::new(files, TEMPLATES);
         let mut environment = strict_environment().map_err(|error| vec![error.to_string()])?;
         let mut errors = files.gaps();
         for (path, text) in files.templates() {
@@ -243,16 +259,22 @@ impl Letters {
                 Ok(rendered) => errors.extend(samples::omissions(&matter, &rendered)),
                 Err(error) => _ = errors.insert(error.0),
             }
+            errors.extend(form::faults(&self.environment, &matter));
         }
         errors.into_iter().collect()
     }
 }
 
-/// Refuses unknown fields and endless templates; what goes into a `.html` file is escaped (the engine's own rule).
+/// Refuses unknown fields and endless templates; what goes into a `.html` or `.svg` file is escaped.
 fn strict_environment() -> Result<Environment<'static>, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
+    environment.set_auto_escape_callback(|name| match name.ends_with(".html") || name.ends_with(".svg") {
+        true => AutoEscape::Html,
+        false => AutoEscape::None,
+    });
+    layout::add(&mut environment);
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     Ok(environment)
 }

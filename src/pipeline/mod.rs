@@ -38,6 +38,9 @@ mod course;
 // Step 8: the reply.
 pub mod compose;
 
+// What goes with a reply, to be printed.
+pub mod papers;
+
 // What staff or the clock do.
 pub mod resume;
 

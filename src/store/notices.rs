@@ -34,6 +34,8 @@ pub enum NoticeKind {
     Stranger,
     /// The domain that mail claims to be from disowns it.
     Forged,
+    /// A return was authorised without the form for its parcel.
+    NoForm,
 }
 
 impl NoticeKind {
@@ -51,6 +53,7 @@ impl NoticeKind {
             Self::Legal => "legal",
             Self::Stranger => "stranger",
             Self::Forged => "forged",
+            Self::NoForm => "no_form",
         }
     }
 }

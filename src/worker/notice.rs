@@ -75,7 +75,19 @@ pub(super) fn of_letter(
         );
         told.push((NoticeKind::Forged, from.to_owned(), what));
     }
+    told.extend(outcome.reply.as_ref().and_then(without_form));
     told.into_iter().map(|(kind, about, what)| raised(office, kind, about, what, now)).collect()
+}
+
+/// What staff have to be told of a reply, for its commit.
+pub(super) fn of_reply(office: &Office, reply: &Reply, now: Timestamp) -> Result<Option<Raised>, StoreError> {
+    without_form(reply).map(|(kind, about, what)| raised(office, kind, about, what, now)).transpose()
+}
+
+/// A return was authorised, but there is no form to put into the parcel.
+fn without_form(reply: &Reply) -> Option<(NoticeKind, String, String)> {
+    let what = format!("the RMA letter of case {} goes out without its form, which could not be drawn", reply.case);
+    (reply.kind == Kind::Rma && reply.files.is_empty()).then(|| (NoticeKind::NoForm, reply.case.to_string(), what))
 }
 
 /// What staff have to be told of a letter in quarantine, for its commit.

@@ -151,6 +151,9 @@ fn go_on(office: &Office, id: &CaseId, cause: Cause<'_>, now: Timestamp) -> Resu
         if let Some(what) = resumed.tell_staff {
             notices.push(notice::raised(office, NoticeKind::Waiting, id.to_string(), what, now)?);
         }
+        if let Some(reply) = &resumed.reply {
+            notices.extend(notice::of_reply(office, reply, now)?);
+        }
         let step = CaseStep { id: id.clone(), from: Some(case.version), events: resumed.events };
         let commit = Commit { case: Some(step), reply: resumed.reply, notices, ..Commit::default() };
         match office.store.commit(&commit) {

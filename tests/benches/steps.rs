@@ -9,8 +9,14 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use aftersalesd::app::demo;
+use aftersalesd::domain::case::{Case, Rma};
 use aftersalesd::domain::catalogue::OrderAnswer;
-use aftersalesd::domain::ids::{CaseId, RmaNumber};
+use aftersalesd::domain::decision::{Action, Decision};
+use aftersalesd::domain::event::{CaseEvent, Event};
+use aftersalesd::domain::ids::{Address, CaseId, LetterId, OrderNumber, RmaNumber};
+use aftersalesd::domain::letter::Person;
+use aftersalesd::domain::reply;
+use aftersalesd::domain::warranty::{Checklist, Track};
 use aftersalesd::pipeline::compose::Occasion;
 use aftersalesd::pipeline::decide::{Situation, decide};
 use aftersalesd::pipeline::extract::dates::Dates;
@@ -36,6 +42,9 @@ fn main() {
     println!("{:<38}{:>14}{:>14}", "microseconds a call", MAILS[0].0, MAILS[1].0);
     for (text, html) in columns[0].iter().zip(&columns[1]) {
         println!("{:<38}{:>14.1}{:>14.1}", text.0, text.1, html.1);
+    }
+    if is_wanted("form", &wanted) {
+        println!("{:<38}{:>14.1}", "RMA letter with its form", rma(&setup.terms));
     }
     if is_wanted("photo", &wanted) {
         let photo = cost(|| photos::look(PHOTO, Hints::default(), &mut Room::default()));
@@ -136,6 +145,43 @@ fn steps(raw: &[u8], terms: &Terms, wanted: &[String]) -> Vec<(&'static str, f64
         (scored - plain) / sentences
     });
     lines
+}
+
+/// An RMA letter: its text, its HTML and the form that goes with it.
+fn rma(terms: &Terms) -> f64 {
+    let letter = LetterId::from_digest(&[7; 32]);
+    let (case, day) = (CaseId::derive(&letter, 0), jiff::civil::date(2026, 11, 22));
+    let customer = Person { name: Some("Maria Schmidt".into()), address: Address::new("maria@example.net").unwrap() };
+    let rma = Rma {
+        number: (0..=u8::MAX).find_map(|n| RmaNumber::make("KR", day, [n, 1, 2, 3, 4])).unwrap(),
+        track: Track::Doa,
+        order_number: OrderNumber::new("KS10442").unwrap(),
+        sku: terms.catalogue.products[0].sku.clone(),
+        issued_on: day,
+        valid_until: day,
+    };
+    let events = [Event::Opened { case, customer, opened_on: day }, Event::RmaIssued { rma }];
+    let events = events.map(|event| CaseEvent::daemon(event, Timestamp::UNIX_EPOCH));
+    let case = Case::replay(&events).unwrap().unwrap();
+    let decision = Decision {
+        action: Action::IssueRma,
+        track: Some(Track::Doa),
+        reasons: Vec::new(),
+        checklist: Checklist::default(),
+        ask: Vec::new(),
+        terms: String::new(),
+    };
+    let occasion = Occasion {
+        kind: reply::Kind::Rma,
+        case: &case,
+        decision: &decision,
+        letter: None,
+        step: &Default::default(),
+        at: Timestamp::UNIX_EPOCH,
+    };
+    let write = || terms.letters.reply(&occasion, &terms.frame, &terms.catalogue, &terms.lexicons).unwrap();
+    assert_eq!(write().files.len(), 1);
+    cost(write)
 }
 
 fn read_and_answer(raw: &[u8], terms: &Terms, lookup: &Lookup, now: Timestamp) -> pipeline::Reading {

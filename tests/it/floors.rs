@@ -33,9 +33,15 @@ const STAIRS: &[(&str, &str)] = &[("main", "app"), ("main", "config"), ("app", "
 const PLACES: &[(&str, &[&str])] = &[
     ("mail_parser", &["pipeline/parse"]),
     ("minijinja", &["pipeline/compose", "web"]),
-    ("image", &["pipeline/extract/photos"]),
+    ("image", &["pipeline/extract/photos", "pipeline/papers"]),
     ("heic_rs", &["pipeline/extract/photos"]),
-    ("rxing", &["pipeline/extract/photos"]),
+    ("rxing", &["pipeline/extract/photos", "pipeline/papers"]),
+    ("roxmltree", &["pipeline/papers"]),
+    ("svgtypes", &["pipeline/papers"]),
+    ("ttf_parser", &["pipeline/papers"]),
+    ("subsetter", &["pipeline/papers"]),
+    ("pdf_writer", &["pipeline/papers"]),
+    ("miniz_oxide", &["pipeline/papers"]),
     ("zip", &["pipeline/parse/containers"]),
     ("sled", &["store/"]),
     ("async_imap", &["imap/"]),
@@ -65,7 +71,7 @@ const LOWEST: &[(&str, u8)] = &[
 
 /// Pure crates: anybody's.
 const PURE: &[&str] =
-    &["aho_corasick", "jiff", "regex", "serde", "serde_json", "sha2", "unicode_normalization", "whatlang"];
+    &["aho_corasick", "base64", "jiff", "regex", "serde", "serde_json", "sha2", "unicode_normalization", "whatlang"];
 
 const LINES: usize = 500;
 const LINES_OF_THE_MAP: usize = 120;

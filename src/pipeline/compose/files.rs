@@ -13,13 +13,19 @@ pub(super) const FROM_TEXT: &str = "letter.html";
 /// Words that make a display name no name to greet, one a line; all languages in one file, as names cross borders.
 const NO_NAMES: &str = "words/no-names.txt";
 
+/// The folder of what goes with a letter: `rma.svg`, and its words by language.
+const PAPERS: &str = "papers/";
+
 /// Template texts by their paths.
 pub(super) struct Files<'a>(BTreeMap<&'a str, &'a str>);
 
 impl<'a> Files<'a> {
-    /// Takes the text and HTML files; notes and editors' backups may lie beside them.
-    pub(super) fn new(files: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        Self(files.filter(|(path, _)| path.ends_with(".txt") || path.ends_with(".html")).collect())
+    /// Takes the templates among `files`; notes and editors' backups may lie beside them. Papers that are not among them
+    /// are those of `embedded`.
+    pub(super) fn new(files: impl Iterator<Item = (&'a str, &'a str)>, embedded: &[(&'a str, &'a str)]) -> Self {
+        let papers = embedded.iter().copied().filter(|(path, _)| path.starts_with(PAPERS));
+        let is_template = |path: &str| [".txt", ".html", ".svg"].iter().any(|ending| path.ends_with(ending));
+        Self(papers.chain(files).filter(|(path, _)| is_template(path)).collect())
     }
 
     /// Every file that is a template.
@@ -75,7 +81,8 @@ impl<'a> Files<'a> {
     }
 
     fn missing(&self, language: &str) -> Vec<String> {
-        let needed = Kind::ALL.iter().map(|kind| format!("{}/{language}.txt", kind.folder()));
+        let letters = Kind::ALL.iter().map(|kind| format!("{}/{language}.txt", kind.folder()));
+        let needed = letters.chain([format!("{PAPERS}{language}.txt")]);
         needed.filter(|path| !self.0.contains_key(path.as_str())).collect()
     }
 }

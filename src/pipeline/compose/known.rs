@@ -57,7 +57,7 @@ impl Known {
             product: facts.sku.as_ref().filter(|_| given(Item::Sku)).map(|f| Product::of(&f.value, catalogue)),
             item_code: facts.item_code.as_ref().filter(|_| given(Item::ItemCode)).map(|f| f.value.as_str().to_owned()),
             received_on: facts.received_on.as_ref().filter(|_| given(Item::ReceivedOn)).map(|f| Day::of(f.value)),
-            problem: quotes(parts.filter_map(|(part, _, evidence)| Some((part, evidence.as_ref()?)))),
+            problem: quotes(parts.filter_map(|(part, _, evidence)| Some((part, evidence.as_ref()?))), QUOTE),
             steps_taken: facts
                 .steps_taken
                 .as_ref()
@@ -93,11 +93,11 @@ pub(super) fn said_by_customer(facts: &Facts) -> Facts {
     said
 }
 
-/// Quotes that stand inside another are joined to it.
-fn quotes<'a>(evidence: impl Iterator<Item = (&'static str, &'a Evidence)>) -> Vec<Quote> {
+/// Quotes of at most `longest` characters; those that stand inside another are joined to it.
+pub(super) fn quotes<'a>(evidence: impl Iterator<Item = (&'static str, &'a Evidence)>, longest: usize) -> Vec<Quote> {
     let mut list: Vec<Quote> = Vec::new();
     for (part, evidence) in evidence {
-        let words = plain::line(&evidence.quote, QUOTE);
+        let words = plain::line(&evidence.quote, longest);
         match list.iter_mut().find(|quote| quote.words.contains(&words) || words.contains(&quote.words)) {
             Some(quote) => {
                 quote.parts.push(part);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::civil::Date;
 use serde::Serialize;
 
+use super::form::Form;
 use super::known::{Known, said_by_customer};
 use super::{Frame, Occasion, plain};
 use crate::domain::case::{Case, Rma};
@@ -53,6 +54,9 @@ pub(super) struct Matter {
     /// The letter that is answered was too large to be taken in whole.
     pub oversize: bool,
     pub rma: Option<Return>,
+    /// What the form that goes with an RMA letter says besides.
+    #[serde(skip)]
+    pub form: Form,
     pub step: Told,
     /// Heat, smoke, fire, a swollen battery, a burn or an injury was reported.
     pub safety: bool,
@@ -60,7 +64,7 @@ pub(super) struct Matter {
     pub other_language: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Product {
     /// Empty if the catalogue doesn't know it.
     pub name: String,
@@ -201,6 +205,7 @@ impl Matter {
                 let address = if kind == Kind::Rma { with_address.address } else { Vec::new() };
                 Return { address, ..with_address }
             }),
+            form: if kind == Kind::Rma { Form::of(case, frame) } else { Form::default() },
             step: Told::of(occasion),
             safety: decision.reasons.contains(&Reason::Safety) || case.facts.safety.is_some(),
             other_language: case.language.as_deref().is_some_and(|written| written != language),

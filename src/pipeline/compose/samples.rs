@@ -3,6 +3,7 @@
 use jiff::civil::date;
 
 use super::Rendered;
+use super::form::Form;
 use super::known::{Known, Quote};
 use super::matter::{Asked, Day, Matter, Product, Return, Sum, Told, Unusable, asked, tells_of_return};
 use crate::domain::facts::{Judgement, Request};
@@ -131,8 +132,21 @@ pub(super) fn plain(kind: Kind, language: &str) -> Matter {
                 _ => Vec::new(),
             },
         }),
+        form: if kind == Kind::Rma { form() } else { Form::default() },
         safety: false,
         other_language: false,
+    }
+}
+
+fn form() -> Form {
+    Form {
+        customer: Some("Maria Schmidt".to_owned()),
+        email: "maria.schmidt@example.net".to_owned(),
+        item_code: Some("6973014171018".to_owned()),
+        received_on: Some(Day::of(date(2026, 11, 3))),
+        problem: "the screen stays black while charging – since Monday".to_owned(),
+        tried: "I restarted it twice".to_owned(),
+        label: true,
     }
 }
 
@@ -196,8 +210,16 @@ fn returns(language: &str, all: &mut Vec<Matter>) {
         let rma = base.rma.clone().map(|rma| Return { track, ..rma });
         all.push(Matter { rma, ..base.clone() });
     }
+    // The most that there can be to print, and the least.
+    let long = "the screen stays black while charging, since Monday and whatever I do ".repeat(20);
+    for track in [Track::Doa, Track::UnopenedRefund, Track::Repair] {
+        let product = Product { name: long.clone(), ..base.rma.clone().map(|rma| rma.product).unwrap_or_default() };
+        let rma = base.rma.clone().map(|rma| Return { track, product, ..rma });
+        let form = Form { customer: Some(long.clone()), problem: long.clone(), tried: long.clone(), ..form() };
+        all.push(Matter { rma, form, ..base.clone() });
+    }
     let elsewhere = |rma: Return| Return { address: Vec::new(), ..rma };
-    all.push(Matter { rma: base.rma.clone().map(elsewhere), ..base.clone() });
+    all.push(Matter { rma: base.rma.clone().map(elsewhere), form: Form::default(), ..base.clone() });
     let unnamed = |rma: Return| Return { product: Product { name: String::new(), ..rma.product }, ..rma };
     all.push(Matter { name: None, topic: String::new(), rma: base.rma.clone().map(unnamed), ..base });
 }

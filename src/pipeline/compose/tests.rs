@@ -1,3 +1,4 @@
+mod form;
 mod html;
 mod stories;
 

@@ -31,11 +31,8 @@ pub fn qr(text: &str) -> Option<Barcode> {
     if text.is_empty() || text.len() > 300 {
         return None;
     }
-    let hints = EncodeHints {
-        Margin: Some("0".to_owned()),
-        ErrorCorrection: Some("Q".to_owned()),
-        ..EncodeHints::default()
-    };
+    let hints =
+        EncodeHints { Margin: Some("0".to_owned()), ErrorCorrection: Some("Q".to_owned()), ..EncodeHints::default() };
     let modules = QRCodeWriter.encode_with_hints(text, &BarcodeFormat::QR_CODE, 1, 1, &hints).ok()?;
     Some(Barcode { path: path(&modules), width: modules.width(), height: modules.height() })
 }

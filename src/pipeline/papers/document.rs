@@ -14,8 +14,7 @@ use super::Undrawable;
 use super::drawing::{Colour, Drawing, Paint, Shape};
 use super::typeface::Weight;
 
-const IDENTITY: SystemInfo<'static> =
-    SystemInfo { registry: Str(b"Adobe"), ordering: Str(b"Identity"), supplement: 0 };
+const IDENTITY: SystemInfo<'static> = SystemInfo { registry: Str(b"Adobe"), ordering: Str(b"Identity"), supplement: 0 };
 
 /// The glyphs that a page uses of one weight: new number → what it says.
 struct Used {
@@ -23,7 +22,7 @@ struct Used {
     says: BTreeMap<u16, (GlyphId, char)>,
 }
 
-struct Writer {
+struct Making {
     pdf: Pdf,
     last: Ref,
     used: BTreeMap<Weight, Used>,
@@ -31,12 +30,12 @@ struct Writer {
 }
 
 pub(super) fn write(drawing: &Drawing, title: &str, language: &str) -> Result<Vec<u8>, Undrawable> {
-    let mut writer = Writer { pdf: Pdf::new(), last: Ref::new(1), used: BTreeMap::new(), pictures: Vec::new() };
-    let [catalog, pages, page, content, info] = [(); 5].map(|()| writer.next());
-    let painted = writer.paint(drawing);
-    let fonts = writer.used.keys().copied().collect::<Vec<_>>();
-    let fonts = fonts.into_iter().map(|weight| Ok((weight, writer.font(weight)?))).collect::<Result<Vec<_>, _>>()?;
-    let Writer { mut pdf, pictures, .. } = writer;
+    let mut making = Making { pdf: Pdf::new(), last: Ref::new(1), used: BTreeMap::new(), pictures: Vec::new() };
+    let [catalog, pages, page, content, info] = [(); 5].map(|()| making.next());
+    let painted = making.paint(drawing);
+    let fonts = making.used.keys().copied().collect::<Vec<_>>();
+    let fonts = fonts.into_iter().map(|weight| Ok((weight, making.font(weight)?))).collect::<Result<Vec<_>, _>>()?;
+    let Making { mut pdf, pictures, .. } = making;
 
     pdf.catalog(catalog).pages(pages).lang(TextStr(language)).viewer_preferences().display_doc_title(true);
     pdf.document_info(info).title(TextStr(title));
@@ -63,7 +62,7 @@ pub(super) fn write(drawing: &Drawing, title: &str, language: &str) -> Result<Ve
     Ok(pdf.finish())
 }
 
-impl Writer {
+impl Making {
     fn next(&mut self) -> Ref {
         let free = self.last;
         self.last = Ref::new(free.get() + 1);
@@ -165,7 +164,7 @@ impl Writer {
         let size = [width, height].map(|pixels| i32::try_from(pixels).unwrap_or(i32::MAX));
         let packed = compressed(colours);
         let mut object = self.pdf.image_xobject(picture, &packed);
-        object.filter(Filter::FlateDecode).width(size[0]).height(size[1]).bits_per_component(8);
+        object.width(size[0]).height(size[1]).bits_per_component(8).filter(Filter::FlateDecode);
         object.color_space().device_rgb();
         if opacity.is_some() {
             object.s_mask(mask);
@@ -174,7 +173,7 @@ impl Writer {
         if let Some(opacity) = opacity {
             let packed = compressed(opacity);
             let mut object = self.pdf.image_xobject(mask, &packed);
-            object.filter(Filter::FlateDecode).width(size[0]).height(size[1]).bits_per_component(8);
+            object.width(size[0]).height(size[1]).bits_per_component(8).filter(Filter::FlateDecode);
             object.color_space().device_gray();
         }
         picture

@@ -25,11 +25,26 @@ pub(super) struct Drawing {
 /// Something on the page, with the transform that puts it there.
 #[derive(Debug)]
 pub(super) enum Shape {
-    Outline { segments: Vec<SimplePathSegment>, paint: Paint, place: Transform },
+    Outline {
+        segments: Vec<SimplePathSegment>,
+        paint: Paint,
+        place: Transform,
+    },
     /// A run of text, with its beginning on the base line at 0, 0.
-    Text { text: String, size: f64, weight: Weight, colour: Colour, place: Transform },
+    Text {
+        text: String,
+        size: f64,
+        weight: Weight,
+        colour: Colour,
+        place: Transform,
+    },
     /// A picture over the unit square, as (its pixels, their opacity), of `size` pixels.
-    Picture { size: (u32, u32), colours: Vec<u8>, opacity: Option<Vec<u8>>, place: Transform },
+    Picture {
+        size: (u32, u32),
+        colours: Vec<u8>,
+        opacity: Option<Vec<u8>>,
+        place: Transform,
+    },
 }
 
 /// How an outline is painted.
@@ -314,9 +329,9 @@ fn extent(shape: &Shape) -> Option<(&str, [f64; 4])> {
     let wide = typeface::width(text, *size, *weight);
     let corners = [(0.0, -0.75 * size), (wide, -0.75 * size), (0.0, 0.2 * size), (wide, 0.2 * size)];
     let corners = corners.map(|(x, y)| apply(*place, x, y));
-    let bound = |pick: fn(&(f64, f64)) -> f64, of: fn(f64, f64) -> f64| corners.iter().map(pick).reduce(of);
-    let (x, y): (fn(&(f64, f64)) -> f64, fn(&(f64, f64)) -> f64) = (|c| c.0, |c| c.1);
-    Some((text, [bound(x, f64::min)?, bound(y, f64::min)?, bound(x, f64::max)?, bound(y, f64::max)?]))
+    let [left, right] = [f64::min, f64::max].map(|of| corners.iter().map(|corner| corner.0).reduce(of));
+    let [top, bottom] = [f64::min, f64::max].map(|of| corners.iter().map(|corner| corner.1).reduce(of));
+    Some((text, [left?, top?, right?, bottom?]))
 }
 
 fn rectangle(node: Node) -> Result<Vec<SimplePathSegment>, Undrawable> {

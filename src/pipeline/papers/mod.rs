@@ -43,4 +43,4 @@ pub fn faults(svg: &str) -> Result<Vec<String>, Undrawable> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -46,7 +46,8 @@ impl Weight {
     }
 
     pub(super) fn glyph(self, c: char) -> Option<GlyphId> {
-        self.face()?.glyph_index(c)
+        // The first glyph is the one for what is missing.
+        self.face()?.glyph_index(c).filter(|glyph| glyph.0 != 0)
     }
 
     /// The advance of a glyph, in units of the type size.
@@ -62,6 +63,8 @@ pub fn printable(text: &str) -> String {
     for c in text.nfc().take(LONGEST) {
         let known = Weight::Regular.glyph(c).is_some() && Weight::Bold.glyph(c).is_some();
         match c {
+            // French sets these before its marks: lines don't break there.
+            '\u{a0}' | '\u{202f}' => out.push('\u{a0}'),
             c if c.is_whitespace() => out.push(' '),
             c if known => out.push(c),
             _ if out.ends_with(CUT) => {}
@@ -82,7 +85,7 @@ pub fn lines(text: &str, width: f64, size: f64, weight: Weight, most: usize) -> 
     let text = printable(text);
     let measure = |line: &str| self::width(line, size, weight);
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
         match lines.last_mut() {
             Some(line) if measure(line) + measure(" ") + measure(word) <= width => {
                 line.push(' ');
