@@ -211,7 +211,7 @@ fn returns(language: &str, all: &mut Vec<Matter>) {
         all.push(Matter { rma, ..base.clone() });
     }
     // The most that there can be to print, and the least.
-    let long = "the screen stays black while charging, since Monday and whatever I do ".repeat(20);
+    let long = "the screen stays black while charging, since Monday and whatever I do ".repeat(7);
     for track in [Track::Doa, Track::UnopenedRefund, Track::Repair] {
         let product = Product { name: long.clone(), ..base.rma.clone().map(|rma| rma.product).unwrap_or_default() };
         let rma = base.rma.clone().map(|rma| Return { track, product, ..rma });
