@@ -143,9 +143,9 @@ impl fmt::Display for Uncomposed {
 impl std::error::Error for Uncomposed {}
 
 impl Letters {
-    /// The letters built into the binary.
+    /// The letters built into the binary. A test has them written with every sample, so that not every start has to.
     pub fn embedded() -> Result<Self, Vec<String>> {
-        Self::load(TEMPLATES.iter().copied())
+        Self::compile(TEMPLATES.iter().copied())
     }
 
     /// The operator's letters instead of the embedded ones: all files of a folder as (path below it, text).
@@ -245,6 +245,12 @@ impl Letters {
     }
 
     fn load<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, Vec<String>> {
+        let letters = Self::compile(files)?;
+        let errors = letters.rehearse();
+        if errors.is_empty() { Ok(letters) } else { Err(errors) }
+    }
+
+    fn compile<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, Vec<String>> {
         let files = Files::new(files, TEMPLATES);
         let mut environment = strict_environment().map_err(|error| vec![error.to_string()])?;
         let mut errors = files.gaps();
@@ -255,9 +261,6 @@ impl Letters {
         }
         let letters =
             Self { environment, languages: files.languages(), no_names: files.no_names(), version: files.version() };
-        if errors.is_empty() {
-            errors = letters.rehearse();
-        }
         if errors.is_empty() { Ok(letters) } else { Err(errors) }
     }
 

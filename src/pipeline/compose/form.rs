@@ -64,11 +64,11 @@ pub(super) fn enclosure(environment: &Environment<'_>, matter: &Matter) -> Resul
 /// What is wrong with the form of `matter`: it can't be made, lacks what it is for, or can't be read on paper.
 pub(super) fn faults(environment: &Environment<'_>, matter: &Matter) -> Vec<String> {
     let (Kind::Rma, Some(rma)) = (matter.kind, &matter.rma) else { return Vec::new() };
-    if let Err(fault) = enclosure(environment, matter) {
-        return vec![fault];
-    }
-    let page = page(environment, matter).unwrap_or_default();
-    let faults = papers::faults(&page).unwrap_or_default();
+    let page = match page(environment, matter) {
+        Ok(page) => page,
+        Err(fault) => return vec![fault],
+    };
+    let faults = papers::faults(&page).unwrap_or_else(|undrawable| vec![undrawable.to_string()]);
     let mut faults: Vec<String> = faults.iter().map(|fault| at_fault(matter, fault)).collect();
     let address = rma.address.iter().map(|line| ("the return address (rma.address)", line));
     for (what, words) in [("the RMA number (rma.number)", &rma.number)].into_iter().chain(address) {

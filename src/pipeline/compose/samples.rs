@@ -224,6 +224,14 @@ fn returns(language: &str, all: &mut Vec<Matter>) {
         let form = Form { customer: Some(long.clone()), problem: long.clone(), tried: long.clone(), ..form() };
         all.push(Matter { rma, form, ..base.clone() });
     }
+    // The most that there can be to print, and the least.
+    let long = "the screen stays black while charging, since Monday and whatever I do ".repeat(7);
+    for track in [Track::Doa, Track::UnopenedRefund, Track::Repair] {
+        let product = Product { name: long.clone(), ..base.rma.clone().map(|rma| rma.product).unwrap_or_default() };
+        let rma = base.rma.clone().map(|rma| Return { track, product, ..rma });
+        let form = Form { customer: Some(long.clone()), problem: long.clone(), tried: long.clone(), ..form() };
+        all.push(Matter { rma, form, ..base.clone() });
+    }
     let elsewhere = |rma: Return| Return { address: Vec::new(), ..rma };
     all.push(Matter { rma: base.rma.clone().map(elsewhere), form: Form::default(), ..base.clone() });
     let unnamed = |rma: Return| Return { product: Product { name: String::new(), ..rma.product }, ..rma };

@@ -17,6 +17,11 @@ static LETTERS: LazyLock<Letters> =
 static LEXICONS: LazyLock<Lexicons> = LazyLock::new(|| Lexicons::embedded().unwrap());
 
 #[test]
+fn the_embedded_letters_have_no_mistake_in_any_sample() {
+    assert_eq!(LETTERS.rehearse(), [] as [String; 0]);
+}
+
+#[test]
 fn letters_read_as_the_golden_files_do() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/letters/out");
     let update = std::env::var_os("UPDATE_GOLDEN").is_some();

@@ -1,12 +1,24 @@
 //! SVG → shapes on a page.
 
+// Elements → outlines.
+mod outline;
+
+// What elements hand down.
+mod style;
+
+// Text and where it stands.
+mod text;
+
 use std::str::FromStr;
 
-use roxmltree::{Document, Node, NodeType};
-use svgtypes::{Color, SimplePathSegment, SimplifyingPathParser, Transform, ViewBox};
+use roxmltree::{Document, Node};
+use svgtypes::{SimplePathSegment, SimplifyingPathParser, Transform, ViewBox};
 
 use super::Undrawable;
 use super::typeface::{self, Weight};
+use outline::{circle, length, number, rectangle, stroke_from_to};
+use style::{Anchor, Style};
+use text::{Chunk, chunks};
 
 /// Groups and such may stand this deep in each other.
 const DEEPEST: usize = 40;
@@ -57,32 +69,6 @@ pub(super) struct Paint {
     pub dashes: Vec<f64>,
 }
 
-/// What elements hand down to those inside them.
-#[derive(Debug, Clone)]
-struct Style {
-    fill: Option<Colour>,
-    even_odd: bool,
-    stroke: Option<Colour>,
-    stroke_width: f64,
-    dashes: Vec<f64>,
-    size: f64,
-    weight: Weight,
-    anchor: Anchor,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Anchor {
-    Start,
-    Middle,
-    End,
-}
-
-/// Text from one absolute place on.
-struct Chunk {
-    at: (f64, f64),
-    runs: Vec<(String, Style)>,
-}
-
 impl Drawing {
     pub(super) fn read(svg: &str) -> Result<Self, Undrawable> {
         let document = Document::parse(svg).map_err(|e| Undrawable(format!("it is no XML: {e}")))?;
@@ -100,18 +86,8 @@ impl Drawing {
         };
         let (x, y) = (width / seen.w, height / seen.h);
         let place = Transform::new(x, 0.0, 0.0, y, -seen.x * x, -seen.y * y);
-        let style = Style {
-            fill: Some([0; 3]),
-            even_odd: false,
-            stroke: None,
-            stroke_width: 1.0,
-            dashes: Vec::new(),
-            size: 16.0,
-            weight: Weight::Regular,
-            anchor: Anchor::Start,
-        };
         let mut drawing = Self { width, height, shapes: Vec::new() };
-        drawing.children(root, &style.of(root)?, place, 0)?;
+        drawing.children(root, &Style::initial().of(root)?, place, 0)?;
         Ok(drawing)
     }
 
@@ -179,18 +155,7 @@ impl Drawing {
     }
 
     fn text(&mut self, node: Node, style: &Style, place: Transform) -> Result<(), Undrawable> {
-        let at = (number(node, "x")?.unwrap_or(0.0), number(node, "y")?.unwrap_or(0.0));
-        let mut chunks = vec![Chunk { at, runs: Vec::new() }];
-        collect(node, style, &mut chunks, 0)?;
-        for Chunk { at: (x, y), mut runs } in chunks {
-            // As XML's default: blanks are one, and none at the ends.
-            let mut before = ' ';
-            for (text, _) in &mut runs {
-                *text = squeezed(text, &mut before);
-            }
-            if let Some((text, _)) = runs.last_mut() {
-                text.truncate(text.trim_end().len());
-            }
+        for Chunk { at: (x, y), runs } in chunks(node, style)? {
             let wide = |(text, style): &(String, Style)| typeface::width(text, style.size, style.weight);
             let full: f64 = runs.iter().map(wide).sum();
             let mut x = match runs.first().map(|(_, style)| style.anchor) {
@@ -233,96 +198,6 @@ impl Drawing {
     }
 }
 
-impl Style {
-    /// What is inside `node`: this with the node's own properties.
-    fn of(&self, node: Node) -> Result<Self, Undrawable> {
-        let mut style = self.clone();
-        for attribute in node.attributes().filter(|a| a.namespace().is_none()) {
-            style.set(node, attribute.name(), attribute.value())?;
-        }
-        let declarations = node.attribute("style").unwrap_or_default().split(';');
-        for (name, value) in declarations.filter_map(|d| d.split_once(':')) {
-            style.set(node, name.trim(), value)?;
-        }
-        Ok(style)
-    }
-
-    fn set(&mut self, node: Node, name: &str, value: &str) -> Result<(), Undrawable> {
-        let value = value.trim();
-        let refused = || wrong(node, &format!("{name}=\"{value}\" can't be drawn"));
-        let plain = |value: &str| value.trim_end_matches("px").parse::<f64>().ok().filter(|n| n.is_finite());
-        match name {
-            "fill" => self.fill = colour(value).ok_or_else(refused)?,
-            "stroke" => self.stroke = colour(value).ok_or_else(refused)?,
-            "stroke-width" => self.stroke_width = plain(value).ok_or_else(refused)?,
-            "stroke-dasharray" if value == "none" => self.dashes.clear(),
-            "stroke-dasharray" => {
-                let dashes = value.split([',', ' ']).filter(|d| !d.is_empty()).map(plain);
-                self.dashes = dashes.collect::<Option<_>>().ok_or_else(refused)?;
-            }
-            "fill-rule" => self.even_odd = value == "evenodd",
-            "font-size" => self.size = plain(value).ok_or_else(refused)?,
-            "font-weight" => {
-                let is_bold = value == "bold" || value.parse::<u32>().is_ok_and(|weight| weight >= 600);
-                self.weight = if is_bold { Weight::Bold } else { Weight::Regular };
-            }
-            "text-anchor" => {
-                self.anchor = match value {
-                    "start" => Anchor::Start,
-                    "middle" => Anchor::Middle,
-                    "end" => Anchor::End,
-                    _ => return Err(refused()),
-                }
-            }
-            "opacity" | "fill-opacity" | "stroke-opacity" if plain(value) != Some(1.0) => return Err(refused()),
-            "clip-path" | "mask" | "filter" if value != "none" => return Err(refused()),
-            "display" | "visibility" if matches!(value, "none" | "hidden") => return Err(refused()),
-            "class" => return Err(wrong(node, "has a class: style sheets are not read, use attributes")),
-            _ => {}
-        }
-        Ok(())
-    }
-}
-
-/// The text inside `node`, in chunks that begin where an `x` or `y` says so.
-fn collect(node: Node, style: &Style, chunks: &mut Vec<Chunk>, depth: usize) -> Result<(), Undrawable> {
-    if depth > DEEPEST {
-        return Err(wrong(node, "stands too deep in others: draw it flatter"));
-    }
-    for child in node.children() {
-        match child.node_type() {
-            NodeType::Text => {
-                if let Some(chunk) = chunks.last_mut() {
-                    chunk.runs.push((child.text().unwrap_or_default().to_owned(), style.clone()));
-                }
-            }
-            NodeType::Element if child.tag_name().name() == "tspan" => {
-                let before = chunks.last().map_or((0.0, 0.0), |chunk| chunk.at);
-                let (x, y, dy) = (number(child, "x")?, number(child, "y")?, number(child, "dy")?);
-                if x.is_some() || y.is_some() || dy.is_some() {
-                    let at = (x.unwrap_or(before.0), y.unwrap_or(before.1) + dy.unwrap_or(0.0));
-                    chunks.push(Chunk { at, runs: Vec::new() });
-                }
-                collect(child, &style.of(child)?, chunks, depth + 1)?;
-            }
-            NodeType::Element => return Err(wrong(child, "can't stand in text: use tspan")),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn squeezed(text: &str, before: &mut char) -> String {
-    let mut out = String::new();
-    for c in text.chars().map(|c| if c.is_whitespace() && c != '\u{a0}' { ' ' } else { c }) {
-        if c != ' ' || *before != ' ' {
-            out.push(c);
-        }
-        *before = c;
-    }
-    out
-}
-
 /// Where the text stands, as left, top, right, bottom; from descenders to capitals.
 fn extent(shape: &Shape) -> Option<(&str, [f64; 4])> {
     let Shape::Text { text, size, weight, place, .. } = shape else { return None };
@@ -332,67 +207,6 @@ fn extent(shape: &Shape) -> Option<(&str, [f64; 4])> {
     let [left, right] = [f64::min, f64::max].map(|of| corners.iter().map(|corner| corner.0).reduce(of));
     let [top, bottom] = [f64::min, f64::max].map(|of| corners.iter().map(|corner| corner.1).reduce(of));
     Some((text, [left?, top?, right?, bottom?]))
-}
-
-fn rectangle(node: Node) -> Result<Vec<SimplePathSegment>, Undrawable> {
-    let [x, y, w, h] = numbers(node, ["x", "y", "width", "height"])?;
-    let r = number(node, "rx")?.unwrap_or(0.0).min(w / 2.0).min(h / 2.0);
-    let (iw, ih) = (w - 2.0 * r, h - 2.0 * r);
-    let data = match r > 0.0 {
-        true => format!(
-            "M{} {y}h{iw}a{r} {r} 0 0 1 {r} {r}v{ih}a{r} {r} 0 0 1 -{r} {r}h-{iw}a{r} {r} 0 0 1 -{r} -{r}v-{ih}a{r} {r} 0 0 1 {r} -{r}z",
-            x + r
-        ),
-        false => format!("M{x} {y}h{w}v{h}h-{w}z"),
-    };
-    SimplifyingPathParser::from(data.as_str()).collect::<Result<_, _>>().map_err(|e| wrong(node, &e.to_string()))
-}
-
-fn circle(node: Node) -> Result<Vec<SimplePathSegment>, Undrawable> {
-    let [x, y, r] = numbers(node, ["cx", "cy", "r"])?;
-    let data = format!("M{} {y}a{r} {r} 0 0 1 {} 0a{r} {r} 0 0 1 -{} 0z", x - r, 2.0 * r, 2.0 * r);
-    SimplifyingPathParser::from(data.as_str()).collect::<Result<_, _>>().map_err(|e| wrong(node, &e.to_string()))
-}
-
-fn stroke_from_to(node: Node) -> Result<Vec<SimplePathSegment>, Undrawable> {
-    let [x1, y1, x2, y2] = numbers(node, ["x1", "y1", "x2", "y2"])?;
-    Ok(vec![SimplePathSegment::MoveTo { x: x1, y: y1 }, SimplePathSegment::LineTo { x: x2, y: y2 }])
-}
-
-fn numbers<const N: usize>(node: Node, names: [&str; N]) -> Result<[f64; N], Undrawable> {
-    let mut values = [0.0; N];
-    for (value, name) in values.iter_mut().zip(names) {
-        *value = number(node, name)?.unwrap_or(0.0);
-    }
-    Ok(values)
-}
-
-/// A number in the drawing's own units.
-fn number(node: Node, name: &str) -> Result<Option<f64>, Undrawable> {
-    let Some(text) = node.attribute(name) else { return Ok(None) };
-    let number = text.trim().trim_end_matches("px").parse::<f64>().ok().filter(|n| n.is_finite());
-    number.map(Some).ok_or_else(|| wrong(node, &format!("{name}=\"{text}\" is no number")))
-}
-
-/// A length in points.
-fn length(node: Node, name: &str) -> Result<Option<f64>, Undrawable> {
-    let Some(text) = node.attribute(name) else { return Ok(None) };
-    let (digits, points) = [("mm", 72.0 / 25.4), ("cm", 72.0 / 2.54), ("in", 72.0), ("pt", 1.0), ("px", 0.75)]
-        .iter()
-        .find_map(|(unit, points)| Some((text.trim().strip_suffix(unit)?, *points)))
-        .unwrap_or((text.trim(), 0.75));
-    let number = digits.trim().parse::<f64>().ok().map(|n| n * points);
-    let number = number.filter(|n| (1.0..=14_400.0).contains(n));
-    number.map(Some).ok_or_else(|| wrong(node, &format!("{name}=\"{text}\" is no length: say it in mm or pt")))
-}
-
-/// `Some(None)` for none, `None` for what is no colour.
-fn colour(value: &str) -> Option<Option<Colour>> {
-    if value == "none" {
-        return Some(None);
-    }
-    let Color { red, green, blue, alpha } = Color::from_str(value).ok()?;
-    (alpha == 255).then_some(Some([red, green, blue]))
 }
 
 /// `inner` as seen from outside of `outer`.

@@ -68,7 +68,7 @@ fn it_prints_on_both_papers_and_its_codes_are_read_back() {
             assert_eq!(sheet.millimetres(), size);
             assert!(sheet.margin() > 8.0, "{paper}: {} mm", sheet.margin());
             for (part, code) in [(NUMBER, Code::Bars), (SQUARE, Code::Square), (LABEL, Code::Bars)] {
-                assert_eq!(sheet.codes(part, code), [number.clone()], "{language} {paper} {part:?}");
+                assert_eq!(sheet.codes(part, code), std::slice::from_ref(&number), "{language} {paper} {part:?}");
             }
         }
     }
