@@ -286,7 +286,7 @@ pub const DAY_ALONE: &str = "date.day_alone";
 /// The short ones of a language's frequent words, without those of time, "on the 3rd day", and what leads to what is
 /// counted, "the 3rd of".
 fn particles(lexicon: &Lexicon, units: &BTreeMap<String, Unit>) -> HashSet<String> {
-    const LONGEST: usize = 4;
+    const LONGEST: usize = 3;
     let fillers = folded(lexicon, &lexicon.dates.fillers);
     let fits = |w: &String| w.chars().count() <= LONGEST && !units.contains_key(w) && !fillers.contains(w);
     lexicon.writing.common.iter().map(|w| fold::phrase(w)).filter(fits).collect()

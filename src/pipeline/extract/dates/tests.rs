@@ -134,15 +134,15 @@ fn a_day_of_the_month_by_itself() {
     for (language, text) in [
         ("en", "it came on the 28th and"),
         ("en", "Tuesday, the 28th"),
-        ("de", "am 28. in der Packstation"),
+        ("de", "am 28. bei der Post"),
         ("de", "Montag, den 28."),
         ("fr", "reçue le 28, elle"),
         ("es", "me llegó el 28"),
         ("es", "el veintiocho"),
         ("it", "il 28 è arrivato"),
-        ("nl", "de 28e voor mij"),
-        ("pl", "dnia 28 w"),
-        ("pt", "no dia 28 e"),
+        ("nl", "de 28e bij mij"),
+        ("pl", "dnia 28, odebrany"),
+        ("pt", "no dia 28, e"),
     ] {
         assert_eq!(read(language, text), ["2026-10-28"], "{text}");
     }
