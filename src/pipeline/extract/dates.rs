@@ -155,7 +155,10 @@ impl Dates {
         add(&self.month_day, "date.named", &|c| self.named(c, today));
         add(&self.day_of_month, "date.day_of_month", &|c| self.of_month(c, today));
         add(&self.numeric, "date.numeric", &|c| self.numbers(c, text, today));
-        add(&self.day_alone, DAY_ALONE, &|c| self.alone(c, text, today));
+        // The pattern is the costliest of all, and few sentences name any number.
+        if text.split(' ').any(|w| w.starts_with(|c: char| c.is_ascii_digit()) || self.day_of.contains_key(w)) {
+            add(&self.day_alone, DAY_ALONE, &|c| self.alone(c, text, today));
+        }
         add(&self.weekday_of_week, "date.weekday_of_week", &|c| {
             let weeks = *self.weeks_of.get(c.name("k").or_else(|| c.name("k2"))?.as_str())?;
             let day = *self.weekday_of.get(c.name("w").or_else(|| c.name("w2"))?.as_str())?;
