@@ -20,7 +20,7 @@ fn main() {
         let mut files = Vec::new();
         collect(&root, &mut files);
         // What stands beside the data for people and for training stays out.
-        files.retain(|f| !f.extension().is_some_and(|e| e == "md" || e == "tsv"));
+        files.retain(|f| !f.extension().is_some_and(|e| e == "md" || e == "tsv" || e == "letters"));
         files.sort();
         let mut code = String::from("&[\n");
         for file in files {

@@ -170,6 +170,10 @@ pub struct DateWords {
     /// Words right before a day that show two numbers to be one: `on 3/9`.
     #[serde(default)]
     pub before_day: Vec<String>,
+    /// Words before a number alone that make it a day of the month: `dnia 12`, `am 12.`
+    pub day_leads: Vec<String>,
+    /// Words before a number with one of `ordinals` that make it a day of the month: `the 12th`.
+    pub ordinal_leads: Vec<String>,
     /// Words of arriving that mean many other things too, so that they count right beside a day only: `came`, `here`.
     pub arriving: Vec<String>,
     /// Whether a date of numbers may count the month first (English, by the rule of the contract).

@@ -100,7 +100,10 @@ impl Group {
     }
 }
 
-const NAMES: [&str; 46] = [
+/// The number of groups.
+pub const GROUPS: usize = 46;
+
+const NAMES: [&str; GROUPS] = [
     "symptom",
     "part",
     "fault",

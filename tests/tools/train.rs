@@ -16,7 +16,8 @@ use aftersalesd::domain::catalogue::Catalogue;
 use aftersalesd::domain::facts::{Request, VoidSignal};
 use aftersalesd::domain::ids::LetterId;
 use aftersalesd::pipeline::extract::Extractor;
-use aftersalesd::pipeline::extract::meaning::train::{Example, train};
+use aftersalesd::pipeline::extract::meaning::letter::{LetterModel, WISHES};
+use aftersalesd::pipeline::extract::meaning::train::{Example, FOLDS, LabelledLetter, train, train_letters};
 use aftersalesd::pipeline::extract::meaning::{MEANINGS, Meaning, Model};
 use aftersalesd::pipeline::extract::zone::{Kind, Zone};
 use aftersalesd::pipeline::lexicon::Lexicons;
@@ -26,20 +27,32 @@ use aftersalesd::pipeline::strip::Words;
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/pipeline/extract");
     let lexicons = Lexicons::embedded()?;
-    let mut examples = Vec::new();
+    let (mut examples, mut letters) = (Vec::new(), Vec::new());
     for lexicon in &lexicons.all {
         let path = root.join("lexicon").join(format!("{}.tsv", lexicon.language));
         let file = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         examples.extend(Example::parse(&lexicon.language, &file).map_err(|e| format!("{}: {e}", path.display()))?);
+        let path = path.with_extension("letters");
+        let file = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        letters
+            .extend(LabelledLetter::parse(&lexicon.language, &file).map_err(|e| format!("{}: {e}", path.display()))?);
     }
+    let made = || {
+        let model = train(&examples, &lexicons);
+        let letters = train_letters(&letters, &model, &lexicons);
+        model.with_letters(letters)
+    };
     let weights = root.join("meaning/weights.bin");
     match std::env::args().nth(1).as_deref() {
-        None => fs::write(&weights, train(&examples, &lexicons).to_bytes())?,
-        Some("--check") if fs::read(&weights)? == train(&examples, &lexicons).to_bytes() => {}
+        None => fs::write(&weights, made().to_bytes())?,
+        Some("--check") if fs::read(&weights)? == made().to_bytes() => {}
         Some("--check") => {
             return Err("weights.bin is not what the sentences give: run `cargo run --release --example train`".into());
         }
-        Some("--measure") => measure(&examples, &lexicons)?,
+        Some("--measure") => {
+            measure(&examples, &lexicons)?;
+            measure_letters(&letters, &made(), &lexicons)?;
+        }
         Some("--read") => read(&lexicons)?,
         Some(other) => return Err(format!("{other}: there is --check, --measure and --read LANGUAGE TEXT").into()),
     }
@@ -188,4 +201,46 @@ fn measure(examples: &[Example], lexicons: &Lexicons) -> Result<(), Box<dyn Erro
         println!();
     }
     Ok(())
+}
+
+/// How the requests of the labelled letters are read when each fifth in turn is kept from training.
+fn measure_letters(letters: &[LabelledLetter], model: &Model, lexicons: &Lexicons) -> Result<(), Box<dyn Error>> {
+    let none = Catalogue::default();
+    let mut right = [[0_u32; 4]; WISHES.len()];
+    for fold in 0..FOLDS {
+        let (held, seen): (Vec<_>, Vec<_>) = letters.iter().cloned().partition(|l| l.is_held_out(fold));
+        let trained = model.clone().with_letters(train_letters(&seen, model, lexicons));
+        let both = Extractor::with_model(&[], &none, lexicons, Some(trained.clone()))?;
+        let alone =
+            Extractor::with_model(&[], &none, lexicons, Some(model.clone().with_letters(LetterModel::default())))?;
+        for letter in &held {
+            let by_model =
+                trained.letters.read(&letter.zones(&trained, lexicons, &LetterId::from_digest(&[0; 32]))).best().0;
+            let place = WISHES.iter().position(|(wish, _)| *wish == letter.wish).unwrap_or_default();
+            let says = [requested(&alone, letter, lexicons), by_model, requested(&both, letter, lexicons)];
+            right[place][0] += 1;
+            for (count, says) in right[place][1..].iter_mut().zip(says) {
+                // People answer both in the same way.
+                let same = |wish| if wish == Some(Request::Other) { None } else { wish };
+                *count += u32::from(same(says) == same(letter.wish));
+            }
+        }
+    }
+    println!("{:24} {:>5} | sentences alone | letters' model | both", "letters", "n");
+    for ((_, name), [n, words, model, both]) in WISHES.iter().zip(right) {
+        println!("{name:24} {n:5} | {words:15} | {model:14} | {both}");
+    }
+    let sum = |at: usize| right.iter().map(|counts| counts[at]).sum::<u32>();
+    println!("{:24} {:5} | {:15} | {:14} | {}", "all", sum(0), sum(1), sum(2), sum(3));
+    Ok(())
+}
+
+fn requested(extractor: &Extractor, letter: &LabelledLetter, lexicons: &Lexicons) -> Option<Request> {
+    let raw = format!("From: a@example.net\r\nContent-Type: text/plain\r\n\r\n{}\r\n", letter.text);
+    let mut read = parse::letter(raw.as_bytes(), false);
+    read.subject.clone_from(&letter.subject);
+    let words = Words { text: letter.text.clone(), ..Words::default() };
+    let now = read.arrived("2026-11-01T10:00:00Z".parse().unwrap_or_default());
+    let known = Vec::from_iter(lexicons.of(&letter.language));
+    extractor.facts(&read, &words, now, &Catalogue::default(), &known).request.map(|r| r.value)
 }

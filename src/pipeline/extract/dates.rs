@@ -3,14 +3,14 @@
 
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::civil::Date;
 use jiff::{Span as Time, ToSpan};
 use regex::{Captures, Regex};
 
 use self::words::{alternatives, counts, folded, one_of, spelled_days, units};
-use crate::pipeline::fold::{Folded, Span};
+use crate::pipeline::fold::{self, Folded, Span};
 use crate::pipeline::lexicon::Lexicon;
 
 /// A day found in a folded text.
@@ -29,10 +29,13 @@ pub struct Dates {
     day_month: Regex,
     month_day: Regex,
     day_of_month: Regex,
+    day_alone: Regex,
     words: Regex,
     ago: Vec<Regex>,
     weekday_of_week: Regex,
     weekday: Regex,
+    /// Short frequent words: behind one of them a number counts nothing.
+    particles: HashSet<String>,
     month_of: BTreeMap<String, i8>,
     weekday_of: BTreeMap<String, i8>,
     weeks_of: BTreeMap<String, i64>,
@@ -86,7 +89,16 @@ impl Dates {
         let weekdays = alternatives(weekday_of.keys());
         let weeks = one_of(&weeks_of.keys().cloned().collect::<Vec<_>>());
         let last = one_of(&folded(lexicon, &words.last));
+        let leads = |words: &[String]| one_of(&folded(lexicon, words));
+        let number = r"(?P<d>\d{1,2})";
+        let (plain, ordinal) = (leads(&words.day_leads), leads(&words.ordinal_leads));
+        let day_word = one_of(&day_of.iter().filter(|(_, n)| **n > SECOND).map(|(w, _)| w.clone()).collect::<Vec<_>>());
+        let day_alone = format!(
+            r" (?:(?:{weekdays}) (?:, )?)?(?:{plain} (?:{number}(?:-?{ordinals})?|(?P<w>{day_word}))|{ordinal} (?:(?P<d2>\d{{1,2}})-?{ordinals}|(?P<w2>{day_word})))\b"
+        );
         Ok(Self {
+            day_alone: Regex::new(&day_alone)?,
+            particles: particles(lexicon, &unit_of),
             numeric: Regex::new(
                 r" (?P<a>\d{1,2})(?P<sep>[./-])(?P<b>\d{1,2})(?:[./-](?P<y>20\d\d|\d\d)\b|(?P<dot>\.)|\b)",
             )?,
@@ -143,6 +155,10 @@ impl Dates {
         add(&self.month_day, "date.named", &|c| self.named(c, today));
         add(&self.day_of_month, "date.day_of_month", &|c| self.of_month(c, today));
         add(&self.numeric, "date.numeric", &|c| self.numbers(c, text, today));
+        // The pattern is the costliest of all, and few sentences name any number.
+        if text.split(' ').any(|w| w.starts_with(|c: char| c.is_ascii_digit()) || self.day_of.contains_key(w)) {
+            add(&self.day_alone, DAY_ALONE, &|c| self.alone(c, text, today));
+        }
         add(&self.weekday_of_week, "date.weekday_of_week", &|c| {
             let weeks = *self.weeks_of.get(c.name("k").or_else(|| c.name("k2"))?.as_str())?;
             let day = *self.weekday_of.get(c.name("w").or_else(|| c.name("w2"))?.as_str())?;
@@ -159,8 +175,23 @@ impl Dates {
             let gone = (i64::from(today.weekday().to_monday_one_offset()) - i64::from(day) + 6).rem_euclid(7) + 1;
             back(today, gone)
         });
+        // Beside a whole date a bare number is rather something else: "the 2nd, received yesterday".
+        if found.iter().any(|f| f.rule != DAY_ALONE) {
+            found.retain(|f| f.rule != DAY_ALONE);
+        }
         found.sort_by_key(|f| f.span.start);
         found
+    }
+
+    /// The latest day of that number, if nothing follows that the number could count.
+    fn alone(&self, captures: &Captures<'_>, text: &str, today: Date) -> Option<Date> {
+        let written = ["d", "d2", "w", "w2"].iter().find_map(|name| captures.name(name))?;
+        let next = text.get(captures.get(0)?.end()..)?.split_whitespace().next();
+        let counts = next.is_some_and(|word| word.contains(char::is_alphanumeric) && !self.particles.contains(word));
+        let day = self.day(written.as_str())?;
+        let last_month = || today.first_of_month().checked_sub(1.months()).ok();
+        let of = |month: Date| date(i64::from(month.year()), i64::from(month.month()), day);
+        if counts { None } else { of(today).filter(|d| *d <= today).or_else(|| of(last_month()?)) }
     }
 
     fn named(&self, captures: &Captures<'_>, today: Date) -> Option<Date> {
@@ -247,6 +278,21 @@ impl Dates {
         let meant = || self.days_meant.get(written).filter(|_| unit == Unit::Day);
         written.parse().ok().or_else(|| meant().or_else(|| self.number_of.get(written)).copied())
     }
+}
+
+/// Up to here ordinals count things as often as days: "the first one came broken".
+const SECOND: i64 = 3;
+
+/// The rule of a day told by its number alone.
+pub const DAY_ALONE: &str = "date.day_alone";
+
+/// The short ones of a language's frequent words, without those of time, "on the 3rd day", and what leads to what is
+/// counted, "the 3rd of".
+fn particles(lexicon: &Lexicon, units: &BTreeMap<String, Unit>) -> HashSet<String> {
+    const LONGEST: usize = 3;
+    let fillers = folded(lexicon, &lexicon.dates.fillers);
+    let fits = |w: &String| w.chars().count() <= LONGEST && !units.contains_key(w) && !fillers.contains(w);
+    lexicon.writing.common.iter().map(|w| fold::phrase(w)).filter(fits).collect()
 }
 
 fn of_unit(count: i64, unit: Unit) -> Time {

@@ -256,7 +256,7 @@ impl Extractor {
             account.what = account.what.or(in_subject.what);
             account.broken = account.broken.or(in_subject.broken);
         }
-        facts.request = request::request(read.unwrap_or_default(), &account);
+        facts.request = request::request(read.unwrap_or_default(), &account, self.model.as_ref());
         if !passed_on.text.is_empty() {
             let forwarded = problem::account(passed_on, None, dates, today);
             account.what = account.what.or(forwarded.what);

@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 
 use crate::domain::facts::Fact;
-use crate::pipeline::extract::dates::Dates;
+use crate::pipeline::extract::dates::{DAY_ALONE, Dates};
 use crate::pipeline::extract::meaning::Meaning;
 use crate::pipeline::extract::zone::Zone;
 use crate::pipeline::fold::Span;
@@ -30,10 +30,16 @@ fn by_words(zone: &Zone<'_>, dates: &[&Dates], today: Date) -> Option<Fact<Date>
             };
             let other =
                 [Group::Bought, Group::Symptom, Group::Broken].map(distance).into_iter().min().unwrap_or(usize::MAX);
-            let near = received <= NEAR && received <= other;
+            let near = received <= NEAR && received <= other && !is_doubtful(zone, *sentence, day.rule);
             near.then(|| zone.fact(day.date, day.span, &format!("received_on.{}", day.rule)))
         })
     })
+}
+
+/// Whether a day is told by its number alone in a sentence of a delivery that failed: "in transit since the 26th".
+fn is_doubtful(zone: &Zone<'_>, sentence: Span, rule: &str) -> bool {
+    const FAILED: [Group; 2] = [Group::OrderIssue, Group::StatusQuestion];
+    rule == DAY_ALONE && (zone.folded.is_question(sentence) || FAILED.iter().any(|g| zone.has(sentence, *g)))
 }
 
 /// The farthest that a day stands from its word of receiving, in bytes.

@@ -1,14 +1,79 @@
 //! What the customer wants.
 
 use crate::domain::facts::{Evidence, Fact, Request};
-use crate::pipeline::extract::meaning::Meaning;
+use crate::pipeline::extract::meaning::letter::{self, Wishes};
+use crate::pipeline::extract::meaning::{Meaning, Model};
 use crate::pipeline::extract::problem::Account;
-use crate::pipeline::extract::zone::Zone;
+use crate::pipeline::extract::zone::{Kind, Zone};
 use crate::pipeline::fold::Span;
 use crate::pipeline::phrases::{Group, Hit};
 
-/// The request of a letter, by what its words and its subject say; `None` if they only bring facts.
-pub fn request(zones: &[Zone<'_>], account: &Account) -> Option<Fact<Request>> {
+/// The request of a letter, by what its words and its subject say; `None` if they only bring facts. Without a model the
+/// words of the lexicon decide alone.
+pub fn request(zones: &[Zone<'_>], account: &Account, model: Option<&Model>) -> Option<Fact<Request>> {
+    let by_words = by_words(zones, account);
+    match model {
+        Some(model) => as_a_whole(zones, by_words, &model.letters.read(zones)),
+        None => by_words,
+    }
+}
+
+/// The request that the whole letter tells by the model. What single sentences say stands unless the whole is much plainer:
+/// most letters are plain, and a claim that goes to a person by mistake waits.
+fn as_a_whole(zones: &[Zone<'_>], by_words: Option<Fact<Request>>, wishes: &Wishes) -> Option<Fact<Request>> {
+    const THAN_A_CLAIM: f32 = 1.0;
+    const THAN_FACTS: f32 = 0.5;
+    const THAN_A_WISH: f32 = 0.3;
+    const CLOSING_LEADS: f32 = 0.5;
+    let (wish, lead) = wishes.best();
+    let said = by_words.as_ref().map(|fact| fact.value);
+    let plainer = wishes.of(wish) - wishes.of(said);
+    let enough = match (wish, said) {
+        // A letter closed by mistake is never answered; one that brings a code may be an answer or a correction.
+        (Some(Request::Closing), _) => lead > CLOSING_LEADS && !zones.iter().any(brings_code),
+        (_, Some(Request::Defect)) => plainer > THAN_A_CLAIM,
+        // A letter with no wish that is known goes to a person in any case.
+        (Some(Request::Other), _) => false,
+        (_, None) => plainer > THAN_FACTS,
+        _ => plainer > THAN_A_WISH,
+    };
+    if wish == said || !enough {
+        return by_words;
+    }
+    let value = wish?;
+    Some(Fact { value, evidence: telling(zones, value)? })
+}
+
+/// Whether the words written now hold a number or a code.
+fn brings_code(zone: &Zone<'_>) -> bool {
+    zone.kind() == Kind::Text && zone.folded.sentences.iter().any(|s| zone.has_code(*s))
+}
+
+/// The sentence that tells most of a request.
+fn telling(zones: &[Zone<'_>], request: Request) -> Option<Evidence> {
+    let meanings: &[Meaning] = match request {
+        Request::Defect => &[Meaning::What, Meaning::Broken],
+        Request::ReturnUnused => &[Meaning::Return, Meaning::Sealed],
+        Request::ReturnOpened => &[Meaning::Return, Meaning::Used],
+        Request::ShippingReimbursement => &[Meaning::Shipping],
+        Request::SpareParts => &[Meaning::Parts],
+        Request::OrderIssue => &[Meaning::Order],
+        Request::Status => &[Meaning::Status],
+        Request::Question => &[Meaning::Question],
+        Request::Closing => &[Meaning::Closing],
+        Request::Other => &[Meaning::Legal],
+    };
+    let scored = zones.iter().flat_map(|zone| {
+        let score = |s: &Span| meanings.iter().filter_map(|m| zone.score(*s, *m)).max_by(f32::total_cmp);
+        zone.folded.sentences.iter().filter_map(move |s| Some((score(s)?, zone, *s)))
+    });
+    let (_, zone, sentence) = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let name = letter::WISHES.iter().find(|(wish, _)| *wish == Some(request)).map_or("", |(_, name)| name);
+    Some(zone.evidence(sentence, &format!("letter.{name}")))
+}
+
+/// The request by the words of the lexicon, and what single sentences mean.
+fn by_words(zones: &[Zone<'_>], account: &Account) -> Option<Fact<Request>> {
     let sealed = unopened(zones);
     let defect = account.what.as_ref().or(account.broken.as_ref());
     let fault = defect.map(|_| plainness(zones, account));
@@ -121,7 +186,7 @@ fn denied(zone: &Zone<'_>, sentence: Span, hit: &Hit) -> bool {
 
 /// Closing: says that it is solved, and tells no trouble beside it; or only says thanks.
 fn solved(zones: &[Zone<'_>], account: &Account) -> Option<Fact<Request>> {
-    let text = zones.iter().find(|z| z.kind() == super::zone::Kind::Text)?;
+    let text = zones.iter().find(|z| z.kind() == Kind::Text)?;
     let good = |(sentence, hit): &(Span, Hit)| {
         let clause = text.clause_of(*sentence, hit.span);
         // "No longer needed" is said with a negation, "not solved yet" is denied by one further in.

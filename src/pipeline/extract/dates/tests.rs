@@ -128,3 +128,33 @@ fn two_numbers_are_a_day_where_a_word_or_their_place_says_so() {
     assert_eq!(read("it", "ricevuto il 3/11"), ["2026-11-03"]);
     assert!(read("en", "it works 24/7, on firmware 3.9 it took 1/2 hour").is_empty());
 }
+
+#[test]
+fn a_day_of_the_month_by_itself() {
+    for (language, text) in [
+        ("en", "it came on the 28th and"),
+        ("en", "Tuesday, the 28th"),
+        ("de", "am 28. bei der Post"),
+        ("de", "Montag, den 28."),
+        ("fr", "reçue le 28, elle"),
+        ("es", "me llegó el 28"),
+        ("es", "el veintiocho"),
+        ("it", "il 28 è arrivato"),
+        ("nl", "de 28e bij mij"),
+        ("pl", "dnia 28, odebrany"),
+        ("pt", "no dia 28, e"),
+    ] {
+        assert_eq!(read(language, text), ["2026-10-28"], "{text}");
+    }
+    for (language, text) in [
+        ("en", "the 2nd attempt"),
+        ("en", "the first came broken"),
+        ("de", "am 3. Tag"),
+        ("de", "den 2 Uhren"),
+        ("fr", "le 3 jours"),
+        ("es", "el 2 de los relojes"),
+        ("nl", "de 2e keer"),
+    ] {
+        assert!(read(language, text).is_empty(), "{text}");
+    }
+}

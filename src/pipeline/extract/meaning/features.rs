@@ -3,7 +3,7 @@
 use crate::pipeline::phrases::{Group, Hit};
 
 /// The number of buckets, a power of two.
-pub const BUCKETS: usize = 1 << 16;
+pub const BUCKETS: usize = 1 << 20;
 
 /// The most words of a sentence that are looked at.
 const WORDS: usize = 120;
@@ -20,6 +20,10 @@ pub enum Feature<'a> {
     Around(&'a str, &'a str),
     First(&'a str),
     Last(&'a str),
+    /// The beginning of a word, which its forms share.
+    Stem(&'a str),
+    /// Two words' beginnings.
+    Stems(&'a str, &'a str),
     /// A piece of a word, with a blank at the word's ends.
     Piece(&'a str),
     /// A hit of the lexicon.
@@ -38,6 +42,8 @@ impl Feature<'_> {
             Self::First(word) => Hash::of(5).text(word),
             Self::Last(word) => Hash::of(6).text(word),
             Self::Piece(piece) => Hash::of(7).text(piece),
+            Self::Stem(stem) => Hash::of(10).text(stem),
+            Self::Stems(one, two) => Hash::of(11).text(one).text(two),
             Self::Hit(group) => Hash::of(8).byte(group as u8),
             Self::Hits(one, two) => Hash::of(9).byte(one as u8).byte(two as u8),
         };
@@ -52,7 +58,7 @@ impl Feature<'_> {
         }
     }
 
-    /// The words of the feature, for people; `None` for pieces of words.
+    /// The words of the feature, for people; `None` for parts of words.
     pub fn name(self) -> Option<String> {
         match self {
             Self::Word(word) | Self::First(word) | Self::Last(word) => {
@@ -60,7 +66,7 @@ impl Feature<'_> {
             }
             Self::Pair(one, two) => Some(format!("{one} {two}")),
             Self::Around(one, two) => Some(format!("{one} … {two}")),
-            Self::Piece(_) | Self::Hit(_) | Self::Hits(..) => None,
+            Self::Stem(_) | Self::Stems(..) | Self::Piece(_) | Self::Hit(_) | Self::Hits(..) => None,
         }
     }
 }
@@ -78,10 +84,12 @@ pub fn each(sentence: &str, hits: &[Hit], take: &mut impl FnMut(Feature<'_>)) {
     for word in &words {
         take(Feature::Word(word));
         pieces(word, take);
+        take(Feature::Stem(stem(word)));
     }
     for window in words.windows(2) {
         if let [one, two] = window {
             take(Feature::Pair(one, two));
+            take(Feature::Stems(stem(one), stem(two)));
         }
     }
     for window in words.windows(3) {
@@ -116,6 +124,12 @@ fn push_plain(text: &mut String, word: &str) {
             in_number = false;
         }
     }
+}
+
+/// The first five letters.
+fn stem(word: &str) -> &str {
+    const LENGTH: usize = 5;
+    word.char_indices().nth(LENGTH).and_then(|(end, _)| word.get(..end)).unwrap_or(word)
 }
 
 /// The pieces of three and four letters of a word.

@@ -3,9 +3,12 @@
 //!
 //! A linear model per [`Meaning`] over hashed words, word pairs, pieces of words and hits of the lexicon. Its weights are
 //! data, made from the labelled sentences beside the lexicons (`lexicon/<language>.tsv`) by `cargo run --release
-//! --example train`, the same bytes on every machine. A sentence costs some ten microseconds.
+//! --example train`, the same bytes on every machine. A sentence costs some ten microseconds. What whole letters ask for
+//! is read by [`letter`].
 
 pub mod features;
+
+pub mod letter;
 
 pub mod train;
 
@@ -16,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::pipeline::phrases::Hit;
 
 use self::features::BUCKETS;
+use self::letter::LetterModel;
 
 /// What a sentence may say, each judged by itself. The names are the labels of the training sentences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -169,7 +173,7 @@ impl Meaning {
     fn thresholds(self) -> (f32, f32) {
         match self {
             Self::What => (-0.2, -0.6),
-            Self::When => (-0.2, -0.7),
+            Self::When => (-0.2, -0.8),
             Self::How => (-0.25, -0.8),
             Self::Tried => (-0.1, -1.2),
             Self::Untried => (0.0, -1.0),
@@ -186,7 +190,8 @@ impl Meaning {
             Self::Status => (0.0, -0.7),
             Self::Question => (0.0, -0.6),
             Self::Closing => (0.2, -0.7),
-            Self::Gone | Self::Packaging | Self::Received | Self::Legal | Self::Where => (-0.1, -0.8),
+            Self::Received => (-0.2, -0.8),
+            Self::Gone | Self::Packaging | Self::Legal | Self::Where => (-0.1, -0.8),
         }
     }
 }
@@ -231,38 +236,56 @@ pub struct Model {
     /// What one step of each meaning's weights is worth.
     steps: [f32; MEANINGS],
     biases: [f32; MEANINGS],
-    /// By bucket, then by meaning: signed steps.
+    /// Which buckets have weights: most features were never seen in training.
+    used: Used,
+    /// By used bucket, then by meaning: signed steps.
     weights: Cow<'static, [u8]>,
+    /// Of whole letters; without weights it is silent.
+    pub letters: LetterModel,
 }
 
 /// The first bytes of a file of weights; the digit counts changes of the layout or the features.
-const MAGIC: &[u8; 8] = b"asweigh1";
+const MAGIC: &[u8; 8] = b"asweigh2";
+
+/// The most buckets with weights: the program grows by as many times [`MEANINGS`] bytes.
+const ROWS: usize = 225_000;
 
 static WEIGHTS: &[u8] = include_bytes!("weights.bin");
 
 impl Model {
     /// The weights built into the program.
     pub fn embedded() -> Result<Self, String> {
-        let (head, weights) = WEIGHTS.split_at_checked(MAGIC.len() + 8 * MEANINGS).ok_or("weights.bin is cut short")?;
+        const HEAD: usize = MAGIC.len() + 4 * (2 * MEANINGS + LetterModel::LENGTH);
+        let (head, weights) = WEIGHTS.split_at_checked(HEAD).ok_or("weights.bin is cut short")?;
         let (magic, numbers) = head.split_at_checked(MAGIC.len()).unwrap_or_default();
-        if magic != MAGIC || weights.len() != BUCKETS * MEANINGS {
+        let (used, weights) = weights.split_at_checked(BUCKETS / 8).ok_or("weights.bin is cut short")?;
+        let used = Used::from_bytes(used);
+        if magic != MAGIC || weights.len() != used.count() * MEANINGS {
             return Err(
                 "weights.bin was made for another version: run `cargo run --release --example train`".to_owned()
             );
         }
         let mut numbers = numbers.chunks_exact(4).filter_map(|b| Some(f32::from_le_bytes(b.try_into().ok()?)));
         let mut take = || std::array::from_fn(|_| numbers.next().unwrap_or_default());
-        Ok(Self { steps: take(), biases: take(), weights: Cow::Borrowed(weights) })
+        let (steps, biases) = (take(), take());
+        let letters = LetterModel { weights: numbers.collect() };
+        Ok(Self { steps, biases, used, weights: Cow::Borrowed(weights), letters })
+    }
+
+    /// The same with another model of whole letters.
+    pub fn with_letters(self, letters: LetterModel) -> Self {
+        Self { letters, ..self }
     }
 
     /// The contents of the file of weights.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let numbers = self.steps.iter().chain(&self.biases).flat_map(|n| n.to_le_bytes());
-        MAGIC.iter().copied().chain(numbers).chain(self.weights.iter().copied()).collect()
+        let numbers = self.steps.iter().chain(&self.biases).chain(&self.letters.weights).flat_map(|n| n.to_le_bytes());
+        MAGIC.iter().copied().chain(numbers).chain(self.used.to_bytes()).chain(self.weights.iter().copied()).collect()
     }
 
-    /// Rounds each meaning's weights to 127 steps on either side.
-    fn from_weights(weights: &[f32], biases: [f32; MEANINGS]) -> Self {
+    /// Rounds each meaning's weights to 127 steps on either side, and leaves out the faintest rows where there are more
+    /// than [`ROWS`]. `weights` has a row for each of the `used` buckets.
+    fn from_weights(weights: &[f32], used: &Used, biases: [f32; MEANINGS]) -> Self {
         let mut largest = [0.0_f32; MEANINGS];
         for row in weights.chunks_exact(MEANINGS) {
             for (largest, weight) in largest.iter_mut().zip(row) {
@@ -270,8 +293,20 @@ impl Model {
             }
         }
         let steps = largest.map(|l| l.max(f32::MIN_POSITIVE) / 127.0);
-        let rounded = weights.iter().zip(steps.iter().cycle()).map(|(w, step)| (w / step).round() as i8 as u8);
-        Self { steps, biases, weights: Cow::Owned(rounded.collect()) }
+        let loudness = |row: &[f32]| row.iter().zip(steps).map(|(w, step)| (w / step).abs()).fold(0.0, f32::max);
+        let mut rows: Vec<(usize, &[f32])> = used.buckets().zip(weights.chunks_exact(MEANINGS)).collect();
+        rows.sort_by(|(_, a), (_, b)| loudness(b).total_cmp(&loudness(a)));
+        rows.truncate(ROWS);
+        rows.sort_by_key(|(bucket, _)| *bucket);
+        let round = |row: &[f32]| row.iter().zip(steps).map(|(w, step)| (w / step).round() as i8 as u8).collect();
+        let rounded: Vec<Vec<u8>> = rows.iter().map(|(_, row)| round(row)).collect();
+        Self {
+            steps,
+            biases,
+            used: Used::of(rows.iter().map(|(bucket, _)| *bucket)),
+            weights: Cow::Owned(rounded.concat()),
+            letters: LetterModel::default(),
+        }
     }
 
     /// Reads a sentence: its folded text and the lexicon's hits in it.
@@ -312,8 +347,65 @@ impl Model {
         shown
     }
 
+    /// The weights of a bucket; none if it has none.
     fn row(&self, bucket: usize) -> &[u8] {
-        self.weights.get(bucket * MEANINGS..(bucket + 1) * MEANINGS).unwrap_or_default()
+        let row = self.used.rank(bucket).map(|rank| rank * MEANINGS..(rank + 1) * MEANINGS);
+        row.and_then(|row| self.weights.get(row)).unwrap_or_default()
+    }
+}
+
+/// A set of buckets, each with its place among them.
+#[derive(Debug, Clone)]
+struct Used {
+    /// A bit for each bucket.
+    words: Vec<u64>,
+    /// How many buckets are used before those of each word.
+    before: Vec<u32>,
+}
+
+impl Used {
+    fn new(words: Vec<u64>) -> Self {
+        let counted = words.iter().scan(0, |count, word| {
+            let before = *count;
+            *count += word.count_ones();
+            Some(before)
+        });
+        let before = counted.collect();
+        Self { words, before }
+    }
+
+    fn of(buckets: impl Iterator<Item = usize>) -> Self {
+        let mut words = vec![0_u64; BUCKETS / 64];
+        for bucket in buckets {
+            if let Some(word) = words.get_mut(bucket / 64) {
+                *word |= 1 << (bucket % 64);
+            }
+        }
+        Self::new(words)
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Self {
+        Self::new(bytes.chunks_exact(8).filter_map(|b| Some(u64::from_le_bytes(b.try_into().ok()?))).collect())
+    }
+
+    fn to_bytes(&self) -> impl Iterator<Item = u8> {
+        self.words.iter().flat_map(|word| word.to_le_bytes())
+    }
+
+    fn count(&self) -> usize {
+        self.words.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    fn buckets(&self) -> impl Iterator<Item = usize> {
+        (0..BUCKETS).filter(|bucket| self.rank(*bucket).is_some())
+    }
+
+    /// The place of a bucket among the used ones.
+    fn rank(&self, bucket: usize) -> Option<usize> {
+        let word = self.words.get(bucket / 64)?;
+        let bit = 1_u64 << (bucket % 64);
+        let before = self.before.get(bucket / 64)?;
+        (word & bit != 0).then(|| (before + (word & (bit - 1)).count_ones()) as usize)
     }
 }
 

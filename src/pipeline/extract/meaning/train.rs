@@ -3,7 +3,8 @@
 
 use crate::domain::ids::LetterId;
 use crate::pipeline::extract::meaning::features::{self, BUCKETS, Feature};
-use crate::pipeline::extract::meaning::{MEANINGS, Meaning, Model};
+use crate::pipeline::extract::meaning::letter::{self, FEATURES, LetterModel, WISHES, Wish};
+use crate::pipeline::extract::meaning::{MEANINGS, Meaning, Model, Used};
 use crate::pipeline::extract::zone::{Kind, Zone};
 use crate::pipeline::lexicon::Lexicons;
 use crate::pipeline::phrases::Hit;
@@ -16,8 +17,60 @@ pub struct Example {
     pub meanings: Vec<Meaning>,
 }
 
+/// A letter, labelled by what it asks for.
+#[derive(Debug, Clone)]
+pub struct LabelledLetter {
+    pub language: String,
+    pub wish: Wish,
+    pub subject: String,
+    pub text: String,
+}
+
+/// What a letter of a file begins with.
+const LETTER: &str = "=== ";
+
+/// What stands before its subject in the line that begins a letter.
+const SUBJECT: &str = "| subject: ";
+
+impl LabelledLetter {
+    /// The letters of a file; an error names the line that begins the letter and what is wrong with it.
+    pub fn parse(language: &str, file: &str) -> Result<Vec<Self>, String> {
+        let mut letters: Vec<Self> = Vec::new();
+        for (at, line) in file.lines().enumerate() {
+            if let Some(head) = line.strip_prefix(LETTER) {
+                let (label, subject) = head.split_once(SUBJECT).unwrap_or((head, ""));
+                let label = label.trim();
+                let (wish, _) = WISHES
+                    .iter()
+                    .find(|(_, name)| *name == label)
+                    .ok_or_else(|| format!("line {}: there is no label {label:?}", at + 1))?;
+                let (subject, text) = (subject.trim().to_owned(), String::new());
+                letters.push(Self { language: language.to_owned(), wish: *wish, subject, text });
+            } else if let Some(letter) = letters.last_mut() {
+                letter.text.push_str(line);
+                letter.text.push('\n');
+            } else {
+                return Err(format!("line {}: no letter has begun", at + 1));
+            }
+        }
+        Ok(letters)
+    }
+
+    /// Whether the letter is kept from training when the model is measured for the `fold`-th time of [`FOLDS`].
+    pub fn is_held_out(&self, fold: usize) -> bool {
+        Feature::Word(&self.text).bucket() % FOLDS == fold
+    }
+
+    /// Its words and its subject, read with `model`.
+    pub fn zones<'a>(&'a self, model: &Model, lexicons: &Lexicons, id: &'a LetterId) -> [Zone<'a>; 2] {
+        let known = Vec::from_iter(lexicons.of(&self.language));
+        let zone = |kind, text| Zone::new(id, kind, text, &known).scored(Some(model));
+        [zone(Kind::Text, &self.text), zone(Kind::Subject, &self.subject)]
+    }
+}
+
 /// One in so many sentences is kept from training when the model is measured.
-const FOLDS: usize = 5;
+pub const FOLDS: usize = 5;
 
 impl Example {
     /// The sentences of a file; an error names its line and what is wrong with it.
@@ -53,9 +106,10 @@ pub fn train(examples: &[Example], lexicons: &Lexicons) -> Model {
     const ROUNDS: usize = 30;
     const RATE: f32 = 0.03;
     const SHRINK: f32 = 1e-3;
-    let rows: Vec<Row> = examples.iter().map(|e| Row::new(e, lexicons)).collect();
-    let mut weights = vec![0.0_f32; BUCKETS * MEANINGS];
-    let mut squares = vec![1e-6_f32; BUCKETS * MEANINGS];
+    let mut rows: Vec<Row> = examples.iter().map(|e| Row::new(e, lexicons)).collect();
+    let used = keep_repeated(&mut rows);
+    let mut weights = vec![0.0_f32; used.count() * MEANINGS];
+    let mut squares = vec![1e-6_f32; used.count() * MEANINGS];
     let mut biases = [0.0_f32; MEANINGS];
     let mut order: Vec<usize> = (0..rows.len()).collect();
     let mut random = Random(1);
@@ -63,8 +117,8 @@ pub fn train(examples: &[Example], lexicons: &Lexicons) -> Model {
         random.shuffle(&mut order);
         for row in order.iter().filter_map(|i| rows.get(*i)) {
             let mut slopes = biases;
-            for (bucket, value) in &row.features {
-                for (slope, weight) in slopes.iter_mut().zip(row_of(&weights, *bucket)) {
+            for (place, value) in &row.features {
+                for (slope, weight) in slopes.iter_mut().zip(row_of(&weights, *place)) {
                     *slope += weight * value;
                 }
             }
@@ -78,8 +132,8 @@ pub fn train(examples: &[Example], lexicons: &Lexicons) -> Model {
             if slopes.iter().all(|s| *s == 0.0) {
                 continue;
             }
-            for (bucket, value) in &row.features {
-                let place = bucket * MEANINGS..(bucket + 1) * MEANINGS;
+            for (place, value) in &row.features {
+                let place = place * MEANINGS..(place + 1) * MEANINGS;
                 let (Some(weights), Some(squares)) = (weights.get_mut(place.clone()), squares.get_mut(place)) else {
                     continue;
                 };
@@ -93,16 +147,74 @@ pub fn train(examples: &[Example], lexicons: &Lexicons) -> Model {
             }
         }
     }
-    Model::from_weights(&weights, biases)
+    Model::from_weights(&weights, &used, biases)
 }
 
-fn row_of(weights: &[f32], bucket: usize) -> &[f32] {
-    weights.get(bucket * MEANINGS..(bucket + 1) * MEANINGS).unwrap_or_default()
+/// The model of whole letters that `letters` give, read with the sentence model `model`: a support vector machine a wish
+/// (squared hinge loss), solved in its dual, one letter after the other.
+pub fn train_letters(letters: &[LabelledLetter], model: &Model, lexicons: &Lexicons) -> LetterModel {
+    let id = LetterId::from_digest(&[0; 32]);
+    let rows: Vec<(Vec<f32>, Wish)> =
+        letters.iter().map(|l| (letter::features(&l.zones(model, lexicons, &id)), l.wish)).collect();
+    let weights = WISHES.iter().flat_map(|(wish, _)| separate(&rows, |other| other == *wish)).collect();
+    LetterModel { weights }
+}
+
+/// The weights, and the bias behind them, that part the rows with a wish that `is` meant from all others.
+fn separate(rows: &[(Vec<f32>, Wish)], is: impl Fn(Wish) -> bool) -> Vec<f32> {
+    const ROUNDS: usize = 300;
+    /// What a letter on the wrong side costs.
+    const COST: f32 = 0.03;
+    const SOFT: f32 = 0.5 / COST;
+    let mut weights = vec![0.0_f32; FEATURES + 1];
+    let mut shares = vec![0.0_f32; rows.len()];
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    let mut random = Random(1);
+    for _ in 0..ROUNDS {
+        random.shuffle(&mut order);
+        for at in &order {
+            let (Some((features, wish)), Some(share)) = (rows.get(*at), shares.get_mut(*at)) else { continue };
+            let target = if is(*wish) { 1.0 } else { -1.0 };
+            let size = SOFT + 1.0 + features.iter().map(|f| f * f).sum::<f32>();
+            let slope = target * letter::score(&weights, features) - 1.0 + SOFT * *share;
+            let next = (*share - slope / size).max(0.0);
+            let step = target * (next - std::mem::replace(share, next));
+            for (weight, value) in weights.iter_mut().zip(features.iter().chain([&1.0])) {
+                *weight += step * value;
+            }
+        }
+    }
+    weights
+}
+
+/// Leaves out of the rows what only one sentence has, and puts in place of each bucket its place among those that are
+/// left: what was seen once says little of other sentences, and takes most of the room.
+fn keep_repeated(rows: &mut [Row]) -> Used {
+    let mut counts = vec![0_u8; BUCKETS];
+    for row in rows.iter() {
+        let mut buckets: Vec<usize> = row.features.iter().map(|(bucket, _)| *bucket).collect();
+        buckets.sort_unstable();
+        buckets.dedup();
+        for bucket in buckets {
+            if let Some(count) = counts.get_mut(bucket) {
+                *count = count.saturating_add(1);
+            }
+        }
+    }
+    let used = Used::of(counts.iter().enumerate().filter(|(_, count)| **count > 1).map(|(bucket, _)| bucket));
+    for row in rows {
+        row.features = row.features.iter().filter_map(|(bucket, value)| Some((used.rank(*bucket)?, *value))).collect();
+    }
+    used
+}
+
+fn row_of(weights: &[f32], place: usize) -> &[f32] {
+    weights.get(place * MEANINGS..(place + 1) * MEANINGS).unwrap_or_default()
 }
 
 /// A sentence as the trainer needs it.
 struct Row {
-    /// Bucket and value; as the model sums them up.
+    /// Bucket, later its place among those used, and value; as the model sums them up.
     features: Vec<(usize, f32)>,
     /// 1 for each meaning it has, -1 for the others.
     targets: [f32; MEANINGS],
@@ -152,6 +264,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::domain::facts::Request;
 
     #[test]
     fn every_language_has_labelled_sentences_each_once() {
@@ -167,6 +280,28 @@ mod tests {
                 assert!(!both, "{}: a symptom is no mere claim: {}", lexicon.language, example.sentence);
             }
         }
+    }
+
+    #[test]
+    fn every_language_has_labelled_letters_of_each_wish() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/pipeline/extract/lexicon");
+        for lexicon in Lexicons::embedded().unwrap().all {
+            let file = std::fs::read_to_string(folder.join(format!("{}.letters", lexicon.language))).unwrap();
+            let letters = LabelledLetter::parse(&lexicon.language, &file).unwrap();
+            for (wish, name) in WISHES {
+                assert!(letters.iter().any(|l| l.wish == wish), "{}: {name}", lexicon.language);
+            }
+        }
+    }
+
+    #[test]
+    fn letters_are_parted_by_their_heads() {
+        let letters =
+            LabelledLetter::parse("en", "=== question | subject: Pool\nCan it swim?\n\n=== facts\nKX1\n").unwrap();
+        let read: Vec<_> = letters.iter().map(|l| (l.wish, l.subject.as_str(), l.text.trim())).collect();
+        assert_eq!(read, [(Some(Request::Question), "Pool", "Can it swim?"), (None, "", "KX1")]);
+        assert_eq!(LabelledLetter::parse("en", "hello").unwrap_err(), "line 1: no letter has begun");
+        assert_eq!(LabelledLetter::parse("en", "=== wish\n").unwrap_err(), "line 1: there is no label \"wish\"");
     }
 
     #[test]
