@@ -4,7 +4,7 @@
 //! In the order in which an e-mail meets them: [`imap`] or [`maildir`] → [`worker::inbound`] → [`pipeline`] (parse,
 //! screen, trace, strip, extract, check, decide, compose) → [`store`] → [`worker::outbound`] → [`smtp`].
 
-// Floor 0: the words of the business. Ids, letter, facts, warranty, decision, case, reply.
+// Floor 0: the words of the business. Ids, letter, facts, policy, decision, event, state, case, reply.
 pub mod domain;
 
 // Floor 1: two small traits, where letters come from and where replies go.

@@ -1,9 +1,10 @@
 //! Floor 1: the path of one e-mail as pure functions: no clock, no random source, no store, no waiting. Time and fresh
 //! numbers are handed in.
 //!
-//! The two functions to read first are [`read`] and [`answer`]. Between them the shell looks the case and the order
-//! up, the only input in the middle, and [`recall`] reads the letter as part of that case. [`Outcome`]s are proposals:
-//! the shell commits them, whole or not at all.
+//! The three functions to read first are [`read`], [`answer`] and [`resume::resume`], by which staff and the clock go on
+//! with a case. Between the first two the shell looks the case and the order up, the only input in the middle, and
+//! [`recall`] reads the letter as part of that case. All they give are proposals: the shell commits them, whole or not at
+//! all.
 
 // Step 1: raw bytes become a letter; never fails.
 pub mod parse;

@@ -35,6 +35,8 @@ fn as_a_whole(zones: &[Zone<'_>], by_words: Option<Fact<Request>>, wishes: &Wish
         // A letter with no wish that is known goes to a person in any case.
         (Some(Request::Other), _) => false,
         (_, None) => plainer > THAN_FACTS,
+        // "I want to return it. Order …, code …, received on …" brings facts, and a wish all the same.
+        (None, Some(_)) => plainer > THAN_A_CLAIM,
         _ => plainer > THAN_A_WISH,
     };
     if wish == said || !enough {
