@@ -88,7 +88,11 @@ impl State {
             (_, Event::Opened { .. }) => return None,
             (
                 Merged,
-                Event::LetterNoted { .. } | Event::Noted { .. } | Event::ReplySent { .. } | Event::Scheduled { .. },
+                Event::LetterNoted { .. }
+                | Event::Noted { .. }
+                | Event::ReplySent { .. }
+                | Event::ReplyRefused { .. }
+                | Event::Scheduled { .. },
             ) => Merged,
             (Merged, _) => return None,
             (

@@ -106,7 +106,7 @@ pub struct Occasion<'a> {
 /// What a letter tells of a step in the life of a case, as far as the case itself does not know it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Step {
-    /// Until when the customer may answer before the case is closed.
+    /// Until when the customer may answer before the case is closed; in the last reminder only.
     pub until: Option<Date>,
     pub amount: Option<Money>,
     /// What was kept back of it; clause `customs`.

@@ -9,7 +9,7 @@ use super::trace::Link;
 use super::{Lookup, Reading, Terms, due};
 use crate::domain::case::{Case, IllegalEvent, Rma, State};
 use crate::domain::catalogue::OrderAnswer;
-use crate::domain::decision::{Action, Decision, Reason};
+use crate::domain::decision::{Action, Decision};
 use crate::domain::event::{CaseEvent, Event};
 use crate::domain::facts::{Evidence, Fact, Facts, Request};
 use crate::domain::letter::{Letter, Person};
@@ -121,7 +121,8 @@ impl Course {
                     self.add(CaseEvent::daemon(Event::RmaIssued { rma }, now))?;
                 }
             }
-            Action::Staff if decision.reasons.contains(&Reason::Safety) && self.case.state != State::SafetyHold => {
+            // A danger that a person has let go holds the case again only if it is reported again.
+            Action::Staff if reading.facts.safety.is_some() && self.case.state != State::SafetyHold => {
                 self.add(CaseEvent::daemon(Event::SafetyHeld, now))?;
             }
             Action::Staff if self.case.attention.is_none() => {

@@ -8,6 +8,7 @@ use crate::domain::policy::{Held, Policy, Route};
 use crate::domain::warranty::{self, Checklist, Item};
 use crate::pipeline::check;
 use crate::pipeline::complete::Completed;
+use crate::pipeline::extract::signals;
 
 /// All that a decision rests on.
 #[derive(Debug, Clone, Copy)]
@@ -38,13 +39,18 @@ pub fn decide(situation: &Situation<'_>) -> Decision {
     let checklist =
         check::checklist(&situation.completed.facts, request, situation.case.opened_on, rules, order_unknown);
     let closing = situation.letter.request.as_ref().is_some_and(|r| r.value == Request::Closing);
-    if closing && situation.letter.safety.is_none() {
+    let danger =
+        situation.letter.safety.is_some() || situation.letter.doubt.as_ref().is_some_and(signals::is_of_danger);
+    if closing && !danger {
         return situation.decision(Action::Close, Vec::new(), checklist);
     }
     let follows = |before: &Case| before.with_staff || before.rma.is_some();
     let mut reasons = Vec::new();
     if situation.before.is_some_and(follows) {
         reasons.push(Reason::FollowUp);
+    }
+    if closing && situation.letter.safety.is_none() {
+        reasons.push(Reason::Doubt);
     }
     situation.at_once(request, &mut reasons);
     situation.order(&mut reasons);

@@ -11,10 +11,11 @@ use crate::domain::act::Act;
 use crate::domain::case::{Case, Rma, State};
 use crate::domain::decision::{Action, Decision};
 use crate::domain::event::{Actor, CaseEvent, Event, Timer};
-use crate::domain::ids::RmaNumber;
+use crate::domain::hours::Deadlines;
+use crate::domain::ids::{OrderNumber, RmaNumber, Sku};
 use crate::domain::reply::{Kind, Reply};
 use crate::domain::returns::Arrival;
-use crate::domain::warranty::Item;
+use crate::domain::warranty::{Item, Track};
 
 /// Who goes on with the case.
 #[derive(Debug, Clone, Copy)]
@@ -96,29 +97,28 @@ impl Turn<'_> {
         let case = &self.course.case;
         match timer {
             Timer::RemindItems => {
-                let last = self.terms.deadlines.unanswered;
-                let before = self.terms.deadlines.reminders.get(case.reminders as usize).copied().unwrap_or_default();
-                let hours = &self.terms.deadlines.hours;
-                let until = hours.day(hours.after_days(self.now, last.saturating_sub(before)));
-                self.write_or_hand_over(Kind::Reminder, &Step { until: Some(until), ..Step::default() })?;
-                self.add(Event::Reminded { of: timer })
+                let Deadlines { hours, reminders, unanswered, .. } = &self.terms.deadlines;
+                let sent = case.reminders as usize;
+                let days = reminders.get(sent).map(|day| unanswered.saturating_sub(*day));
+                // The last one says what happens then.
+                let days = days.filter(|_| sent + 1 == reminders.len());
+                let until = days.map(|days| hours.day(hours.after_days(self.now, days)));
+                let step = Step { until, ..Step::default() };
+                self.write_or_hand_over(Kind::Reminder, &step, Event::Reminded { of: timer })
             }
-            Timer::CloseUnanswered => {
-                self.write_or_hand_over(Kind::Unanswered, &Step::default())?;
-                self.add(Event::Closed)
-            }
+            Timer::CloseUnanswered => self.write_or_hand_over(Kind::Unanswered, &Step::default(), Event::Closed),
             Timer::RemindRma => {
                 let today = self.terms.deadlines.hours.day(self.now);
-                // After a long stop the day may be over: then there is nothing to remind of.
-                if case.rma.as_ref().is_some_and(|rma| rma.valid_until >= today) {
-                    self.write_or_hand_over(Kind::RmaReminder, &Step::default())?;
+                let reminded = Event::Reminded { of: timer };
+                match &case.rma {
+                    Some(rma) if rma.valid_until >= today => {
+                        self.write_or_hand_over(Kind::RmaReminder, &Step::default(), reminded)
+                    }
+                    // After a long stop the day may be over: then there is nothing to remind of.
+                    _ => self.add(reminded),
                 }
-                self.add(Event::Reminded { of: timer })
             }
-            Timer::ExpireRma => {
-                self.write_or_hand_over(Kind::RmaExpired, &Step::default())?;
-                self.add(Event::Expired)
-            }
+            Timer::ExpireRma => self.write_or_hand_over(Kind::RmaExpired, &Step::default(), Event::Expired),
             Timer::ParcelOverdue => {
                 self.tell_staff = Some(format!("the parcel of case {} has not arrived", case.id));
                 self.add(Event::HandedToStaff)
@@ -134,7 +134,7 @@ impl Turn<'_> {
     /// What a person does.
     fn act(&mut self, act: &Act, fresh_rma: &RmaNumber) -> Result<(), Impossible> {
         match act {
-            Act::Approve { .. } => self.approve(act, fresh_rma),
+            Act::Approve { track, order_number, sku } => self.approve(*track, order_number, sku, fresh_rma),
             Act::Ask { items } => self.ask(items),
             Act::Answer { text } => {
                 self.write(Kind::Answer, &said(Some(text)))?;
@@ -206,21 +206,27 @@ impl Turn<'_> {
         }
     }
 
-    fn approve(&mut self, act: &Act, fresh_rma: &RmaNumber) -> Result<(), Impossible> {
-        let Act::Approve { track, order_number, sku } = act else { return Ok(()) };
+    /// What is not given is taken from the case.
+    fn approve(
+        &mut self,
+        track: Option<Track>,
+        order_number: &Option<OrderNumber>,
+        sku: &Option<Sku>,
+        fresh_rma: &RmaNumber,
+    ) -> Result<(), Impossible> {
         let facts = &self.course.case.facts;
         let lacking = |what: &str, how: &str| Impossible(format!("the case has no {what}: {how}"));
         let order_number = order_number.clone().or_else(|| facts.order_number.as_ref().map(|f| f.value.clone()));
         let sku = sku.clone().or_else(|| facts.sku.as_ref().map(|f| f.value.clone()));
         let track = track.or_else(|| self.course.case.decision.as_ref().and_then(|d| d.checklist.track));
-        let track = track.ok_or_else(|| lacking("track", "give it with --track doa, unopened_refund or repair"))?;
+        let track = track.ok_or_else(|| lacking("track", "write approve doa, unopened_refund or repair"))?;
         let issued_on = self.terms.deadlines.hours.day(self.now);
         let days = i64::from(self.terms.held(&self.course.case).rma_valid_days).days();
         let rma = Rma {
             number: fresh_rma.clone(),
             track,
-            order_number: order_number.ok_or_else(|| lacking("order number", "give it with --order"))?,
-            sku: sku.ok_or_else(|| lacking("SKU", "give it with --sku"))?,
+            order_number: order_number.ok_or_else(|| lacking("order number", "write approve order=NUMBER"))?,
+            sku: sku.ok_or_else(|| lacking("SKU", "write approve sku=CODE"))?,
             issued_on,
             valid_until: issued_on.saturating_add(days),
             return_shipping: Some(self.terms.policy.return_shipping.of(track)),
@@ -272,14 +278,16 @@ impl Turn<'_> {
         })
     }
 
-    /// The clock's letters obey the cap of a case; beyond it a person looks.
-    fn write_or_hand_over(&mut self, kind: Kind, step: &Step) -> Result<(), Impossible> {
+    /// Writes a letter of the clock and does what comes with it. The cap of a case holds for these letters too; beyond it
+    /// a person goes on.
+    fn write_or_hand_over(&mut self, kind: Kind, step: &Step, then: Event) -> Result<(), Impossible> {
         let case = &self.course.case;
         if case.replies as usize >= self.terms.caps.per_case || self.terms.is_of_the_desk(&case.customer.address) {
             self.tell_staff = Some(format!("case {} gets no further automatic letter ({})", case.id, kind.folder()));
-            return Ok(());
+            return self.add(Event::HandedToStaff);
         }
-        self.write(kind, step)
+        self.write(kind, step)?;
+        self.add(then)
     }
 
     fn write_if_return(&mut self, kind: Kind, step: &Step) -> Result<(), Impossible> {

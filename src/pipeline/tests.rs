@@ -3,6 +3,7 @@
 
 mod clauses;
 mod policy;
+mod turns;
 
 use jiff::civil::{Date, date};
 

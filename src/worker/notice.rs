@@ -53,16 +53,9 @@ pub(super) fn of_letter(
     if has(Reason::Safety) {
         told.push((NoticeKind::Safety, case.to_string(), format!("danger is reported in case {case}")));
     }
-    if outcome.class == Class::Customer
-        && !matches!(lookup.link, Link::Stranger(_))
-        && let Some(evidence) = &reading.facts.legal
-    {
-        let (came, words) = (reading.arrived.at, &evidence.quote);
-        told.push((
-            NoticeKind::Legal,
-            case.to_string(),
-            format!("legal words in case {case}, received {came}: “{words}”"),
-        ));
+    if outcome.class == Class::Customer && !matches!(lookup.link, Link::Stranger(_)) && reading.facts.legal.is_some() {
+        let came = reading.arrived.at;
+        told.push((NoticeKind::Legal, case.to_string(), format!("legal words in case {case}, which came at {came}")));
     }
     if matches!(lookup.link, Link::Stranger(_)) && outcome.class == Class::Customer && !reading.by_staff {
         let what = format!("{from}, who is not its customer, wrote into case {case}; nothing was answered or changed");

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::lookup::fresh_rma;
 use super::{Office, Stop, Trouble, notice};
 use crate::domain::act::Act;
-use crate::domain::case::Case;
+use crate::domain::case::{Case, State};
 use crate::domain::event::{CaseEvent, Event};
 use crate::domain::ids::CaseId;
 use crate::fail_point;
@@ -110,6 +110,19 @@ pub fn act(
     Ok(case)
 }
 
+/// Letters to a merged case go to the other one: it has to be there, and its customer the same.
+fn can_go_on_with(office: &Office, other: &CaseId, case: &Case) -> Result<(), Undone> {
+    let Some(other) = office.store.case(other)? else { return Err(Undone::NoCase(other.clone())) };
+    let hindrance = if other.state == State::Merged {
+        "is merged into another one itself"
+    } else if other.customer.address != case.customer.address {
+        "is of another customer"
+    } else {
+        return Ok(());
+    };
+    Err(Undone::Impossible(format!("case {} {hindrance}", other.id)))
+}
+
 /// Looks at every case once if the deadlines are others than before, and notes what is due now.
 pub fn realign(office: &Office) -> Result<(), Trouble> {
     let deadlines = &office.terms.deadlines;
@@ -144,6 +157,9 @@ fn go_on(office: &Office, id: &CaseId, cause: Cause<'_>, now: Timestamp) -> Resu
     // Another commit may come in between (a reply was sent): then look again.
     for _ in 0..5 {
         let Some(case) = office.store.case(id)? else { return Err(Undone::NoCase(id.clone())) };
+        if let Cause::Staff { act: Act::Merge { into }, .. } = cause {
+            can_go_on_with(office, into, &case)?;
+        }
         let fresh = fresh_rma(office, office.terms.deadlines.hours.day(now))?;
         let resumed =
             resume(&case, cause, &fresh, &office.terms, now).map_err(|e| Undone::Impossible(e.to_string()))?;

@@ -5,6 +5,7 @@ use std::fs;
 
 use serde_json::Value;
 
+use crate::support::letter;
 use crate::support::post::{Draft, Reply};
 use crate::support::program::{Installation, Told, sample};
 
@@ -99,6 +100,8 @@ fn what_can_not_be_done_is_told_and_changes_nothing() {
         (&["act", &case, "extend 2020-01-01"], 1, "is over"),
         (&["act", &case, "release"], 1, "no danger"),
         (&["act", &case, "merge AS-22222222"], 2, "AS-22222222"),
+        (&["act", &case, "merge AS-2222222Y"], 1, "there is no case AS-2222222Y"),
+        (&["act", &case, "offer we repair it"], 2, "does not take"),
         (&["act", &case, "dance"], 2, "there are: approve"),
         (&["act", &case, "ask foto"], 2, "an item to ask for"),
         (&["act", "AS-2222222Y", "close"], 1, "there is no case"),
@@ -138,5 +141,34 @@ fn a_person_answers_asks_refuses_and_reopens() {
     assert!(refusal.text.contains("The battery was pierced.") && refusal.text.contains("statutory rights"));
     assert_eq!(act(&here, &case, "close")["state"], "closed");
     assert_eq!(act(&here, &case, "reopen")["state"], "with_staff");
+    here.ok(&["verify"]);
+}
+
+#[test]
+fn letters_to_a_merged_case_join_the_one_that_goes_on() {
+    let here = Installation::of_maildirs();
+    here.deliver("1.host", letter(1, 700).as_bytes());
+    here.ok(&["once"]);
+    let again = letter(1, 700).replace("<1@", "<second@").replace("Letter 1", "Another one").replace("strap", "glass");
+    here.deliver("2.host", again.as_bytes());
+    here.deliver("3.host", letter(2, 700).as_bytes());
+    here.ok(&["once"]);
+    let cases = here.json(&["cases", "list", "--json"]);
+    let of = |subject: &str| {
+        let case = cases.iter().find(|case| case["subject"] == subject).unwrap_or_else(|| panic!("{cases:?}"));
+        case["case"].as_str().unwrap().to_owned()
+    };
+    let (first, second, other) = (of("Letter 1"), of("Another one"), of("Letter 2"));
+    let refused = here.run(&["cases", "act", &second, "merge", &other]);
+    assert!(refused.code == Some(1) && refused.err.contains("is of another customer"), "{refused:?}");
+    assert_eq!(act(&here, &second, &format!("merge {first}"))["state"], "merged");
+    let refused = here.run(&["cases", "act", &first, "merge", &second]);
+    assert!(refused.code == Some(1) && refused.err.contains("merged into another one itself"), "{refused:?}");
+    let answer =
+        letter(1, 700).replace("<1@", "<third@").replace("\r\n\r\n", "\r\nIn-Reply-To: <second@example.net>\r\n\r\n");
+    here.deliver("4.host", answer.as_bytes());
+    here.ok(&["once"]);
+    let letters = |id: &str| here.json(&["cases", "show", id, "--json"])[0]["letters"].clone();
+    assert_eq!((letters(&first), letters(&second)), (2.into(), 1.into()));
     here.ok(&["verify"]);
 }

@@ -162,6 +162,14 @@ fn every_state_can_be_left_or_is_the_end() {
     }
 }
 
+#[test]
+fn a_reply_of_a_merged_case_may_still_be_refused() {
+    let merged = by_staff(Event::Merged { into: CaseId::derive(&letter(), 1) });
+    let refused = by_daemon(Event::ReplyRefused { message_id: MessageId::new("1@example.com").unwrap() });
+    let case = Case::replay(&[opened(), by_daemon(Event::HandedToStaff), merged, refused]).unwrap().unwrap();
+    assert_eq!((case.state, case.attention), (State::Merged, None));
+}
+
 /// The life of a repair, as the policy tells it: `rma.first`, `inspection`, `repair.cost`.
 #[test]
 fn a_repair_goes_from_rma_to_closed() {

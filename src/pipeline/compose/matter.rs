@@ -110,8 +110,7 @@ pub(super) struct Return {
 /// What the letters of a running return tell.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Told {
-    /// Which reminder of open questions this is, from 1.
-    pub reminder: u32,
+    /// Until when there is time for an answer; only the last reminder says so.
     pub until: Option<Day>,
     pub finding: Option<Finding>,
     pub remedy: Option<Remedy>,
@@ -221,7 +220,6 @@ impl Told {
     fn of(occasion: &Occasion<'_>) -> Self {
         let (case, step) = (occasion.case, occasion.step);
         Self {
-            reminder: case.reminders + 1,
             until: step.until.map(Day::of),
             finding: case.finding,
             remedy: case.remedy,

@@ -263,7 +263,6 @@ fn lives(language: &str, all: &mut Vec<Matter>) {
         let until = Some(Day::of(date(2026, 12, 7)));
         let step = match kind {
             Kind::Answer | Kind::Rejection => words.clone(),
-            Kind::Reminder => Told { reminder: 1, until, ..Told::default() },
             _ => Told::default(),
         };
         let base = Matter { step, ..base };
@@ -274,7 +273,6 @@ fn lives(language: &str, all: &mut Vec<Matter>) {
             channel: Some("Example Market".to_owned()),
             repaired: true,
             until,
-            reminder: 2,
             ..words
         };
         all.push(Matter { name: None, topic: String::new(), ..base.clone() });

@@ -29,8 +29,11 @@ fn as_a_whole(zones: &[Zone<'_>], by_words: Option<Fact<Request>>, wishes: &Wish
     let said = by_words.as_ref().map(|fact| fact.value);
     let plainer = wishes.of(wish) - wishes.of(said);
     let enough = match (wish, said) {
-        // A letter closed by mistake is never answered; one that brings a code may be an answer or a correction.
-        (Some(Request::Closing), _) => lead > CLOSING_LEADS && !zones.iter().any(brings_code),
+        // A letter closed by mistake is never answered: some sentence has to say so, and one that brings a code may be an
+        // answer or a correction.
+        (Some(Request::Closing), _) => {
+            lead > CLOSING_LEADS && zones.iter().any(half_closes) && !zones.iter().any(brings_code)
+        }
         (_, Some(Request::Defect)) => plainer > THAN_A_CLAIM,
         // A letter with no wish that is known goes to a person in any case.
         (Some(Request::Other), _) => false,
@@ -44,6 +47,13 @@ fn as_a_whole(zones: &[Zone<'_>], by_words: Option<Fact<Request>>, wishes: &Wish
     }
     let value = wish?;
     Some(Fact { value, evidence: telling(zones, value)? })
+}
+
+/// Whether a sentence may say that nothing is left to do.
+fn half_closes(zone: &Zone<'_>) -> bool {
+    const MAYBE: f32 = -0.3;
+    let closes = |s: &Span| zone.score(*s, Meaning::Closing).is_some_and(|score| score > MAYBE);
+    zone.folded.sentences.iter().any(closes)
 }
 
 /// Whether the words written now hold a number or a code.

@@ -54,6 +54,11 @@ pub fn doubt(zone: &Zone<'_>) -> Option<Evidence> {
     })
 }
 
+/// Whether a doubt is of danger.
+pub fn is_of_danger(doubt: &Evidence) -> bool {
+    doubt.rule == "doubt.safety"
+}
+
 /// From here on the model is sure.
 const SURE: f32 = 0.5;
 

@@ -32,7 +32,6 @@ pub(super) struct Story {
     pub(super) step: Step,
     pub(super) finding: Option<Finding>,
     pub(super) remedy: Option<Remedy>,
-    pub(super) reminders: u32,
     pub(super) outlays: Vec<Outlay>,
 }
 
@@ -74,7 +73,6 @@ impl Story {
             step: Step::default(),
             finding: None,
             remedy: None,
-            reminders: 0,
             outlays: Vec::new(),
         }
     }
@@ -134,7 +132,6 @@ impl Story {
         let mut case = Case::replay(&events).unwrap().unwrap();
         case.finding = self.finding;
         case.remedy = self.remedy;
-        case.reminders = self.reminders;
         case.outlays.clone_from(&self.outlays);
         case
     }
@@ -294,8 +291,8 @@ fn lives(language: &'static str, stories: &mut Vec<(String, Story)>) {
     tell("", of(Kind::Safety));
     let until = Step { until: Some(date(2026, 12, 7)), ..Step::default() };
     let open = [Item::ItemCode, Item::ProblemWhen];
-    tell("-first", Story { step: until.clone(), ..of(Kind::Reminder).open(&open) });
-    tell("-last", Story { step: until, reminders: 1, ..of(Kind::Reminder).open(&[Item::Photo]) });
+    tell("-first", of(Kind::Reminder).open(&open));
+    tell("-last", Story { step: until, ..of(Kind::Reminder).open(&[Item::Photo]) });
     for kind in [Kind::Unanswered, Kind::RmaReminder, Kind::RmaExtended, Kind::RmaExpired] {
         tell("", of(kind));
     }
