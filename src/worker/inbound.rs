@@ -382,11 +382,7 @@ pub fn settle(
             Err(why) => return quarantine(office, Some(reading), None, raw, position, why),
         };
         let step = step(&lookup, &outcome);
-        let before = match &lookup.link {
-            Link::Known(case) | Link::Stranger(case) => Some(case.as_ref()),
-            Link::New => None,
-        };
-        let (to_staff, held_back) = handover::of_step(office, before, step.as_ref(), now)?;
+        let (to_staff, held_back) = handover::of_step(office, lookup.link.case(), step.as_ref(), now)?;
         let mut notices = notice::of_letter(office, &reading, &lookup, &outcome, now)?;
         notices.extend(desk::of_stranger(office, &reading, now)?);
         let commit = Commit {
@@ -409,14 +405,8 @@ pub fn settle(
             Err(CommitError::Store(e)) => return Err(e.into()),
         }
     }
-    quarantine(
-        office,
-        Some(reading),
-        None,
-        raw,
-        position,
-        "its case changed again and again while it was decided on".to_owned(),
-    )
+    let why = "its case changed again and again while it was decided on".to_owned();
+    quarantine(office, Some(reading), None, raw, position, why)
 }
 
 fn recall(office: &Office, reading: &Reading, link: &Link) -> Result<Box<Reading>, String> {
@@ -466,9 +456,9 @@ fn step(lookup: &Lookup, outcome: &Outcome) -> Option<CaseStep> {
     if outcome.events.is_empty() {
         return None;
     }
-    let (id, from) = match &lookup.link {
-        Link::Known(case) | Link::Stranger(case) => (case.id.clone(), Some(case.version)),
-        Link::New => (lookup.fresh_case.clone(), None),
+    let (id, from) = match lookup.link.case() {
+        Some(case) => (case.id.clone(), Some(case.version)),
+        None => (lookup.fresh_case.clone(), None),
     };
     Some(CaseStep { id, from, events: outcome.events.clone() })
 }
