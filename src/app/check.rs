@@ -22,6 +22,16 @@ pub fn check(path: &Path, offline: bool, out: &mut dyn Write) -> Result<(), Fail
         Some(orders) => writeln!(out, "order feed     {} lines", orders.len())?,
         None => writeln!(out, "order feed     none")?,
     }
+    if let Some(to) = &config.staff.handover {
+        let answers = match (config.staff.addresses.is_empty(), config.mailbox.trusted_authserv.is_empty()) {
+            (true, _) => "answers are not followed: [staff] addresses is empty",
+            (_, true) => {
+                "answers are not followed: without [mailbox] trusted_authserv nobody vouches for their writers"
+            }
+            (false, false) => "answers of [staff] addresses are followed",
+        };
+        writeln!(out, "hand-over      {to}; {answers}")?;
+    }
     if config.rma.return_address.is_none() && matches!(config.delivery.target, Target::Smtp(_)) {
         writeln!(out, "note           [rma] return_address is not set: RMA letters say that it follows from staff")?;
     }

@@ -35,7 +35,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::{self, Config, Source, Start, Target};
+use crate::config::{self, Config, Source, Staff, Start, Target};
 use crate::domain::policy::Period;
 use crate::domain::reply::Reply;
 use crate::feeds::{self, Orders};
@@ -48,6 +48,7 @@ use crate::ports::{Delivery, End, Fault, FaultKind, FirstStart, Incoming, Mailbo
 use crate::smtp::{self, MaildirMailer, SmtpMailer};
 use crate::store::{Store, StoreError};
 use crate::worker::Office;
+use crate::worker::handover::Handover;
 
 /// Why a command failed: what to print and which exit code to end with.
 #[derive(Debug)]
@@ -142,7 +143,10 @@ impl Setup {
             addresses,
             trusted_authserv: config.mailbox.trusted_authserv.clone(),
             form_senders: config.mailbox.form_senders.clone(),
-            staff: config.staff.addresses.iter().chain(&config.staff.notify).cloned().collect(),
+            staff: {
+                let Staff { notify, handover, addresses } = &config.staff;
+                addresses.iter().chain(notify).chain(handover).cloned().collect()
+            },
         };
         let frame = Frame {
             brand: config.brand.clone(),
@@ -169,6 +173,11 @@ impl Setup {
         let mut office = Office::new(store, self.terms, self.orders, config.rma.prefix.clone(), per_hour);
         office.from_now = matches!(config.mailbox.source, Source::Imap { start: Start::Now, .. });
         office.notifier.to.clone_from(&config.staff.notify);
+        office.handover = Handover {
+            to: config.staff.handover.clone(),
+            people: config.staff.addresses.clone(),
+            vouching: !config.mailbox.trusted_authserv.is_empty(),
+        };
         office
     }
 }

@@ -160,7 +160,9 @@ pub struct Limits {
 pub struct Staff {
     /// Where what they have to know is mailed to.
     pub notify: Option<Address>,
-    /// What they forward counts for its original writer.
+    /// Where cases that need a person are mailed to, each by itself.
+    pub handover: Option<Address>,
+    /// What they forward counts for its original writer, and their answers to hand-overs are followed.
     pub addresses: Vec<Address>,
 }
 

@@ -255,10 +255,14 @@ fn limits(t: &mut Table<'_>) -> Limits {
 
 fn staff(t: &mut Table<'_>, mailbox: Option<&Mailbox>, delivery: Option<&Delivery>) -> Staff {
     let notify = t.optional("notify", values::address);
+    let handover = t.optional("handover", values::address);
     let addresses = t.or("addresses", Vec::new(), |v| values::list(v, values::address));
     let ours = |address: &Address| delivery.is_some_and(|d| d.from.address == *address);
     if notify.as_ref().is_some_and(ours) {
         t.reject("notify", "is the sender of the replies: nobody would read it");
+    }
+    if handover.as_ref().is_some_and(ours) {
+        t.reject("handover", "is the sender of the replies: nobody would read it");
     }
     if addresses.iter().any(ours) {
         t.reject("addresses", "holds the sender of the replies");
@@ -266,7 +270,7 @@ fn staff(t: &mut Table<'_>, mailbox: Option<&Mailbox>, delivery: Option<&Deliver
     if !addresses.is_empty() && mailbox.is_some_and(|m| m.trusted_authserv.is_empty()) {
         t.warn("addresses", "without [mailbox] trusted_authserv anybody can write in these people's names");
     }
-    Staff { notify, addresses }
+    Staff { notify, handover, addresses }
 }
 
 fn console(t: &mut Table<'_>) -> Option<std::net::SocketAddr> {

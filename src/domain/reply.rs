@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::ids::{CaseId, MessageId};
+use super::ids::{CaseId, LetterId, MessageId};
 use super::letter::Person;
 
 /// Which letter: the folder of its templates under `templates/mail/`.
@@ -48,6 +48,10 @@ pub enum Kind {
     Route,
     /// Tells staff of something; goes to no customer and has no templates.
     Notice,
+    /// Hands a case over to staff.
+    Handover,
+    /// Tells one of the staff what became of their words to the program.
+    Report,
 }
 
 impl Kind {
@@ -95,7 +99,14 @@ impl Kind {
             Self::Offer => "offer",
             Self::Route => "route",
             Self::Notice => "notice",
+            Self::Handover => "handover",
+            Self::Report => "report",
         }
+    }
+
+    /// Whether it goes to staff: no case has written it, and no cap on letters to customers counts it.
+    pub fn is_for_staff(self) -> bool {
+        matches!(self, Self::Notice | Self::Handover | Self::Report)
     }
 
     /// Whether a person writes it, word by word or by choosing to: it is no automatic mail (RFC 3834 section 1).
@@ -108,7 +119,7 @@ impl Kind {
 /// repetition is the same mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
-    /// For a [`Kind::Notice`] a number of its own, and no case.
+    /// For a [`Kind::Notice`] a number of its own, and no case; so for hand-overs of several cases at once.
     pub case: CaseId,
     /// Counts the replies of a case, from 1.
     pub number: u32,
@@ -126,6 +137,9 @@ pub struct Reply {
     pub html: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<Enclosure>,
+    /// A letter in the archive that goes with it, and its pictures made small: put in when it is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passes_on: Option<LetterId>,
 }
 
 /// A file that goes out with a reply.

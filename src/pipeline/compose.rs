@@ -11,6 +11,8 @@ mod form;
 
 mod from_text;
 
+mod handover;
+
 mod known;
 
 mod layout;
@@ -42,6 +44,7 @@ use crate::domain::returns::{Destination, Money};
 use crate::pipeline::lexicon::Lexicons;
 
 use files::Files;
+pub use handover::Page;
 use matter::Matter;
 
 /// The embedded templates: path below `templates/mail/` and text.
@@ -208,6 +211,7 @@ impl Letters {
             text: rendered.text,
             html: rendered.html,
             files: self.files(&matter),
+            passes_on: None,
         })
     }
 
@@ -254,6 +258,7 @@ impl Letters {
         let files = Files::new(files, TEMPLATES);
         let mut environment = strict_environment().map_err(|error| vec![error.to_string()])?;
         let mut errors = files.gaps();
+        errors.extend(handover::add(&mut environment));
         for (path, text) in files.templates() {
             if let Err(error) = environment.add_template_owned(path.to_owned(), text.to_owned()) {
                 errors.push(explain(path, &error));

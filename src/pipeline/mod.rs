@@ -54,6 +54,12 @@ pub mod reckon;
 // What staff are likely to do next.
 pub mod propose;
 
+// What staff get of a case that needs them.
+pub mod handover;
+
+// What staff answer to that.
+pub mod instruct;
+
 // The words of each language, as data.
 pub mod lexicon;
 
@@ -82,6 +88,7 @@ use self::course::Course;
 use self::decide::Situation;
 use self::extract::Extractor;
 use self::extract::answers::Asked;
+use self::instruct::{Instructions, Reader};
 use self::lexicon::Lexicons;
 use self::screen::{Desk, Screen, Screening};
 use self::strip::{Stripper, Words};
@@ -106,6 +113,7 @@ pub struct Terms {
     screen: Screen,
     stripper: Stripper,
     tracer: Tracer,
+    reader: Reader,
 }
 
 /// The most automatic letters; beyond them staff are told.
@@ -141,6 +149,7 @@ impl Terms {
             screen: Screen::new(desk, &lexicons),
             stripper: Stripper::new(&lexicons),
             tracer: Tracer::new().map_err(|e| e.to_string())?,
+            reader: Reader::new().map_err(|e| e.to_string())?,
             policy,
             catalogue,
             lexicons,
@@ -203,12 +212,16 @@ pub struct Reading {
     pub language: Option<String>,
     pub facts: Facts,
     pub keys: Keys,
+    /// It answers a hand-over mail, or seems to; whether its writer may say what is to be done, the shell finds out.
+    pub instructions: Option<Instructions>,
 }
 
 /// Steps 1 to 5. `cut_short`: only the beginning of a mail that is too large. `fetched_at` stands in for a letter
 /// without any date.
 pub fn read(raw: &[u8], cut_short: bool, terms: &Terms, fetched_at: Timestamp) -> Reading {
-    let (mut letter, screening, words) = opened(parse::letter(raw, cut_short), terms);
+    let outermost = parse::letter(raw, cut_short);
+    let instructions = terms.reader.read(&outermost, &terms.stripper, &terms.screen);
+    let (mut letter, screening, words) = opened(outermost, instructions.is_some(), terms);
     let arrived = letter.arrived(fetched_at);
     let (language, facts) = match screening.class {
         Class::Customer => {
@@ -237,17 +250,19 @@ pub fn read(raw: &[u8], cut_short: bool, terms: &Terms, fetched_at: Timestamp) -
         language,
         facts,
         keys,
+        instructions,
     }
 }
 
-/// A letter, screened and stripped; of one that staff pass on, the letter of its original writer.
-fn opened(letter: Letter, terms: &Terms) -> (Letter, Screening, Words) {
+/// A letter, screened and stripped; of one that staff pass on, the letter of its original writer, unless it tells the
+/// program something.
+fn opened(letter: Letter, is_told: bool, terms: &Terms) -> (Letter, Screening, Words) {
     let mut letter = letter;
     // Staff may pass on to each other first.
     for _ in 0..parse::MAX_FORWARD_DEPTH {
         let screening = terms.screen.classify(&letter);
         let words = terms.stripper.words(&letter);
-        if !screening.by_staff || screening.class != Class::Customer {
+        if !screening.by_staff || screening.class != Class::Customer || is_told {
             return (letter, screening, words);
         }
         match passed_on::original(&letter, &words, &terms.stripper) {

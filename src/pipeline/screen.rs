@@ -98,6 +98,11 @@ impl Screen {
         Screening { class, why, customer: customer.filter(|p| !self.is_of_the_desk(&p.address)), by_staff }
     }
 
+    /// Whether a trusted server stands for the author of a letter.
+    pub fn vouches_for(&self, letter: &Letter) -> bool {
+        authentication::is_vouched_for(letter, &self.desk.trusted_authserv)
+    }
+
     /// Whether an address is ours, a web form's or staff's: no automatic letter goes there.
     pub fn is_of_the_desk(&self, address: &Address) -> bool {
         let Desk { addresses, form_senders, staff, .. } = &self.desk;

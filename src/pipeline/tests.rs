@@ -23,7 +23,7 @@ fn product(sku: &str, name: &str, ean: &str, months: u32) -> Product {
     }
 }
 
-fn terms() -> Terms {
+pub(super) fn terms() -> Terms {
     terms_of(Policy::default(), Vec::new()).unwrap()
 }
 
@@ -52,9 +52,9 @@ fn terms_of(policy: Policy, destinations: Vec<Destination>) -> Result<Terms, Str
 }
 
 /// A mailbox of one: letters in, the case as it stands, no store.
-struct Desktop {
-    terms: Terms,
-    case: Option<Case>,
+pub(super) struct Desktop {
+    pub(super) terms: Terms,
+    pub(super) case: Option<Case>,
     order: OrderAnswer,
     rmas_elsewhere: Vec<Sku>,
     replies_today: usize,
@@ -67,7 +67,7 @@ struct Desktop {
 }
 
 impl Desktop {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             terms: terms(),
             case: None,
@@ -93,7 +93,7 @@ impl Desktop {
     }
 
     /// A letter from Jo on 20 November 2026, with a video where `text` speaks of one.
-    fn take(&mut self, text: &str) -> Outcome {
+    pub(super) fn take(&mut self, text: &str) -> Outcome {
         self.take_from("Jo <jo@example.net>", text)
     }
 

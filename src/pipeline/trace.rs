@@ -70,6 +70,16 @@ pub enum Link {
     Stranger(Box<Case>),
 }
 
+impl Link {
+    /// The case that there is.
+    pub fn case(&self) -> Option<&Case> {
+        match self {
+            Self::New => None,
+            Self::Known(case) | Self::Stranger(case) => Some(case),
+        }
+    }
+}
+
 /// Decides among the cases that the keys led to: `by_thread` by reference, or by a number of the sender's own case;
 /// `by_order` the sender's own cases with the letter's order number.
 pub fn choose(sender: &Address, facts: &Facts, by_thread: Option<Case>, by_order: Vec<Case>) -> Link {

@@ -105,6 +105,7 @@ mod tests {
             text: "Hello".into(),
             html: "<p>Hello</p>".into(),
             files: Vec::new(),
+            passes_on: None,
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use lettre::Address;
 use lettre::message::header::{ContentTransferEncoding, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, Message, MultiPart, SinglePart, header};
+use lettre::message::{Body, Mailbox, Message, MultiPart, SinglePart, header};
 use sha2::{Digest, Sha256};
 
 use crate::domain::ids::MessageId;
@@ -22,6 +22,8 @@ pub const LOOP_HEADER: &str = "X-Aftersalesd-Loop";
 const REFERENCES: usize = 2000;
 const SUBJECT: usize = 400;
 const NAME: usize = 120;
+/// A whole mail, as an enclosed file.
+const MAIL: &str = "message/rfc822";
 
 /// A mail ready to be sent.
 #[derive(Debug, Clone)]
@@ -41,7 +43,6 @@ pub fn render(reply: &Reply, from: &Person) -> Result<Mail, Unmailable> {
     let to = mailbox(&reply.to)?;
     let address = to.email.clone();
     let written = SystemTime::from(reply.written).max(SystemTime::UNIX_EPOCH);
-    let is_notice = reply.kind == Kind::Notice;
     let mut builder = Message::builder()
         .from(mailbox(from)?)
         .to(to)
@@ -50,7 +51,10 @@ pub fn render(reply: &Reply, from: &Person) -> Result<Mail, Unmailable> {
         .message_id(Some(bracketed(&reply.message_id)))
         .raw_header(field("Auto-Submitted", submitted(reply.kind))?)
         .raw_header(field("X-Auto-Response-Suppress", "All")?)
-        .raw_header(field(LOOP_HEADER, if is_notice { reply.kind.folder() } else { reply.case.as_str() })?);
+        .raw_header(field(
+            LOOP_HEADER,
+            if reply.kind.is_for_staff() { reply.kind.folder() } else { reply.case.as_str() },
+        )?);
     let threaded = references(reply);
     if let Some(id) = &reply.in_reply_to {
         builder = builder.in_reply_to(bracketed(id));
@@ -59,7 +63,7 @@ pub fn render(reply: &Reply, from: &Person) -> Result<Mail, Unmailable> {
         builder = builder.references(threaded);
     }
     let plain = part(header::ContentType::TEXT_PLAIN, &reply.text);
-    if is_notice {
+    if reply.html.is_empty() {
         return finished(builder.singlepart(plain), address);
     }
     let letter = MultiPart::alternative()
@@ -79,7 +83,7 @@ pub fn render(reply: &Reply, from: &Person) -> Result<Mail, Unmailable> {
 /// RFC 3834 section 5: who wrote it.
 fn submitted(kind: Kind) -> &'static str {
     match kind {
-        Kind::Notice => "auto-generated",
+        Kind::Notice | Kind::Handover => "auto-generated",
         _ if kind.is_personal() => "no",
         _ => "auto-replied",
     }
@@ -150,11 +154,44 @@ fn part(kind: header::ContentType, text: &str) -> SinglePart {
 
 /// Its name is encoded by RFC 2231 where it needs to be.
 fn enclosed(file: &Enclosure) -> Result<SinglePart, Unmailable> {
-    let kind = header::ContentType::parse(&file.content_type);
-    let kind = kind.map_err(|e| Unmailable(format!("{}: {e}", file.content_type)))?;
-    let part =
-        SinglePart::builder().header(kind).header(header::ContentDisposition::attachment(&line(&file.name, NAME)));
-    Ok(part.header(ContentTransferEncoding::Base64).body(file.data.clone()))
+    let typed = |kind: &str| {
+        let kind = header::ContentType::parse(kind).map_err(|e| Unmailable(format!("{kind}: {e}")))?;
+        let part = SinglePart::builder().header(kind);
+        Ok::<_, Unmailable>(part.header(header::ContentDisposition::attachment(&line(&file.name, NAME))))
+    };
+    if file.content_type == MAIL {
+        let raw = with_crlf(&file.data);
+        // RFC 2046 section 5.2.1: a mail in a mail is not encoded, so one that is not 7-bit goes as any other file.
+        return Ok(match is_7bit(&raw) {
+            true => typed(MAIL)?
+                .header(ContentTransferEncoding::SevenBit)
+                .body(Body::dangerous_pre_encoded(raw, ContentTransferEncoding::SevenBit)),
+            false => typed("application/octet-stream")?.header(ContentTransferEncoding::Base64).body(file.data.clone()),
+        });
+    }
+    Ok(typed(&file.content_type)?.header(ContentTransferEncoding::Base64).body(file.data.clone()))
+}
+
+/// RFC 2045 section 2.7, of lines that end in CR LF.
+fn is_7bit(raw: &[u8]) -> bool {
+    const LONGEST: usize = 998;
+    let is_sound = |line: &[u8]| {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        line.len() <= LONGEST && line.iter().all(|byte| byte.is_ascii() && !matches!(byte, 0 | b'\r'))
+    };
+    raw.split(|byte| *byte == b'\n').all(is_sound)
+}
+
+/// Each line ends in CR LF.
+fn with_crlf(data: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(data.len() + data.len() / 32);
+    for line in data.split_inclusive(|byte| *byte == b'\n') {
+        out.extend(line.strip_suffix(b"\n").map_or(line, |line| line.strip_suffix(b"\r").unwrap_or(line)));
+        if line.ends_with(b"\n") {
+            out.extend(b"\r\n");
+        }
+    }
+    out
 }
 
 /// Derived from the Message-ID, so that a repetition is the same to the byte; `of` tells the boundaries of one mail
@@ -195,6 +232,7 @@ mod tests {
             text: "Guten Tag,\n\n.\nFrom here: wir brauchen noch ein Foto – danke!\n".into(),
             html: "<p>Guten Tag</p>".into(),
             files: Vec::new(),
+            passes_on: None,
         }
     }
 
@@ -258,6 +296,24 @@ mod tests {
         let json = serde_json::to_string(&with).unwrap();
         assert_eq!(serde_json::from_str::<Reply>(&json).unwrap(), with);
         assert!(!serde_json::to_string(&reply()).unwrap().contains("files"));
+    }
+
+    #[test]
+    fn a_mail_goes_in_a_mail_as_it_is_if_it_can() {
+        let enclose = |data: &[u8]| {
+            let file = Enclosure { name: "original.eml".into(), content_type: MAIL.into(), data: data.to_vec() };
+            render(&Reply { files: vec![file], ..reply() }, &sender()).unwrap().raw
+        };
+        let raw = enclose(b"Message-ID: <x@example.net>\nSubject: x\n\n.\nHello, this is a line of more than seventy-six characters, as people write them.\n");
+        let mail = mail_parser::MessageParser::new().parse(&raw).unwrap();
+        let inner = mail.attachments().find_map(|part| part.message()).unwrap();
+        assert_eq!(inner.message_id(), Some("x@example.net"));
+        let long = "x".repeat(999);
+        for eight_bit in ["Subject: \u{e4}\n\n".as_bytes(), b"\0", b"a\rb", long.as_bytes()] {
+            let raw = enclose(eight_bit);
+            let mail = mail_parser::MessageParser::new().parse(&raw).unwrap();
+            assert_eq!(mail.attachments().next().unwrap().contents(), eight_bit);
+        }
     }
 
     #[test]

@@ -18,7 +18,6 @@ use super::{Counts, Notice, Quarantined, RawPlace, Seen, Store, StoreError};
 use crate::domain::case::Case;
 use crate::domain::event::{CaseEvent, Event};
 use crate::domain::ids::{CaseId, LetterId, MessageId};
-use crate::domain::reply::Kind;
 use crate::ports::{FirstStart, Position};
 
 /// A letter, as far as anything is known of it.
@@ -315,7 +314,7 @@ impl Books {
                 self.find(FindingKind::Record, place, "its key names another reply");
             }
             // A notice belongs to no case.
-            if reply.kind != Kind::Notice {
+            if !reply.kind.is_for_staff() {
                 self.replies.entry(reply.message_id).or_default().waiting += 1;
             }
         }
@@ -451,10 +450,11 @@ impl Books {
         let mut told = Counts::default();
         for row in picture.scan(Table::Meta) {
             let row = row?;
-            if row.key == keys::COUNTS {
-                told = self.read::<Counts>(Table::Meta, &row).unwrap_or_default();
-            } else {
-                let _ = self.read::<u32>(Table::Meta, &row);
+            match row.key.as_str() {
+                keys::COUNTS => told = self.read::<Counts>(Table::Meta, &row).unwrap_or_default(),
+                keys::SECRET => _ = self.read::<String>(Table::Meta, &row),
+                keys::HELD_BACK => _ = self.read::<Timestamp>(Table::Meta, &row),
+                _ => _ = self.read::<u32>(Table::Meta, &row),
             }
         }
         let counted = self.counts();

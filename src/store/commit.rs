@@ -8,7 +8,7 @@ use super::keys::{self, Table};
 use super::raw::RawPlace;
 use super::record::{Claim, Unmarked};
 use super::tables::{Change, Count};
-use super::{Quarantined, Raised, Seen, Store, StoreError};
+use super::{NoticeKind, Quarantined, Raised, Seen, Store, StoreError};
 use crate::domain::case::{Case, IllegalEvent, Rma};
 use crate::domain::decision::Class;
 use crate::domain::event::{CaseEvent, Event};
@@ -26,11 +26,27 @@ pub struct Commit {
     pub case: Option<CaseStep>,
     /// Goes to the outbox, due at once.
     pub reply: Option<Reply>,
+    /// Further replies of the same case, likewise.
+    pub more_replies: Vec<Reply>,
     /// Where the letter came from: the cursor of the folder moves there, and the mailbox has still to be told.
     pub position: Option<Position>,
     pub quarantine: Option<Quarantined>,
     /// What staff have to be told.
     pub notices: Vec<Raised>,
+    /// Mails to staff beside those of notices, each with what the cap of an hour counts it as.
+    pub to_staff: Vec<(NoticeKind, Reply)>,
+    pub held_back: HeldBack,
+}
+
+/// Whether staff are not told of something yet, because they were told of so much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HeldBack {
+    #[default]
+    AsBefore,
+    /// From now on, unless it was so before.
+    Since(Timestamp),
+    /// They are told by this commit.
+    Over,
 }
 
 /// A letter that is taken in, as a later copy of it is recognised.
@@ -129,7 +145,7 @@ impl Store {
             Some(step) => Some(self.step(step, &mut change)?),
             None => None,
         };
-        if let Some(reply) = &commit.reply {
+        for reply in commit.reply.iter().chain(&commit.more_replies) {
             self.queue(reply, &mut change)?;
         }
         if let Some(place) = &commit.raw {
@@ -142,6 +158,10 @@ impl Store {
         for raised in &commit.notices {
             self.notice(raised, &mut change)?;
         }
+        for (kind, mail) in &commit.to_staff {
+            self.queue_notice(*kind, mail, &mut change)?;
+        }
+        self.hold_back(commit.held_back, &mut change)?;
         let lowest = commit.raw.as_ref().and_then(|place| self.inner.archive.lowest_without(place));
         if let Some(lowest) = lowest {
             change.put(Table::Meta, keys::RAW_FROM.to_owned(), &lowest)?;

@@ -93,6 +93,8 @@ pub(super) const VERSION: &str = "version";
 pub(super) const IMPORTING: &str = "importing";
 pub(super) const RAW_FROM: &str = "raw";
 pub(super) const DEADLINES: &str = "deadlines";
+pub(super) const SECRET: &str = "secret";
+pub(super) const HELD_BACK: &str = "held back";
 
 pub(super) const SINCE: &str = "since";
 pub(super) const RENUMBERED: &str = "renumbered";

@@ -29,7 +29,7 @@ mod tests;
 mod verify;
 
 pub use books::{Account, Books, Kept};
-pub use commit::{CaseStep, Claimed, Commit, CommitError, LetterEntry};
+pub use commit::{CaseStep, Claimed, Commit, CommitError, HeldBack, LetterEntry};
 pub use export::Exported;
 pub use finding::{Finding, FindingKind, Tally};
 pub use notices::{Notice, NoticeKind, Raised};

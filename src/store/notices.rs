@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::{self, Table};
 use super::tables::Change;
-use super::{Store, StoreError};
+use super::{HeldBack, Store, StoreError};
 use crate::domain::reply::Reply;
 
 /// What a notice is of.
@@ -36,6 +36,12 @@ pub enum NoticeKind {
     Forged,
     /// A return was authorised without the form for its parcel.
     NoForm,
+    /// A case is handed over to staff.
+    Handover,
+    /// Somebody whom we don't know to be staff wrote words to the program.
+    Command,
+    /// Staff are told what became of their words.
+    Report,
 }
 
 impl NoticeKind {
@@ -54,6 +60,9 @@ impl NoticeKind {
             Self::Stranger => "stranger",
             Self::Forged => "forged",
             Self::NoForm => "no_form",
+            Self::Handover => "handover",
+            Self::Command => "command",
+            Self::Report => "report",
         }
     }
 }
@@ -108,6 +117,38 @@ impl Store {
     /// How many notices of a kind were mailed at `since` or later; reaches back 48 hours.
     pub fn notices_mailed_since(&self, kind: NoticeKind, since: Timestamp) -> Result<usize, StoreError> {
         self.count_pace(&keys::prefix(&["notice", kind.code()]), since)
+    }
+
+    /// Since when staff are not told of what comes to need them, because they were told of so much.
+    pub fn held_back(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.tables.get(Table::Meta, keys::HELD_BACK)
+    }
+
+    /// What proves to this store, and to no other, that a text is its own. `fresh` is kept if there is none yet.
+    pub fn secret(&self, fresh: &str) -> Result<String, StoreError> {
+        let mut change = Change::default();
+        if let Some(secret) = self.inner.tables.watch(&mut change, Table::Meta, keys::SECRET)? {
+            return Ok(secret);
+        }
+        change.put(Table::Meta, keys::SECRET.to_owned(), &fresh)?;
+        match self.inner.tables.run(&change)? {
+            true => Ok(fresh.to_owned()),
+            // Another thread came first.
+            false => self.secret(fresh),
+        }
+    }
+
+    pub(super) fn hold_back(&self, held: HeldBack, change: &mut Change) -> Result<(), StoreError> {
+        match held {
+            HeldBack::AsBefore => {}
+            HeldBack::Since(at) => {
+                if self.inner.tables.watch::<Timestamp>(change, Table::Meta, keys::HELD_BACK)?.is_none() {
+                    change.put(Table::Meta, keys::HELD_BACK.to_owned(), &at)?;
+                }
+            }
+            HeldBack::Over => change.remove(Table::Meta, keys::HELD_BACK.to_owned()),
+        }
+        Ok(())
     }
 
     pub(super) fn notice(&self, raised: &Raised, change: &mut Change) -> Result<(), StoreError> {

@@ -147,7 +147,7 @@ impl Store {
     fn propose_sent(&self, key: &OutboxKey, at: Timestamp) -> Result<Change, StoreError> {
         let event = CaseEvent::daemon(Event::ReplySent { message_id: key.message_id.clone() }, at);
         let Some((mut change, kind)) = self.finish(key, &event)? else { return Ok(Change::default()) };
-        if kind == Kind::Notice {
+        if kind.is_for_staff() {
             return Ok(change);
         }
         change.put(Table::Pace, keys::sent(at, &key.message_id), &())?;
@@ -160,8 +160,8 @@ impl Store {
         let mut change = Change::default();
         let Some(parcel) = self.take_out(key, &mut change)? else { return Ok(None) };
         change.count(Count::ReplyGone);
-        if parcel.reply.kind == Kind::Notice {
-            return Ok(Some((change, Kind::Notice)));
+        if parcel.reply.kind.is_for_staff() {
+            return Ok(Some((change, parcel.reply.kind)));
         }
         let to = keys::prefix(&["to", parcel.reply.to.address.untagged().as_str()]);
         self.forget_pace(&to, parcel.reply.written, &mut change)?;

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::lookup::{link, look_up};
 use super::quarantine::quarantine;
-use super::{Office, Stop, Trouble, blocking, budget, notice, pace, start};
+use super::{Office, Stop, Trouble, blocking, budget, desk, handover, notice, pace, start};
 use crate::domain::case::Case;
 use crate::domain::decision::{Class, Outcome};
 use crate::domain::event::Event;
@@ -21,7 +21,7 @@ use crate::fail_point;
 use crate::pipeline::trace::Link;
 use crate::pipeline::{self, Lookup, Reading};
 use crate::ports::{Content, FaultKind, FirstStart, Incoming, Mailbox, Position};
-use crate::store::{CaseStep, Commit, CommitError, LetterEntry, NoticeKind, RawPlace, Seen, StoreError};
+use crate::store::{CaseStep, Commit, CommitError, LetterEntry, NoticeKind, Raised, RawPlace, Seen, StoreError};
 
 /// What became of a letter.
 #[derive(Debug)]
@@ -364,6 +364,12 @@ pub fn settle(
         if let Some(seen) = office.store.seen(&letter.id, &letter.content, letter.message_id.as_ref())? {
             return again(office, reading, seen, raw, position);
         }
+        match desk::follow(office, &reading, raw.as_ref(), position.as_ref(), now)? {
+            desk::Told::Nothing => {}
+            desk::Told::Committed { outcome, case, notices } => return Ok(taken(reading, *outcome, case, &notices)),
+            desk::Told::Seen => continue,
+            desk::Told::Stuck(why) => return quarantine(office, Some(reading), None, raw, position, why),
+        }
         let found = link(office, &reading)?;
         // Each try reads it as part of the case as it stands then.
         let recalled = match recall(office, &reading, &found.link) {
@@ -375,21 +381,23 @@ pub fn settle(
             Ok(answered) => answered,
             Err(why) => return quarantine(office, Some(reading), None, raw, position, why),
         };
+        let step = step(&lookup, &outcome);
+        let (to_staff, held_back) = handover::of_step(office, lookup.link.case(), step.as_ref(), now)?;
+        let mut notices = notice::of_letter(office, &reading, &lookup, &outcome, now)?;
+        notices.extend(desk::of_stranger(office, &reading, now)?);
         let commit = Commit {
             letter: Some(entry(&reading, outcome.class, now)),
             raw: raw.clone(),
-            case: step(&lookup, &outcome),
+            case: step,
             reply: outcome.reply.clone(),
             position: position.clone(),
-            quarantine: None,
-            notices: notice::of_letter(office, &reading, &lookup, &outcome, now)?,
+            notices,
+            to_staff,
+            held_back,
+            ..Commit::default()
         };
         match office.store.commit(&commit) {
-            Ok(case) => {
-                log(&reading, &outcome, case.as_ref());
-                notice::say(&commit.notices);
-                return Ok(Taken::Answered { reading, outcome: Box::new(outcome), case: case.map(Box::new) });
-            }
+            Ok(case) => return Ok(taken(reading, outcome, case.map(Box::new), &commit.notices)),
             Err(CommitError::Stale { .. } | CommitError::Taken { .. } | CommitError::Seen(_)) => {}
             Err(CommitError::Illegal(illegal)) => {
                 return quarantine(office, Some(reading), None, raw, position, illegal.to_string());
@@ -397,14 +405,8 @@ pub fn settle(
             Err(CommitError::Store(e)) => return Err(e.into()),
         }
     }
-    quarantine(
-        office,
-        Some(reading),
-        None,
-        raw,
-        position,
-        "its case changed again and again while it was decided on".to_owned(),
-    )
+    let why = "its case changed again and again while it was decided on".to_owned();
+    quarantine(office, Some(reading), None, raw, position, why)
 }
 
 fn recall(office: &Office, reading: &Reading, link: &Link) -> Result<Box<Reading>, String> {
@@ -432,7 +434,14 @@ fn answer(office: &Office, reading: Box<Reading>, lookup: Lookup, now: Timestamp
     })?
 }
 
-fn entry(reading: &Reading, class: Class, now: Timestamp) -> LetterEntry {
+/// What is committed is told in the log.
+fn taken(reading: Box<Reading>, outcome: Outcome, case: Option<Box<Case>>, notices: &[Raised]) -> Taken {
+    log(&reading, &outcome, case.as_deref());
+    notice::say(notices);
+    Taken::Answered { reading, outcome: Box::new(outcome), case }
+}
+
+pub(super) fn entry(reading: &Reading, class: Class, now: Timestamp) -> LetterEntry {
     let letter = &reading.letter;
     LetterEntry {
         id: letter.id.clone(),
@@ -447,9 +456,9 @@ fn step(lookup: &Lookup, outcome: &Outcome) -> Option<CaseStep> {
     if outcome.events.is_empty() {
         return None;
     }
-    let (id, from) = match &lookup.link {
-        Link::Known(case) | Link::Stranger(case) => (case.id.clone(), Some(case.version)),
-        Link::New => (lookup.fresh_case.clone(), None),
+    let (id, from) = match lookup.link.case() {
+        Some(case) => (case.id.clone(), Some(case.version)),
+        None => (lookup.fresh_case.clone(), None),
     };
     Some(CaseStep { id, from, events: outcome.events.clone() })
 }

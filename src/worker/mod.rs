@@ -4,6 +4,10 @@
 
 pub mod budget;
 
+mod desk;
+
+pub mod handover;
+
 pub mod health;
 
 pub mod inbound;
@@ -30,6 +34,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
+use self::handover::Handover;
 use self::health::Health;
 use self::notice::Notifier;
 use crate::domain::ids::MessageId;
@@ -49,6 +54,7 @@ pub struct Office {
     /// Replies that may be sent in an hour, all together.
     pub replies_per_hour: usize,
     pub notifier: Notifier,
+    pub handover: Handover,
     pub clock: Clock,
     /// Whether the first start leaves alone what is in the mailbox already.
     pub from_now: bool,
@@ -85,6 +91,7 @@ impl Office {
         Self {
             store,
             notifier,
+            handover: Handover::default(),
             terms: Arc::new(terms),
             orders: orders.map(Arc::new),
             rma_prefix,
@@ -103,11 +110,12 @@ impl Office {
     pub fn anew(&self) -> impl FnOnce(Store) -> Self + use<> {
         let (terms, orders) = (Arc::clone(&self.terms), self.orders.clone());
         let (rma_prefix, replies_per_hour, clock) = (self.rma_prefix.clone(), self.replies_per_hour, self.clock);
-        let (from_now, notifier) = (self.from_now, self.notifier.clone());
+        let (from_now, notifier, handover) = (self.from_now, self.notifier.clone(), self.handover.clone());
         let (health, accepted) = (Arc::clone(&self.health), Arc::clone(&self.accepted));
         move |store| Self {
             store,
             notifier,
+            handover,
             terms,
             orders,
             rma_prefix,

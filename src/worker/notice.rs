@@ -165,5 +165,6 @@ fn written(office: &Office, to: &Address, kind: NoticeKind, about: &str, what: &
         text,
         html: String::new(),
         files: Vec::new(),
+        passes_on: None,
     }
 }

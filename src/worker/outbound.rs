@@ -10,9 +10,9 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Office, Stop, Trouble, flush, notice, pace};
+use super::{Office, Stop, Trouble, flush, handover, notice, pace};
 use crate::domain::ids::{MessageId, masked};
-use crate::domain::reply::Kind;
+use crate::domain::reply::Reply;
 use crate::fail_point;
 use crate::ports::{Delivery, Mailer};
 use crate::store::{NoticeKind, OutboxKey, StoreError, Waiting};
@@ -115,7 +115,7 @@ async fn send_and_note(mailer: &impl Mailer, office: &Arc<Office>, mut waiting: 
     let offered = waiting.len();
     let mut replies = 0;
     waiting.retain(|waiting| {
-        let is_reply = waiting.reply.kind != Kind::Notice;
+        let is_reply = !waiting.reply.kind.is_for_staff();
         replies += usize::from(is_reply);
         !is_reply || replies <= room
     });
@@ -154,7 +154,7 @@ async fn send_and_note(mailer: &impl Mailer, office: &Arc<Office>, mut waiting: 
 }
 
 /// Offers one reply. `None`: the disk has failed, and what can't be noted is not sent.
-async fn send(mailer: &impl Mailer, office: &Office, waiting: &Waiting) -> Option<Delivery> {
+async fn send(mailer: &impl Mailer, office: &Arc<Office>, waiting: &Waiting) -> Option<Delivery> {
     let id = &waiting.reply.message_id;
     if office.has_failed_disk() {
         return None;
@@ -163,7 +163,10 @@ async fn send(mailer: &impl Mailer, office: &Office, waiting: &Waiting) -> Optio
         return Some(Delivery::Sent);
     }
     fail_point::reached("reply-to-be-sent");
-    let delivery = mailer.send(&waiting.reply).await;
+    let delivery = match whole(office, &waiting.reply).await {
+        Ok(reply) => mailer.send(&reply).await,
+        Err(why) => Delivery::TryLater(why),
+    };
     match &delivery {
         Delivery::Sent => {
             fail_point::reached("reply-accepted");
@@ -176,6 +179,16 @@ async fn send(mailer: &impl Mailer, office: &Office, waiting: &Waiting) -> Optio
         Delivery::TryLater(why) => office.health.delivery(Err(why)),
     }
     Some(delivery)
+}
+
+/// A reply with all that goes with it.
+async fn whole(office: &Arc<Office>, reply: &Reply) -> Result<Reply, String> {
+    if reply.passes_on.is_none() {
+        return Ok(reply.clone());
+    }
+    let (of, reply) = (Arc::clone(office), reply.clone());
+    let enclosed = tokio::task::spawn_blocking(move || handover::enclose(&of, &reply)).await;
+    enclosed.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
 }
 
 /// What became of the replies of one go.
@@ -229,13 +242,14 @@ fn later(office: &Office, waiting: Waiting, why: &str, now: Timestamp) -> Result
 /// A reply that is never taken: its case goes to staff. Of a notice only the log can tell.
 fn refused(office: &Office, waiting: &Waiting, why: &str, now: Timestamp) -> Result<(), StoreError> {
     office.store.outbox_refused(&waiting.key, why, now)?;
-    if waiting.reply.kind == Kind::Notice {
+    if waiting.reply.kind.is_for_staff() {
         tracing::error!(why = masked(why), "staff can't be told by mail");
         return Ok(());
     }
     let case = &waiting.reply.case;
     let what = format!("a reply of case {case} can't be delivered and the case goes to staff: {why}");
-    notice::tell(office, NoticeKind::ReplyRefused, case.to_string(), what)
+    notice::tell(office, NoticeKind::ReplyRefused, case.to_string(), what)?;
+    handover::of_case(office, case, now)
 }
 
 /// The replies due at `now` that are durable.

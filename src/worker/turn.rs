@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::lookup::fresh_rma;
-use super::{Office, Stop, Trouble, notice};
+use super::{Office, Stop, Trouble, handover, notice};
 use crate::domain::act::Act;
 use crate::domain::case::{Case, State};
 use crate::domain::event::{CaseEvent, Event};
@@ -71,7 +71,7 @@ pub fn strike(office: &Office, now: Timestamp) -> Result<usize, Trouble> {
         let due = office.store.due_cases(now, BATCH + stuck.len())?;
         let fresh: Vec<CaseId> = due.into_iter().filter(|id| !stuck.contains(id)).collect();
         if fresh.is_empty() {
-            return Ok(struck);
+            return told_of_the_rest(office, now).map(|()| struck);
         }
         let held = office.durable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for id in fresh {
@@ -90,6 +90,16 @@ pub fn strike(office: &Office, now: Timestamp) -> Result<usize, Trouble> {
         drop(held);
         office.replies_written.notify_one();
     }
+}
+
+fn told_of_the_rest(office: &Office, now: Timestamp) -> Result<(), Trouble> {
+    let held = office.durable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if handover::catch_up(office, now)? {
+        office.store.flush()?;
+        drop(held);
+        office.replies_written.notify_one();
+    }
+    Ok(())
 }
 
 /// Does what a person wants done with a case, and makes it durable.
@@ -171,7 +181,9 @@ fn go_on(office: &Office, id: &CaseId, cause: Cause<'_>, now: Timestamp) -> Resu
             notices.extend(notice::of_reply(office, reply, now)?);
         }
         let step = CaseStep { id: id.clone(), from: Some(case.version), events: resumed.events };
-        let commit = Commit { case: Some(step), reply: resumed.reply, notices, ..Commit::default() };
+        let (to_staff, held_back) = handover::of_step(office, Some(&case), Some(&step), now)?;
+        let commit =
+            Commit { case: Some(step), reply: resumed.reply, notices, to_staff, held_back, ..Commit::default() };
         match office.store.commit(&commit) {
             Ok(changed) => {
                 notice::say(&commit.notices);

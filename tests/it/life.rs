@@ -100,7 +100,7 @@ fn what_can_not_be_done_is_told_and_changes_nothing() {
         (&["act", &case, "extend 2020-01-01"], 1, "is over"),
         (&["act", &case, "release"], 1, "no danger"),
         (&["act", &case, "merge AS-22222222"], 2, "AS-22222222"),
-        (&["act", &case, "merge AS-2222222Y"], 1, "there is no case AS-2222222Y"),
+        (&["act", &case, "merge AS-XXKFFKYN"], 1, "there is no case AS-XXKFFKYN"),
         (&["act", &case, "offer we repair it"], 2, "does not take"),
         (&["act", &case, "dance"], 2, "there are: approve"),
         (&["act", &case, "ask foto"], 2, "an item to ask for"),

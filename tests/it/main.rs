@@ -20,6 +20,7 @@ mod conversation;
 mod corpora;
 mod crash;
 mod daemon;
+mod desk;
 mod elsewhere;
 mod floors;
 mod full_disk;

@@ -37,6 +37,7 @@ fn reply(number: u32, to: &str) -> Reply {
         text: "Bonjour,\n\n.\nil manque une photo de l’étiquette.\n".into(),
         html: "<p>Bonjour,</p><p>il manque une photo de l’étiquette.</p>".into(),
         files: Vec::new(),
+        passes_on: None,
     }
 }
 

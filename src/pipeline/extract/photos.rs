@@ -1,7 +1,7 @@
 //! Looks at a picture without understanding it: is it a real photo, can anything be made out, which codes are on it.
 //!
 //! Pure, bounded in pixels, memory and time whatever the bytes are, and never panics: a decoder's panic counts as
-//! damage. Orientation does not matter, so EXIF is not read.
+//! damage. Orientation does not matter to that, so EXIF is read for thumbnails only.
 
 mod codes;
 mod decode;
@@ -52,6 +52,22 @@ pub fn look(data: &[u8], hints: Hints, room: &mut Room) -> Look {
     // The decoders and the barcode reader are other people's code on hostile bytes.
     let look = catch_unwind(AssertUnwindSafe(|| examine(data, hints, room)));
     look.unwrap_or_else(|_| not_decoded(data))
+}
+
+/// A JPEG of at most `longest` pixels a side, without anything that a camera wrote beside the picture (where it was taken,
+/// above all). `None`: a decoration, or nothing that can be decoded.
+pub fn thumbnail(data: &[u8], longest: u32, room: &mut Room) -> Option<Vec<u8>> {
+    let made = catch_unwind(AssertUnwindSafe(|| match decode::decode(data, room) {
+        Decoded::Picture(picture) if !is_decoration(&picture, Hints::default()) => {
+            let mut small = picture.thumbnail(longest, longest);
+            small.apply_orientation(decode::orientation(data));
+            let mut jpeg = Vec::new();
+            let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 75);
+            small.into_rgb8().write_with_encoder(encoder).ok().map(|()| jpeg)
+        }
+        _ => None,
+    }));
+    made.ok().flatten()
 }
 
 fn examine(data: &[u8], hints: Hints, room: &mut Room) -> Look {

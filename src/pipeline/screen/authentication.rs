@@ -1,6 +1,6 @@
 //! What a trusted server found out about the sender: `Authentication-Results` (RFC 8601).
 
-use crate::domain::letter::Letter;
+use crate::domain::letter::{Defect, Letter};
 
 /// The verdict on the domain in `From` (DMARC, RFC 7489 section 11.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,23 @@ pub fn dmarc(letter: &Letter, trusted: &[String]) -> Dmarc {
         false if verdicts().any(|verdict| verdict == "pass") => Dmarc::Pass,
         false => Dmarc::None,
     }
+}
+
+/// Whether a trusted server stands for the author's domain: the topmost of all these headers is a trusted server's, says
+/// that DMARC passed, and says it of that domain if it names one.
+pub fn is_vouched_for(letter: &Letter, trusted: &[String]) -> bool {
+    let topmost = letter.headers("authentication-results").next().map(statements).unwrap_or_default();
+    let by_trusted = topmost.first().is_some_and(|first| trusted.iter().any(|t| is_id(first, t)));
+    let Some(author) = &letter.from else { return false };
+    let mut named = topmost
+        .iter()
+        .filter(|statement| result(statement, "dmarc").is_some())
+        .flat_map(|statement| statement.split_whitespace())
+        .filter_map(|word| word.strip_prefix("header.from="));
+    by_trusted
+        && !letter.defects.contains(&Defect::SeveralSenders)
+        && dmarc(letter, trusted) == Dmarc::Pass
+        && named.all(|domain| domain == author.address.domain())
 }
 
 /// The field's parts between semicolons, without comments and quotes, in lower case.
@@ -141,6 +158,27 @@ mod tests {
         assert_eq!(of(&format!("{other}\n{fail}\n{pass}")), Dmarc::Fail, "of a trusted server");
         let spf_only = "Authentication-Results: mx.example.com; spf=pass";
         assert_eq!(of(&format!("{spf_only}\n{pass}")), Dmarc::None, "the topmost only");
+    }
+
+    #[test]
+    fn only_the_topmost_header_vouches_and_only_for_its_own_domain() {
+        let trusted = ["mx.example.com".to_owned()];
+        let pass = "Authentication-Results: mx.example.com; dmarc=pass";
+        for (headers, vouched) in [
+            (pass.to_owned(), true),
+            (format!("{pass} (p=reject) header.from=example.net"), true),
+            (format!("{pass} header.from=evil.example"), false),
+            (format!("{pass}; dmarc=fail"), false),
+            (format!("Authentication-Results: evil.example; dmarc=fail\n{pass}"), false),
+            (format!("Authentication-Results: mx.example.com; spf=pass\n{pass}"), false),
+            (format!("{pass}\nFrom: kim@example.com"), false),
+            ("Authentication-Results: mx.example.com; dmarc=none".to_owned(), false),
+            ("X-Other: 1".to_owned(), false),
+        ] {
+            let mail = format!("{headers}\nFrom: jo@example.net\nSubject: x\n\nx\n");
+            assert_eq!(is_vouched_for(&parse::letter(mail.as_bytes(), false), &trusted), vouched, "{headers}");
+            assert!(!is_vouched_for(&parse::letter(mail.as_bytes(), false), &[]), "nobody is trusted: {headers}");
+        }
     }
 
     proptest! {

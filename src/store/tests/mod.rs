@@ -64,6 +64,7 @@ fn told(store: &Store, number: u32) -> Told {
         text: "Please send a photo.".to_owned(),
         html: "<p>Please send a photo.</p>".to_owned(),
         files: Vec::new(),
+        passes_on: None,
     };
     let events = vec![
         Event::Opened { case: case.clone(), customer: jo(), opened_on: date(2026, 11, 22) },
@@ -99,8 +100,7 @@ fn told(store: &Store, number: u32) -> Told {
         case: Some(CaseStep { id: case.clone(), from: None, events }),
         reply: Some(reply),
         position: Some(place(number)),
-        quarantine: None,
-        notices: Vec::new(),
+        ..Commit::default()
     };
     Told { raw, case, commit }
 }

@@ -2,6 +2,7 @@
 
 use std::io::Cursor;
 
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 
 use super::heic;
@@ -70,6 +71,15 @@ pub(super) fn decode(data: &[u8], room: &mut Room) -> Decoded {
         Ok(picture) => Decoded::Picture(picture),
         Err(_) => not_looked_into(),
     }
+}
+
+/// How the picture has to be turned to stand upright, as the camera says.
+pub(super) fn orientation(data: &[u8]) -> Orientation {
+    let turned = || {
+        let mut decoder = ImageReader::new(Cursor::new(data)).with_guessed_format().ok()?.into_decoder().ok()?;
+        decoder.orientation().ok()
+    };
+    turned().unwrap_or(Orientation::NoTransforms)
 }
 
 /// Whether a JPEG lacks its end: phones on a bad line send the beginning of a photo. The end has to stand behind the
