@@ -43,8 +43,13 @@ pub const POINTS: &[(&str, &str)] = &[
     ("import-flushed", "store/export.rs"),
     ("import-undone", "store/export.rs"),
     ("erase-half-done", "store/raw.rs"),
-    ("erase-overwritten", "store/mod.rs"),
-    ("erase-noted", "store/mod.rs"),
+    ("erase-overwritten", "store/erase.rs"),
+    ("erase-noted", "store/erase.rs"),
+    ("erase-key-drawn", "store/erase.rs"),
+    ("erase-case-rewritten", "store/erase.rs"),
+    ("erase-traces-removed", "store/erase.rs"),
+    ("erase-letter-hidden", "store/erase.rs"),
+    ("forget-case-erased", "worker/erasure.rs"),
 ];
 
 /// The process is at the point `name`.

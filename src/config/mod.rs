@@ -24,6 +24,7 @@ use crate::domain::ids::Address;
 use crate::domain::letter::Person;
 use crate::domain::warranty::Policy;
 use crate::ports::Server;
+use crate::worker::erasure::Retention;
 
 /// Reads and checks the configuration file at `path`. Relative paths in it are relative to its folder.
 ///
@@ -52,6 +53,8 @@ pub struct Config {
     pub templates: Option<PathBuf>,
     pub limits: Limits,
     pub staff: Staff,
+    /// How long things are kept once all is over.
+    pub retention: Retention,
     /// Where the staff console is served; port 0 is any free port.
     pub console: Option<SocketAddr>,
     /// What is odd about the file but no hindrance: one line each.

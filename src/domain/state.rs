@@ -88,7 +88,12 @@ impl State {
             (_, Event::Opened { .. }) => return None,
             (
                 Merged,
-                Event::LetterNoted { .. } | Event::Noted { .. } | Event::ReplySent { .. } | Event::Scheduled { .. },
+                Event::LetterNoted { .. }
+                | Event::Noted { .. }
+                | Event::ReplySent { .. }
+                | Event::ReplyRefused { .. }
+                | Event::Scheduled { .. }
+                | Event::Erased,
             ) => Merged,
             (Merged, _) => return None,
             (
@@ -108,6 +113,7 @@ impl State {
                 | Event::ReplyQueued { .. }
                 | Event::ReplySent { .. },
             ) => state,
+            (state, Event::Erased) if state.is_final() => state,
             (New | AwaitingInfo, Event::ReplyRefused { .. }) => WithStaff,
             (state, Event::ReplyRefused { .. }) => state,
             (New | AwaitingInfo, Event::Asked { .. }) => AwaitingInfo,

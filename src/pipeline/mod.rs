@@ -47,6 +47,12 @@ pub mod due;
 // Why a case stands where it stands.
 pub mod reckon;
 
+// What a symptom is about, for the books.
+pub mod symptoms;
+
+// What a picture tells besides what it shows.
+pub mod bare;
+
 // The words of each language, as data.
 pub mod lexicon;
 

@@ -453,6 +453,8 @@ impl Books {
             let row = row?;
             if row.key == keys::COUNTS {
                 told = self.read::<Counts>(Table::Meta, &row).unwrap_or_default();
+            } else if row.key == keys::PSEUDONYMS {
+                let _ = self.read::<String>(Table::Meta, &row);
             } else {
                 let _ = self.read::<u32>(Table::Meta, &row);
             }

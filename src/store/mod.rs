@@ -10,6 +10,7 @@
 mod books;
 mod commit;
 mod due;
+mod erase;
 mod export;
 mod finding;
 mod keys;
@@ -30,6 +31,7 @@ mod verify;
 
 pub use books::{Account, Books, Kept};
 pub use commit::{CaseStep, Claimed, Commit, CommitError, LetterEntry};
+pub use erase::{Erased, Erasing};
 pub use export::Exported;
 pub use finding::{Finding, FindingKind, Tally};
 pub use notices::{Notice, NoticeKind, Raised};
@@ -52,7 +54,7 @@ use serde::{Deserialize, Serialize};
 use self::keys::Table;
 use self::raw::Archive;
 use self::record::{Claim, Unmarked};
-use self::tables::{Change, Tables};
+use self::tables::{Change, Row, Tables};
 use crate::domain::case::Case;
 use crate::domain::decision::Class;
 use crate::domain::event::CaseEvent;
@@ -253,20 +255,6 @@ impl Store {
         }
     }
 
-    /// Overwrites a mail in the archive, at once and durably. What was read from it stays in its case, and that it was
-    /// erased is remembered, so that a copy of it is not kept again. `false`: there is no such mail.
-    pub fn erase(&self, letter: &LetterId) -> Result<bool, StoreError> {
-        let Some(place) = self.raw_place(letter)?.filter(|place| !place.is_erased()) else { return Ok(false) };
-        self.inner.archive.erase(&place)?;
-        fail_point::reached("erase-overwritten");
-        let mut change = Change::default();
-        change.put(Table::Raw, letter.to_string(), &RawPlace::erased(letter.clone()))?;
-        self.inner.tables.run(&change)?;
-        fail_point::reached("erase-noted");
-        self.inner.tables.flush()?;
-        Ok(true)
-    }
-
     /// What became of this letter, if it was taken in before: same Message-ID and content; without a Message-ID, the
     /// same mail byte for byte.
     pub fn seen(
@@ -275,7 +263,11 @@ impl Store {
         content: &LetterId,
         message_id: Option<&MessageId>,
     ) -> Result<Option<Seen>, StoreError> {
-        self.inner.tables.get(Table::Seen, &keys::seen_as(letter, content, message_id))
+        let seen = self.inner.tables.get(Table::Seen, &keys::seen_as(letter, content, message_id))?;
+        match message_id {
+            Some(id) if seen.is_none() => self.inner.tables.get(Table::Seen, &keys::gone(id, content)),
+            _ => Ok(seen),
+        }
     }
 
     /// Every letter that was taken in, one at a time, in no order that means anything.
@@ -299,6 +291,41 @@ impl Store {
     /// All cases in the order of their ids, one at a time.
     pub fn cases(&self) -> impl Iterator<Item = Result<Case, StoreError>> + use<> {
         self.inner.tables.scan(Table::Cases, "").map(|row| row?.read())
+    }
+
+    /// How many have opened a case that `counts`, each counted once.
+    pub fn customers(&self, counts: &dyn Fn(&Case) -> bool) -> Result<u64, StoreError> {
+        let (mut customers, mut last) = (0, None);
+        // In the order of addresses.
+        for row in self.inner.tables.scan(Table::Index, &keys::prefix(&["sender"])) {
+            let row = row?;
+            let address = row.words().get(1).map(|address| (*address).to_owned());
+            if address != last && self.case(&row.read()?)?.is_some_and(|case| counts(&case)) {
+                customers += 1;
+                last = address;
+            }
+        }
+        Ok(customers)
+    }
+
+    /// The events of all cases, case by case in the order of their ids.
+    pub fn histories(&self) -> impl Iterator<Item = Result<Vec<CaseEvent>, StoreError>> + use<> {
+        let case_of = |row: &Row| row.words().first().copied().unwrap_or_default().to_owned();
+        let mut rows = self.inner.tables.scan(Table::Events, "").peekable();
+        std::iter::from_fn(move || {
+            let first = rows.next()?;
+            let history = || {
+                let row = first?;
+                let mut history: Vec<CaseEvent> = row.read()?;
+                let id = case_of(&row);
+                let further = |next: &Result<Row, StoreError>| next.as_ref().is_ok_and(|next| case_of(next) == id);
+                while let Some(row) = rows.next_if(further) {
+                    history.extend(row?.read::<Vec<CaseEvent>>()?);
+                }
+                Ok(history)
+            };
+            Some(history())
+        })
     }
 
     /// The case that a reply or a letter with this Message-ID belongs to.

@@ -77,6 +77,7 @@ pub(super) fn decode<T: DeserializeOwned>(table: Table, key: &str, bytes: &[u8])
 pub(super) fn canonical(table: Table, key: &str, json: &[u8]) -> Result<Vec<u8>, StoreError> {
     let through = match (table, keys::words(key).as_slice()) {
         (Table::Meta, [keys::COUNTS]) => through::<Counts>,
+        (Table::Meta, [keys::PSEUDONYMS]) => through::<String>,
         (Table::Meta, _) => through::<u32>,
         (Table::Cases, _) => through::<Case>,
         (Table::Events, _) => through::<Vec<CaseEvent>>,

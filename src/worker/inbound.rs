@@ -327,6 +327,12 @@ fn write_batch(batch: Vec<Read>, office: &Office) -> Result<Done, Trouble> {
     let held = office.durable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     for read in batch {
         let position = read.position.clone();
+        if read.raw.as_ref().is_some_and(RawPlace::is_erased) {
+            tracing::info!("taken in before and erased since: nothing is done");
+            office.store.commit(&Commit { position: Some(read.position), ..Commit::default() })?;
+            done.positions.push(position);
+            continue;
+        }
         let taken = match read.reading {
             Ok(reading) => settle(office, reading, read.raw, Some(read.position))?,
             Err(why) => quarantine(office, None, read.letter, read.raw, Some(read.position), why)?,
@@ -464,6 +470,9 @@ fn again(
 ) -> Result<Taken, Trouble> {
     tracing::info!(case = seen.case.as_ref().map(CaseId::as_str), "taken in before: nothing is done twice");
     office.store.commit(&Commit { raw, position, ..Commit::default() })?;
+    if office.store.is_erased(&seen.letter)? {
+        office.store.erase(&reading.letter.id)?;
+    }
     Ok(Taken::Again { reading, seen })
 }
 

@@ -4,6 +4,8 @@
 
 pub mod budget;
 
+pub mod erasure;
+
 pub mod health;
 
 pub mod inbound;
@@ -30,6 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
+use self::erasure::Retention;
 use self::health::Health;
 use self::notice::Notifier;
 use crate::domain::ids::MessageId;
@@ -52,6 +55,8 @@ pub struct Office {
     pub clock: Clock,
     /// Whether the first start leaves alone what is in the mailbox already.
     pub from_now: bool,
+    /// How long things are kept once all is over.
+    pub retention: Retention,
     /// Held from the first commit of a batch until it is durable: the outbox is only looked at in between, so that no
     /// reply leaves before its commit is on disk.
     pub durable: Mutex<()>,
@@ -91,6 +96,7 @@ impl Office {
             replies_per_hour,
             clock: Clock::System,
             from_now: false,
+            retention: Retention::default(),
             durable: Mutex::new(()),
             replies_written: Notify::new(),
             health: Arc::new(Health::new()),
@@ -103,7 +109,7 @@ impl Office {
     pub fn anew(&self) -> impl FnOnce(Store) -> Self + use<> {
         let (terms, orders) = (Arc::clone(&self.terms), self.orders.clone());
         let (rma_prefix, replies_per_hour, clock) = (self.rma_prefix.clone(), self.replies_per_hour, self.clock);
-        let (from_now, notifier) = (self.from_now, self.notifier.clone());
+        let (from_now, notifier, retention) = (self.from_now, self.notifier.clone(), self.retention);
         let (health, accepted) = (Arc::clone(&self.health), Arc::clone(&self.accepted));
         move |store| Self {
             store,
@@ -114,6 +120,7 @@ impl Office {
             replies_per_hour,
             clock,
             from_now,
+            retention,
             durable: Mutex::new(()),
             replies_written: Notify::new(),
             health,

@@ -54,6 +54,17 @@ pub fn look(data: &[u8], hints: Hints, room: &mut Room) -> Look {
     look.unwrap_or_else(|_| not_decoded(data))
 }
 
+/// The picture painted anew, with nothing in it but pixels; `None`: it can't be decoded, or only at too high a cost.
+pub fn as_jpeg(data: &[u8]) -> Option<Vec<u8>> {
+    let painted = || {
+        let Decoded::Picture(picture) = decode::decode(data, &mut Room::default()) else { return None };
+        let mut out = std::io::Cursor::new(Vec::new());
+        picture.into_rgb8().write_to(&mut out, image::ImageFormat::Jpeg).ok()?;
+        Some(out.into_inner())
+    };
+    catch_unwind(AssertUnwindSafe(painted)).ok().flatten()
+}
+
 fn examine(data: &[u8], hints: Hints, room: &mut Room) -> Look {
     match decode::decode(data, room) {
         Decoded::Picture(picture) => {
