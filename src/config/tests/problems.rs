@@ -26,9 +26,9 @@ fn an_unknown_key_names_the_nearest() {
         told(&format!("port = 3\n{SMALL}[weather]\n")),
         [
             "config.toml: line 1: port: stands in no table; known are: mailbox, delivery, store, catalogue, orders, \
-             policy, hours, deadlines, rma, brand, templates, limits, staff, console",
+             policy, hours, deadlines, rma, brand, templates, limits, staff, retention, console",
             "config.toml: line 17: [weather]: unknown table, known are: mailbox, delivery, store, catalogue, orders, \
-             policy, hours, deadlines, rma, brand, templates, limits, staff, console"
+             policy, hours, deadlines, rma, brand, templates, limits, staff, retention, console"
         ]
     );
 }
