@@ -78,8 +78,8 @@ fn print(query: &Query, object: &Value, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "{}  {}  {}", name(object), text("outcome"), further.join("  "))
         }
         Query::Ask(Question::Erase { customer, .. }) => {
-            let (cases, mails) = (&object["erased"]["cases"], &object["erased"]["mails"]);
-            let traces = &object["erased"]["traces"];
+            let erased = &object["erased"];
+            let (cases, mails, traces) = (&erased["cases"], &erased["mails"], &erased["traces"]);
             writeln!(out, "{customer}: {cases} cases, {mails} mails, {traces} other records erased")
         }
         _ if object["text"].is_string() => show_letter(object, out),

@@ -66,13 +66,14 @@ pub fn export(config: &Path, customer: &str, folder: &Path, out: &mut dyn Write)
     let (mut cases, mut mails, mut others) = (Vec::new(), Vec::new(), Vec::new());
     consult(&config, &Query::Ask(Question::Held(customer.to_owned())), &mut |line| {
         let mut told: Value = serde_json::from_slice(line)?;
-        if let Some(letter) = told["letter"].as_str().and_then(|letter| LetterId::new(letter).ok()) {
-            if let Some(mail) = told["mail"].as_str() {
+        if let Some(letter) = told.get("letter").and_then(Value::as_str).and_then(|letter| LetterId::new(letter).ok()) {
+            let mail = told.get("mail").and_then(Value::as_str);
+            if let Some(mail) = mail {
                 write_new(&letters.join(format!("{letter}.eml")), &bytes(mail)?)?;
             }
-            mails.push(json!({"letter": letter, "kept": told["mail"].is_string()}));
-        } else if told["case"].is_object() {
-            cases.push(told["case"].take());
+            mails.push(json!({"letter": letter, "kept": mail.is_some()}));
+        } else if let Some(case) = told.get_mut("case") {
+            cases.push(case.take());
         } else {
             others.push(told);
         }

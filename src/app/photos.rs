@@ -85,13 +85,15 @@ pub fn run(config: &Path, case: &str, folder: &Path, out: &mut dyn Write) -> Res
     let mut written = 0;
     consult(&config, &Query::Ask(Question::Photos(case.to_owned())), &mut |line| {
         let told: Value = serde_json::from_slice(line)?;
-        let letter = told["letter"].as_str().and_then(|letter| letter.get(..12)).unwrap_or_default();
-        let name = clean(told["name"].as_str().unwrap_or_default());
-        let (Some(picture), Some(kind)) = (told["picture"].as_str(), told["kind"].as_str()) else {
-            let why = told["why"].as_str().unwrap_or_default();
+        let text = |key: &str| told.get(key).and_then(Value::as_str);
+        let letter = text("letter").and_then(|letter| letter.get(..12)).unwrap_or_default();
+        let name = clean(text("name").unwrap_or_default());
+        let (Some(picture), Some(kind)) = (text("picture"), text("kind")) else {
+            let why = text("why").unwrap_or_default();
             return writeln!(out, "letter {letter} {name}: {why}");
         };
-        let file = folder.join(format!("{letter}-{}.{kind}", told["number"]));
+        let number = told.get("number").and_then(Value::as_u64).unwrap_or_default();
+        let file = folder.join(format!("{letter}-{number}.{kind}"));
         write_new(&file, &bytes(picture)?)?;
         written += 1;
         writeln!(out, "{}  {name}", file.display())

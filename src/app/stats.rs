@@ -245,15 +245,19 @@ pub fn run(config: &Path, wanted: Wanted, form: Form, out: &mut dyn Write) -> Re
     })
 }
 
-/// As `--json` tells it: the returns as objects.
+/// As `--json` tells it: the returns as flat objects.
 fn json(stats: &Stats) -> io::Result<Value> {
-    let mut object = serde_json::to_value(stats)?;
-    let returns = stats.returns.iter().map(|(row, count)| {
-        let mut row = serde_json::to_value(row)?;
-        row["count"] = (*count).into();
-        Ok(row)
-    });
-    object["returns"] = Value::Array(returns.collect::<io::Result<_>>()?);
+    #[derive(Serialize)]
+    struct Row<'a> {
+        #[serde(flatten)]
+        of: &'a Return,
+        count: u64,
+    }
+    let returns: Vec<Row<'_>> = stats.returns.iter().map(|(of, count)| Row { of, count: *count }).collect();
+    let (mut object, returns) = (serde_json::to_value(stats)?, serde_json::to_value(returns)?);
+    if let Value::Object(object) = &mut object {
+        object.insert("returns".to_owned(), returns);
+    }
     Ok(object)
 }
 
@@ -266,8 +270,8 @@ fn numbers(stats: &Stats) -> Vec<(&'static str, String, String)> {
     one("letters", stats.letters.to_string());
     one("replies", stats.replies.to_string());
     if let Some(hours) = stats.hours_to_rma {
-        one("hours to RMA, median", hours.median.to_string());
-        one("hours to RMA, nine of ten", hours.ninety.to_string());
+        one("hours to RMA (median)", hours.median.to_string());
+        one("hours to RMA (nine of ten)", hours.ninety.to_string());
     }
     one("asks per case", stats.asks_per_case.to_string());
     one("decided by the program alone", stats.handled.alone.to_string());
@@ -335,13 +339,12 @@ fn table(stats: &Stats, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{head:<30} {:<24} {value:>10}", key.trim_start_matches("0 ").trim_start_matches("9 "))?;
         last = measure;
     }
-    let margins: [(&str, fn(&Return) -> &str); 3] = [
-        ("returns by product", |r| &r.sku),
-        ("returns by symptom", |r| &r.symptom),
-        ("returns by batch", |r| &r.batch),
-    ];
-    for (title, key) in margins {
-        let rows = by(stats, key);
+    let by_product = by(stats, |row| &row.sku);
+    let by_symptom = by(stats, |row| &row.symptom);
+    let by_batch = by(stats, |row| &row.batch);
+    let margins =
+        [("returns by product", by_product), ("returns by symptom", by_symptom), ("returns by batch", by_batch)];
+    for (title, rows) in margins {
         let beyond = rows.len().saturating_sub(SHOWN);
         for (n, (key, count)) in rows.into_iter().take(SHOWN).enumerate() {
             let (head, key) = (if n == 0 { title } else { "" }, if key.is_empty() { "–" } else { &key });

@@ -233,11 +233,7 @@ impl Case {
             Event::Arrived { arrival } => self.arrival = Some(*arrival),
             Event::Inspected { finding } => self.finding = Some(*finding),
             Event::Chosen { remedy } => self.remedy = Some(*remedy),
-            Event::ReceiptTaken { outlay, .. } => {
-                if self.outlays.len() < MAX_OUTLAYS {
-                    self.outlays.push(outlay.clone());
-                }
-            }
+            Event::ReceiptTaken { outlay, .. } if self.outlays.len() < MAX_OUTLAYS => self.outlays.push(outlay.clone()),
             Event::Reimbursed { .. } => self.reimbursed = true,
             Event::Merged { into } => self.merged_into = Some(into.clone()),
             Event::Erased => self.erased = Some(at),

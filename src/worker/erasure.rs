@@ -104,12 +104,15 @@ pub fn letters_elsewhere(store: &Store, address: &Address) -> Result<BTreeSet<Le
     Ok(letters.difference(&named).cloned().collect())
 }
 
+/// Takes a letter and the Message-ID that it was taken in under.
+type Found<'a> = dyn FnMut(&LetterId, Option<&MessageId>) -> Result<(), StoreError> + 'a;
+
 /// Mails from or about an address that are in no case, and copies of those in `cases`.
 fn in_no_case(
     store: &Store,
     address: &Address,
     cases: &BTreeSet<CaseId>,
-    found: &mut dyn FnMut(&LetterId, Option<&MessageId>) -> Result<(), StoreError>,
+    found: &mut Found<'_>,
 ) -> Result<(), StoreError> {
     for letter in store.mails_after(None) {
         let letter = letter?;

@@ -5,19 +5,53 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::program::{Installation, sample};
+use crate::support::post::Draft;
+use crate::support::program::{Installation, PRODUCTS, sample};
 
-/// An installation that has taken in the demo's mail.
+/// An installation in which claims are complete or not, of several products, symptoms and batches.
 fn busy() -> Installation {
+    const SYMPTOMS: [&str; 3] = [
+        "runs flat since Sunday: the battery goes from full to empty within three hours while it lies on my desk",
+        "has a black screen since Sunday: the display flickers and goes dark when I tap it on my desk",
+        "loses its Bluetooth connection since Sunday when I am in the same room as my phone",
+    ];
     let here = Installation::of_maildirs();
-    here.write("orders.csv", include_str!("../../src/app/demo/orders.csv"));
-    let mut mails: Vec<_> = fs::read_dir(sample("mail")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    mails.sort();
-    for (number, mail) in mails.iter().enumerate() {
-        here.deliver(&format!("{number:02}.host"), &fs::read(mail).unwrap());
+    let ago = jiff::Zoned::now().date() - jiff::Span::new().days(100);
+    let products = products();
+    let mut orders = "order_number,email,sku,delivered_on\n".to_owned();
+    for number in 0..12 {
+        let (sku, name, code) = &products[number % 3];
+        orders += &format!("KS6000{number:02},jo{number}@example.net,{sku},{ago}\n");
+        let complete = number % 4 > 0;
+        let symptom = SYMPTOMS[number / 3 % 3];
+        let photos: &[(&str, &str)] = if complete { &[("watch-black-display.jpg", "photo.jpg")] } else { &[] };
+        let draft = Draft {
+            from: &format!("Jo <jo{number}@example.net>"),
+            id: &format!("{number}@example.net"),
+            subject: "My watch",
+            body: &format!(
+                "Good morning,\n\nmy {name}, order no. KS6000{number:02}, {symptom}. I reset it once, no change. The code \
+                 printed on the box is {code}. A photo is attached.\n\nJo\n"
+            ),
+            answers: None,
+            photos,
+        };
+        here.deliver(&format!("{number:02}.host"), draft.raw().as_bytes());
+    }
+    here.write("orders.csv", orders);
+    for (number, mail) in
+        ["11-swollen-battery.eml", "04-newsletter.eml", "14-question-before-buying.eml"].iter().enumerate()
+    {
+        here.deliver(&format!("9{number}.host"), &fs::read(sample("mail").join(mail)).unwrap());
     }
     here.ok(&["once"]);
     here
+}
+
+/// SKU, name and code of some products of the catalogue.
+fn products() -> Vec<(String, String, String)> {
+    let rows = PRODUCTS.lines().skip(1).map(|row| row.split(',').collect::<Vec<_>>());
+    rows.map(|row| (row[0].to_owned(), row[1].to_owned(), row[3].to_owned())).take(3).collect()
 }
 
 fn count(cases: &[Value], key: &str) -> BTreeMap<String, u64> {

@@ -80,6 +80,14 @@ fn town() -> (Installation, String) {
          Message-ID: <bounce.1@mx.example.net>\r\nDate: Sun, 22 Nov 2026 10:00:00 +0000\r\n\r\n\
          <Priya@Example.net>: mailbox full\r\n",
     );
+    // This one can't be read.
+    let odd =
+        "From: Priya <priya@example.net>\r\nMessage-ID: <odd.priya@example.net>\r\nSubject: Odd\r\n\r\nBreaks it.\r\n";
+    here.deliver("odd.host", odd.as_bytes());
+    let mut once = here.command(&["once"]);
+    once.env("AFTERSALESD_PANIC_ON", "Breaks it");
+    assert_eq!(run(once).code, Some(0));
+    assert_eq!(here.json(&["cases", "quarantine", "--json"]).len(), 1);
     let cases = here.json(&["cases", "list", "--json"]);
     assert_eq!(cases.len(), 2, "{cases:?}");
     let of_priya = cases.iter().find(|case| case["customer"] == PRIYA).unwrap();
@@ -104,8 +112,10 @@ fn assert_forgotten(here: &Installation, case: &str) {
         assert!(!told.contains(word), "{word} in {}", told.lines().find(|line| line.contains(word)).unwrap());
     }
     assert!(told.contains("sabine"), "nobody else is forgotten");
+    assert!(here.json(&["cases", "quarantine", "--json"]).is_empty());
     here.ok(&["verify"]);
     here.ok(&["audit"]);
+    here.ok(&["cases", "explain", case]);
     let left = &here.json(&["cases", "show", case, "--json"])[0];
     assert_eq!((left["state"].as_str(), left["sku"].as_str()), (Some("closed"), Some("KP-TKT3U-BK")), "{left}");
     assert!(left["rma"].is_string() && left["customer"].as_str().unwrap().ends_with("@erased.invalid"), "{left}");
@@ -239,7 +249,7 @@ fn all_that_is_held_is_given_out() {
         .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
         .collect();
     mails.sort();
-    assert_eq!((mails.len(), all["letters"].as_array().unwrap().len()), (4, 4), "{}", all["letters"]);
+    assert_eq!((mails.len(), all["letters"].as_array().unwrap().len()), (5, 5), "{}", all["letters"]);
     assert!(mails.contains(&fs::read_to_string(first_mail(&here)).unwrap()), "as it came");
     assert!(mails.iter().all(|mail| mail.to_lowercase().contains(PRIYA)));
     let again = here.run(&["cases", "export", "--customer", PRIYA, folder.to_str().unwrap()]);
