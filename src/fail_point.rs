@@ -49,6 +49,9 @@ pub const POINTS: &[(&str, &str)] = &[
     ("erase-case-rewritten", "store/erase.rs"),
     ("erase-traces-removed", "store/erase.rs"),
     ("erase-letter-hidden", "store/erase.rs"),
+    ("compact-copied", "store/compact.rs"),
+    ("compact-moved-away", "store/compact.rs"),
+    ("compact-in-place", "store/compact.rs"),
     ("forget-case-erased", "worker/erasure.rs"),
 ];
 

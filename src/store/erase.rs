@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::keys::{self, Table};
 use super::record::Parcel;
 use super::tables::{Change, Count};
-use super::{Notice, Quarantined, RawPlace, Seen, Store, StoreError};
+use super::{Notice, Quarantined, RawPlace, Seen, Store, StoreError, compact};
 use crate::domain::case::Case;
 use crate::domain::erasure::{Symptom, erased, pseudonym};
 use crate::domain::event::{Actor, CaseEvent, Event};
@@ -73,6 +73,7 @@ impl Store {
             if case.erased.is_none() {
                 done.cases = 1;
                 self.rewrite(&case, who, how, &mut change, &mut done)?;
+                compact::want(&mut change)?;
             }
             if self.inner.tables.run(&change)? {
                 break (done, letters);
@@ -114,6 +115,9 @@ impl Store {
                     done.traces += 1;
                 }
             }
+            if done.traces > 0 {
+                compact::want(&mut change)?;
+            }
             if self.inner.tables.run(&change)? {
                 break (done, letters);
             }
@@ -137,6 +141,9 @@ impl Store {
             if self.inner.tables.watch::<Quarantined>(&mut change, Table::Quarantine, &dismissed)?.is_some() {
                 change.remove(Table::Quarantine, dismissed);
                 done.traces += 1;
+            }
+            if done.traces > 0 {
+                compact::want(&mut change)?;
             }
             if self.inner.tables.run(&change)? {
                 break;
@@ -184,6 +191,9 @@ impl Store {
                     change.remove(Table::Quarantine, row.key);
                     done.traces += 1;
                 }
+            }
+            if done.traces > 0 {
+                compact::want(&mut change)?;
             }
             if self.inner.tables.run(&change)? {
                 break;

@@ -8,6 +8,7 @@
 //! | `meta` | `version` | format of the store |
 //! | | `importing` | format of the export, until all of it is in |
 //! | | `raw` | lowest archive segment that may hold letters without an index entry |
+//! | | `compact` | something was erased: the database is written anew at the next opening |
 //! | | `deadlines` | digest of the deadlines that `due` was worked out by |
 //! | | `since` folder | the second of the first start with a folder whose old mail is left alone |
 //! | | `renumbered` folder | its UIDVALIDITY, if that has changed since |
@@ -94,6 +95,7 @@ impl Table {
 pub(super) const VERSION: &str = "version";
 pub(super) const IMPORTING: &str = "importing";
 pub(super) const RAW_FROM: &str = "raw";
+pub(super) const COMPACT: &str = "compact";
 pub(super) const DEADLINES: &str = "deadlines";
 
 pub(super) const SINCE: &str = "since";

@@ -9,10 +9,12 @@
 
 mod books;
 mod commit;
+mod compact;
 mod due;
 mod erase;
 mod export;
 mod finding;
+mod histories;
 mod keys;
 mod migrate;
 mod notices;
@@ -54,7 +56,7 @@ use serde::{Deserialize, Serialize};
 use self::keys::Table;
 use self::raw::Archive;
 use self::record::{Claim, Unmarked};
-use self::tables::{Change, Row, Tables};
+use self::tables::{Change, Tables};
 use crate::domain::case::Case;
 use crate::domain::decision::Class;
 use crate::domain::event::CaseEvent;
@@ -187,11 +189,20 @@ impl Store {
     fn open_with(path: &Path, segment_size: u64, temporary: Option<tempfile::TempDir>) -> Result<Self, StoreError> {
         let durable = temporary.is_none();
         create_folder(path)?;
-        create_folder(&path.join("raw"))?;
-        create_folder(&path.join("cases"))?;
         let lock = lock(path)?;
         fail_point::reached("open-locked");
-        let tables = Tables::open(&path.join("cases"), durable)?;
+        compact::finish(path)?;
+        create_folder(&path.join("raw"))?;
+        create_folder(&path.join("cases"))?;
+        let mut tables = Tables::open(&path.join("cases"), durable)?;
+        if durable && compact::is_wanted(&tables)? {
+            // There may be no room for a copy; what was erased is gone from all records either way.
+            if let Err(e) = compact::compact(path, tables) {
+                tracing::warn!(folder = %path.display(), error = %e, "the database can't be written anew: bytes of what was erased stay in its log until the next opening");
+                compact::finish(path)?;
+            }
+            tables = Tables::open(&path.join("cases"), durable)?;
+        }
         check_format(&tables, path)?;
         fail_point::reached("open-format-noted");
         let from = tables.get::<u32>(Table::Meta, keys::RAW_FROM)?.unwrap_or(1);
@@ -291,41 +302,6 @@ impl Store {
     /// All cases in the order of their ids, one at a time.
     pub fn cases(&self) -> impl Iterator<Item = Result<Case, StoreError>> + use<> {
         self.inner.tables.scan(Table::Cases, "").map(|row| row?.read())
-    }
-
-    /// How many have opened a case that `counts`, each counted once.
-    pub fn customers(&self, counts: &dyn Fn(&Case) -> bool) -> Result<u64, StoreError> {
-        let (mut customers, mut last) = (0, None);
-        // In the order of addresses.
-        for row in self.inner.tables.scan(Table::Index, &keys::prefix(&["sender"])) {
-            let row = row?;
-            let address = row.words().get(1).map(|address| (*address).to_owned());
-            if address != last && self.case(&row.read()?)?.is_some_and(|case| counts(&case)) {
-                customers += 1;
-                last = address;
-            }
-        }
-        Ok(customers)
-    }
-
-    /// The events of all cases, case by case in the order of their ids.
-    pub fn histories(&self) -> impl Iterator<Item = Result<Vec<CaseEvent>, StoreError>> + use<> {
-        let case_of = |row: &Row| row.words().first().copied().unwrap_or_default().to_owned();
-        let mut rows = self.inner.tables.scan(Table::Events, "").peekable();
-        std::iter::from_fn(move || {
-            let first = rows.next()?;
-            let history = || {
-                let row = first?;
-                let mut history: Vec<CaseEvent> = row.read()?;
-                let id = case_of(&row);
-                let further = |next: &Result<Row, StoreError>| next.as_ref().is_ok_and(|next| case_of(next) == id);
-                while let Some(row) = rows.next_if(further) {
-                    history.extend(row?.read::<Vec<CaseEvent>>()?);
-                }
-                Ok(history)
-            };
-            Some(history())
-        })
     }
 
     /// The case that a reply or a letter with this Message-ID belongs to.

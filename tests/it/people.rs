@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::crash::AT_FORGETTING;
+use crate::crash::{AT_COMPACTION, AT_FORGETTING};
 use crate::support::post::{Draft, Reply};
 use crate::support::program::{Installation, Told, run, sample};
 
@@ -125,6 +125,54 @@ fn assert_forgotten(here: &Installation, case: &str) {
     }
 }
 
+/// To be asked once the store was opened again.
+#[track_caller]
+fn assert_no_file_tells(here: &Installation) {
+    let mut folders = vec![here.path("store")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let bytes = fs::read(&path).unwrap().to_ascii_lowercase();
+            for word in ["priya", "raman", "flat since"] {
+                let told = bytes.windows(word.len()).any(|window| window == word.as_bytes());
+                assert!(!told, "{word} in {}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn no_byte_on_the_disk_tells_of_an_erased_customer_wherever_it_is_killed() {
+    let (here, case) = town();
+    close(&here, &case);
+    erase(&here);
+    for point in AT_COMPACTION {
+        let mut command = here.command(&["cases", "list"]);
+        command.env("AFTERSALESD_DIE_AT", point);
+        let told = run(command);
+        assert!(told.code.is_none() && told.err.contains(&format!("died at {point}")), "{told:?}");
+        here.ok(&["verify"]);
+        assert_no_file_tells(&here);
+        // Something else is erased: once more.
+        let later = Draft {
+            from: "Priya Raman <priya@example.net>",
+            id: &format!("{point}@example.net"),
+            subject: "Watch of Priya",
+            body: "The screen of my watch is black.\n",
+            answers: None,
+            photos: &[],
+        };
+        here.say(&later.raw());
+        here.ok(&["cases", "erase", "--customer", PRIYA, "--force"]);
+    }
+    assert_forgotten(&here, &case);
+    assert_no_file_tells(&here);
+}
+
 #[test]
 fn a_customer_is_forgotten_and_the_books_stay() {
     let (here, case) = town();
@@ -197,6 +245,7 @@ fn beside_a_running_daemon_an_open_case_is_forgotten_by_force() {
     assert!(!daemon.log().contains("panicked") && daemon.is_running(), "{}", daemon.log());
     assert_eq!(daemon.terminate(), Some(0));
     assert_forgotten(&here, &case);
+    assert_no_file_tells(&here);
 }
 
 #[test]
@@ -233,6 +282,7 @@ fn an_erasure_that_was_killed_is_finished_by_doing_it_again() {
         here.ok(&["once"]);
         erase(&here);
         assert_forgotten(&here, &case);
+        assert_no_file_tells(&here);
     }
 }
 
