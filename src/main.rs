@@ -8,11 +8,13 @@ use std::thread;
 
 use aftersalesd::app::letters::LETTERS;
 use aftersalesd::app::query::{Query, Question};
+use aftersalesd::app::stats::{self, Wanted};
 use aftersalesd::app::triage::Form;
 use aftersalesd::app::{self, Failure};
 use aftersalesd::domain::act::WORDS;
 use aftersalesd::domain::ids::masked;
 use clap::{Args, Parser, Subcommand};
+use jiff::civil::Date;
 use tracing_subscriber::EnvFilter;
 
 /// Reads an after-sales mailbox: understands warranty claims, asks for just what is missing, issues RMAs.
@@ -95,6 +97,26 @@ enum Command {
         /// A new or empty folder; it can be used as a store
         target: PathBuf,
     },
+    /// What the books tell: returns by product, symptom, batch and week, how long they took, what people had to do
+    Stats {
+        #[command(flatten)]
+        config: Configured,
+        /// Count only cases opened on this day or later, as 2026-11-22
+        #[arg(long, value_name = "DAY")]
+        since: Option<Date>,
+        /// Count only cases opened on this day or before
+        #[arg(long, value_name = "DAY")]
+        until: Option<Date>,
+        /// How many leading characters of an item code are its batch
+        #[arg(long, value_name = "CHARACTERS", default_value_t = 6)]
+        batch: usize,
+        /// For a spreadsheet
+        #[arg(long, conflicts_with = "json")]
+        csv: bool,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Write the whole store as JSON lines to standard output; the daemon may run
     Export(Configured),
     /// Read an export into an empty store; the daemon must not run
@@ -161,6 +183,39 @@ enum Cases {
     Explain {
         /// A case id, an RMA number or an order number, in any spelling
         id: String,
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Write the pictures of a case into a folder, without where they were taken
+    Photos {
+        /// A case id, an RMA number or an order number, in any spelling
+        id: String,
+        /// A new or empty folder
+        folder: PathBuf,
+        #[command(flatten)]
+        config: Configured,
+    },
+    /// Write all that is held of a customer into a folder
+    Export {
+        /// Their e-mail address
+        #[arg(long, value_name = "ADDRESS")]
+        customer: String,
+        /// A new or empty folder
+        folder: PathBuf,
+        #[command(flatten)]
+        config: Configured,
+    },
+    /// Forget a customer: mails, words, names and addresses go; RMA numbers, products and dates stay for the books
+    Erase {
+        /// Their e-mail address
+        #[arg(long, value_name = "ADDRESS")]
+        customer: String,
+        /// Close and erase cases that are not over too
+        #[arg(long)]
+        force: bool,
+        /// Who does it [default: the user of this shell]
+        #[arg(long, value_name = "NAME")]
+        by: Option<String>,
         #[command(flatten)]
         asked: Asked,
     },
@@ -236,9 +291,15 @@ fn command(command: Command) -> Result<(), Failure> {
                 Cases::Search { words, asked } => (Query::Ask(Question::Search(words.join(" "))), asked),
                 Cases::Quarantine(asked) => (Query::Ask(Question::Quarantine), asked),
                 Cases::Notices(asked) => (Query::Ask(Question::Notices), asked),
-                Cases::Act { id, words, by, why, asked } => {
-                    let by = by.or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "staff".to_owned());
-                    (Query::act(id, &words.join(" "), by, why)?, asked)
+                Cases::Act { id, words, by, why, asked } => (Query::act(id, &words.join(" "), who(by), why)?, asked),
+                Cases::Photos { id, folder, config } => {
+                    return ended(app::photos::run(&config.config, &id, &folder, &mut out), out);
+                }
+                Cases::Export { customer, folder, config } => {
+                    return ended(app::people::export(&config.config, &customer, &folder, &mut out), out);
+                }
+                Cases::Erase { customer, force, by, asked } => {
+                    (Query::Ask(Question::Erase { customer, force, by: who(by) }), asked)
                 }
                 Cases::Explain { id, asked } => (Query::Explain(id), asked),
                 Cases::Retry { letter, asked } => (Query::Retry(letter), asked),
@@ -255,13 +316,27 @@ fn command(command: Command) -> Result<(), Failure> {
         Command::Backup { config, target } => app::transfer::backup(&config.config, &target, &mut out),
         Command::Export(configured) => app::transfer::export(&configured.config, &mut out),
         Command::Import { config, file } => app::transfer::import(&config.config, &file),
+        Command::Stats { config, since, until, batch, csv, json } => {
+            let form = if csv { stats::Form::Csv } else { stats::Form::Table };
+            let form = if json { stats::Form::Json } else { form };
+            stats::run(&config.config, Wanted { since, until, batch }, form, &mut out)
+        }
     };
+    ended(done, out)
+}
+
+fn ended(done: Result<(), Failure>, mut out: impl Write) -> Result<(), Failure> {
     let flushed = out.flush().map_err(Failure::from);
     match done.and(flushed) {
         // `| head` has read enough.
         Err(Failure::Other(text)) if text.contains("Broken pipe") => Ok(()),
         done => done,
     }
+}
+
+/// Who does something: as told, else the user of this shell.
+fn who(by: Option<String>) -> String {
+    by.or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "staff".to_owned())
 }
 
 /// What can be done with a case, for people.

@@ -77,6 +77,11 @@ fn print(query: &Query, object: &Value, out: &mut dyn Write) -> io::Result<()> {
             let further: Vec<&str> = further.collect();
             writeln!(out, "{}  {}  {}", name(object), text("outcome"), further.join("  "))
         }
+        Query::Ask(Question::Erase { customer, .. }) => {
+            let erased = &object["erased"];
+            let (cases, mails, traces) = (&erased["cases"], &erased["mails"], &erased["traces"]);
+            writeln!(out, "{customer}: {cases} cases, {mails} mails, {traces} other records erased")
+        }
         _ if object["text"].is_string() => show_letter(object, out),
         _ => show(object, out),
     }

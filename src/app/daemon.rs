@@ -11,6 +11,7 @@ use super::control::{self, Desk};
 use super::{AnyMailbox, AnyMailer, Failure, load, open_office};
 use crate::config::Config;
 use crate::store::{CommitError, Store, StoreError};
+use crate::worker::erasure::{Retention, Sweep, retain};
 use crate::worker::inbound::{self, Progress};
 use crate::worker::outbound::{self, Sent};
 use crate::worker::{Office, Stop, Trouble, flush, pace, turn};
@@ -175,6 +176,10 @@ pub fn once(path: &Path) -> Result<(), Failure> {
     let office = open_office(&config)?;
     let mailer = AnyMailer::new(&config)?;
     turn::realign(&office).and_then(|()| turn::strike(&office, Timestamp::now())).map_err(failure)?;
+    let (mut sweep, now) = (Sweep::default(), Timestamp::now());
+    while office.retention != Retention::default() && !sweep.rests(now) {
+        retain(&office, &mut sweep, now).map_err(failure)?;
+    }
     let (progress, sent) = pass(&config, &office, &mailer)?;
     tracing::info!(letters = progress.letters, quarantined = progress.quarantined, "mailbox drained");
     tracing::info!(sent = sent.sent, later = sent.later, refused = sent.refused, "outbox served");

@@ -20,7 +20,13 @@ pub mod letters;
 
 pub mod query;
 
+pub mod people;
+
+pub mod photos;
+
 pub mod report;
+
+pub mod stats;
 
 pub mod status;
 
@@ -172,6 +178,7 @@ impl Setup {
         let per_hour = config.limits.replies_per_hour as usize;
         let mut office = Office::new(store, self.terms, self.orders, config.rma.prefix.clone(), per_hour);
         office.from_now = matches!(config.mailbox.source, Source::Imap { start: Start::Now, .. });
+        office.retention = config.retention;
         office.notifier.to.clone_from(&config.staff.notify);
         office.handover = Handover {
             to: config.staff.handover.clone(),

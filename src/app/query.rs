@@ -7,13 +7,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Failure, control, daemon, explain, letters, open_office, report};
+use super::stats::Wanted;
+use super::{Failure, control, daemon, explain, letters, open_office, people, photos, report, stats};
 use crate::config::Config;
 use crate::domain::act::Act;
 use crate::domain::ids::{CaseId, LetterId, OrderNumber, RmaNumber};
 use crate::store::{Books, Kept, Quarantined, Store, StoreError};
 use crate::worker::health::Status;
-use crate::worker::inbound::Taken;
+use crate::worker::settle::Taken;
 use crate::worker::turn::{self, Undone};
 use crate::worker::{Office, retry};
 
@@ -69,6 +70,19 @@ pub enum Question {
     Verify,
     /// The whole store as JSON lines.
     Export,
+    /// What the books tell.
+    Stats(Wanted),
+    /// The pictures of a case.
+    Photos(String),
+    /// All that is held of a customer, by their address.
+    Held(String),
+    /// Forgets a customer.
+    Erase {
+        customer: String,
+        /// Cases that are not over too.
+        force: bool,
+        by: String,
+    },
 }
 
 /// The most cases a search shows.
@@ -196,6 +210,17 @@ fn answer_from(store: &Store, question: &Question, out: &mut dyn Write) -> Resul
         Question::Export => {
             store.export(out)?;
         }
+        Question::Stats(wanted) => {
+            let stats = stats::gather(store, wanted, Timestamp::now())?;
+            line(out, &serde_json::to_value(stats).map_err(io::Error::from)?)?;
+        }
+        Question::Photos(name) => {
+            for id in known(store, name)? {
+                photos::tell(store, &id, &mut |told| line(out, &told))?;
+            }
+        }
+        Question::Held(customer) => people::held(store, customer, &mut |told| line(out, &told))?,
+        Question::Erase { customer, force, by } => line(out, &people::forget(store, customer, *force, by)?)?,
     }
     Ok(())
 }

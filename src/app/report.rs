@@ -12,7 +12,7 @@ use crate::domain::letter::Letter;
 use crate::domain::reply::Reply;
 use crate::pipeline::Reading;
 use crate::store::{Notice, Quarantined, Seen};
-use crate::worker::inbound::Taken;
+use crate::worker::settle::Taken;
 
 /// One line of `triage --json`. `file` is the path given.
 pub fn triage(file: &str, taken: &Taken) -> Value {

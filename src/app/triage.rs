@@ -14,7 +14,7 @@ use super::{Failure, Setup, demo, load, report};
 use crate::domain::ids::LetterId;
 use crate::ports::BEGINNING;
 use crate::store::Store;
-use crate::worker::inbound::{self, Taken};
+use crate::worker::settle::{self, Taken};
 use crate::worker::{Clock, Office};
 
 /// How a letter is shown.
@@ -63,10 +63,10 @@ fn beginning(mut raw: Vec<u8>, limit: u64) -> (Vec<u8>, bool) {
 
 /// Takes one letter in, without any durability.
 pub fn take(office: &Office, raw: &[u8], cut_short: bool) -> Result<Taken, Failure> {
-    let reading = match inbound::read_one(office, raw.to_vec(), cut_short) {
+    let reading = match settle::read_one(office, raw.to_vec(), cut_short) {
         Ok(reading) => reading,
         Err(why) => return Ok(Taken::Quarantined { reading: None, why }),
     };
     let place = office.store.keep_raw(&LetterId::from_digest(&Sha256::digest(raw).into()), raw)?;
-    inbound::settle(office, reading, Some(place), None).map_err(|trouble| Failure::Other(trouble.to_string()))
+    settle::settle(office, reading, Some(place), None).map_err(|trouble| Failure::Other(trouble.to_string()))
 }

@@ -16,7 +16,8 @@ pub fn run(config: Option<&Path>, folder: Option<&Path>, repair: bool, out: &mut
         Some(config) => load(config)?.store,
         None => folder.unwrap_or(Path::new("")).to_owned(),
     };
-    if !folder.join("cases").is_dir() {
+    // The second name is that of a database that is just being written anew.
+    if !["cases", "cases.old"].iter().any(|name| folder.join(name).is_dir()) {
         return Err(Failure::Other(format!("{}: there is no store", folder.display())));
     }
     let mut found = 0;

@@ -26,6 +26,7 @@ use crate::domain::letter::Person;
 use crate::domain::policy::Policy;
 use crate::domain::returns::Destination;
 use crate::ports::Server;
+use crate::worker::erasure::Retention;
 
 /// Reads and checks the configuration file at `path`. Relative paths in it are relative to its folder.
 ///
@@ -54,6 +55,8 @@ pub struct Config {
     pub templates: Option<PathBuf>,
     pub limits: Limits,
     pub staff: Staff,
+    /// How long things are kept once all is over.
+    pub retention: Retention,
     /// Where the staff console is served; port 0 is any free port.
     pub console: Option<SocketAddr>,
     /// What is odd about the file but no hindrance: one line each.

@@ -18,6 +18,7 @@ use crate::domain::hours::{Deadlines, Hours};
 use crate::domain::ids::{Address, Country};
 use crate::domain::letter::Person;
 use crate::domain::returns::Destination;
+use crate::worker::erasure::Retention;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -54,6 +55,7 @@ pub(super) fn read(document: &mut Document<'_>, around: &Surroundings<'_>) -> Op
     let templates = document.read("templates", |t| templates(t, around));
     let limits = document.read("limits", limits);
     let staff = document.read("staff", |t| staff(t, mailbox.as_ref(), delivery.as_ref()));
+    let retention = document.read("retention", retention);
     let console = document.read("console", console);
     let delivery = delivery?;
     Some(Config {
@@ -69,6 +71,7 @@ pub(super) fn read(document: &mut Document<'_>, around: &Surroundings<'_>) -> Op
         templates,
         limits,
         staff,
+        retention,
         console,
         warnings: Vec::new(),
     })
@@ -271,6 +274,17 @@ fn staff(t: &mut Table<'_>, mailbox: Option<&Mailbox>, delivery: Option<&Deliver
         t.warn("addresses", "without [mailbox] trusted_authserv anybody can write in these people's names");
     }
     Staff { notify, handover, addresses }
+}
+
+fn retention(t: &mut Table<'_>) -> Retention {
+    let kept = Retention {
+        raw: t.optional("raw_days", |v| values::number(v, 1, 36500)),
+        personal: t.optional("personal_days", |v| values::number(v, 1, 36500)),
+    };
+    if kept.raw.zip(kept.personal).is_some_and(|(raw, personal)| raw > personal) {
+        t.warn("raw_days", "has no effect: mails go with personal_days at the latest");
+    }
+    kept
 }
 
 fn console(t: &mut Table<'_>) -> Option<std::net::SocketAddr> {

@@ -140,6 +140,9 @@ pub struct Case {
     pub due: Option<Due>,
     #[serde(default)]
     pub merged_into: Option<CaseId>,
+    /// When what could tell who the customer is was taken out; `customer` is a pseudonym since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased: Option<Timestamp>,
     /// The number of events applied.
     pub version: u64,
 }
@@ -203,6 +206,8 @@ impl Case {
     /// Whether what the case knows allows the event, its state apart.
     fn has_room_for(&self, event: &Event) -> bool {
         match event {
+            // There is nobody left to whom anything could happen.
+            _ if self.erased.is_some() => false,
             Event::RmaIssued { .. } => self.rma.is_none(),
             Event::RmaExtended { .. } | Event::Posted { .. } => self.rma.is_some(),
             Event::Merged { into } => *into != self.id,
@@ -261,6 +266,7 @@ impl Case {
             }
             Event::Reimbursed { .. } => self.reimbursed = true,
             Event::Merged { into } => self.merged_into = Some(into.clone()),
+            Event::Erased => self.erased = Some(at),
             Event::Reminded { of: Timer::RemindItems } => {
                 self.reminders += 1;
                 self.reminded_at = Some(at);
@@ -284,6 +290,7 @@ impl Case {
                 | Event::OrderNotFound { .. }
                 | Event::Scheduled { .. }
                 | Event::ReplySent { .. }
+                | Event::Erased
         ) {
             self.changed_at = at;
         }
@@ -355,6 +362,7 @@ impl Case {
             thread: Vec::new(),
             due: None,
             merged_into: None,
+            erased: None,
             version: 1,
         }
     }

@@ -183,6 +183,8 @@ pub enum Event {
     ReplyRefused {
         message_id: MessageId,
     },
+    /// What could tell who the customer is was taken out of the events before; nothing happens any more.
+    Erased,
 }
 
 /// What the clock does to a case.
@@ -263,6 +265,7 @@ impl Event {
             Self::ReplyQueued { .. } => "reply_queued",
             Self::ReplySent { .. } => "reply_sent",
             Self::ReplyRefused { .. } => "reply_refused",
+            Self::Erased => "erased",
         }
     }
 }

@@ -32,4 +32,6 @@ pub mod state;
 
 pub mod case;
 
+pub mod erasure;
+
 pub mod reply;

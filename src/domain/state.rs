@@ -92,7 +92,8 @@ impl State {
                 | Event::Noted { .. }
                 | Event::ReplySent { .. }
                 | Event::ReplyRefused { .. }
-                | Event::Scheduled { .. },
+                | Event::Scheduled { .. }
+                | Event::Erased,
             ) => Merged,
             (Merged, _) => return None,
             (
@@ -112,6 +113,7 @@ impl State {
                 | Event::ReplyQueued { .. }
                 | Event::ReplySent { .. },
             ) => state,
+            (state, Event::Erased) if state.is_final() => state,
             (New | AwaitingInfo, Event::ReplyRefused { .. }) => WithStaff,
             (state, Event::ReplyRefused { .. }) => state,
             (New | AwaitingInfo, Event::Asked { .. }) => AwaitingInfo,

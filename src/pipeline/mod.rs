@@ -60,6 +60,12 @@ pub mod handover;
 // What staff answer to that.
 pub mod instruct;
 
+// What a symptom is about, for the books.
+pub mod symptoms;
+
+// What a picture tells besides what it shows.
+pub mod bare;
+
 // The words of each language, as data.
 pub mod lexicon;
 

@@ -452,7 +452,7 @@ impl Books {
             let row = row?;
             match row.key.as_str() {
                 keys::COUNTS => told = self.read::<Counts>(Table::Meta, &row).unwrap_or_default(),
-                keys::SECRET => _ = self.read::<String>(Table::Meta, &row),
+                keys::SECRET | keys::PSEUDONYMS => _ = self.read::<String>(Table::Meta, &row),
                 keys::HELD_BACK => _ = self.read::<Timestamp>(Table::Meta, &row),
                 _ => _ = self.read::<u32>(Table::Meta, &row),
             }

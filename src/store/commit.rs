@@ -174,6 +174,11 @@ impl Store {
         if let Some(seen) = self.inner.tables.watch::<Seen>(change, Table::Seen, &key)? {
             return Err(CommitError::Seen(Box::new(seen)));
         }
+        if let Some(id) = &entry.message_id
+            && let Some(seen) = self.inner.tables.watch::<Seen>(change, Table::Seen, &keys::gone(id, &entry.content))?
+        {
+            return Err(CommitError::Seen(Box::new(seen)));
+        }
         let seen = Seen { letter: entry.id.clone(), case: case.cloned(), class: entry.class, at: entry.at };
         change.put(Table::Seen, key, &seen)?;
         change.count(Count::Letter(entry.class));

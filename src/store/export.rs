@@ -268,7 +268,8 @@ fn holds(read: &serde_json::Value, told: &serde_json::Value) -> bool {
 
 /// Whether a row belongs to this copy of the store and not to what it remembers.
 fn is_local(table: Table, key: &str) -> bool {
-    table == Table::Meta && [keys::VERSION, keys::RAW_FROM, keys::IMPORTING, keys::DEADLINES].contains(&key)
+    table == Table::Meta
+        && [keys::VERSION, keys::RAW_FROM, keys::IMPORTING, keys::DEADLINES, keys::COMPACT].contains(&key)
 }
 
 fn export_record(table: Table, row: &Row, out: &mut dyn Write) -> Result<(), StoreError> {

@@ -8,13 +8,16 @@
 //! | `meta` | `version` | format of the store |
 //! | | `importing` | format of the export, until all of it is in |
 //! | | `raw` | lowest archive segment that may hold letters without an index entry |
+//! | | `compact` | something was erased: the database is written anew at the next opening |
 //! | | `deadlines` | digest of the deadlines that `due` was worked out by |
 //! | | `since` folder | the second of the first start with a folder whose old mail is left alone |
 //! | | `renumbered` folder | its UIDVALIDITY, if that has changed since |
 //! | | `counts` | how many there are |
+//! | | `pseudonyms` | the key under which erased addresses are told apart |
 //! | `cases` | case | the case as it stands |
 //! | `events` | case, number of the first | the events of one commit |
 //! | `seen` | `id` Message-ID, content; or `mail` letter | what became of a letter |
+//! | | `gone` digest of the Message-ID, content | the same of a letter that was erased |
 //! | `index` | `reply` Message-ID; `rma` number | case |
 //! | | `line` order number, SKU | case and RMA number that hold the order line |
 //! | | `sender` address, time, case | case |
@@ -92,6 +95,7 @@ impl Table {
 pub(super) const VERSION: &str = "version";
 pub(super) const IMPORTING: &str = "importing";
 pub(super) const RAW_FROM: &str = "raw";
+pub(super) const COMPACT: &str = "compact";
 pub(super) const DEADLINES: &str = "deadlines";
 pub(super) const SECRET: &str = "secret";
 pub(super) const HELD_BACK: &str = "held back";
@@ -99,6 +103,7 @@ pub(super) const HELD_BACK: &str = "held back";
 pub(super) const SINCE: &str = "since";
 pub(super) const RENUMBERED: &str = "renumbered";
 pub(super) const COUNTS: &str = "counts";
+pub(super) const PSEUDONYMS: &str = "pseudonyms";
 
 pub(super) fn events(case: &CaseId, first: u64) -> String {
     join(&[case.as_str(), &format!("{first:010}")])
@@ -114,6 +119,11 @@ pub(super) fn seen_as(letter: &LetterId, content: &LetterId, message_id: Option<
         Some(id) => join(&["id", id.as_str(), content.as_str()]),
         None => join(&["mail", letter.as_str()]),
     }
+}
+
+/// What is left of such a key once the letter is erased.
+pub(super) fn gone(message_id: &MessageId, content: &LetterId) -> String {
+    join(&["gone", super::raw::digest(message_id.as_str().as_bytes()).as_str(), content.as_str()])
 }
 
 pub(super) fn reply(id: &MessageId) -> String {
@@ -187,7 +197,11 @@ pub(super) fn quarantine(entry: &Quarantined) -> String {
 
 /// The key of an entry that a person has dealt with.
 pub(super) fn dismissed(entry: &Quarantined) -> String {
-    join(&[DISMISSED, &quarantine(entry)])
+    dismissed_as(&quarantine(entry))
+}
+
+pub(super) fn dismissed_as(key: &str) -> String {
+    join(&[DISMISSED, key])
 }
 
 pub(super) fn is_dismissed(key: &str) -> bool {

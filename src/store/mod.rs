@@ -9,9 +9,12 @@
 
 mod books;
 mod commit;
+mod compact;
 mod due;
+mod erase;
 mod export;
 mod finding;
+mod histories;
 mod keys;
 mod migrate;
 mod notices;
@@ -30,6 +33,7 @@ mod verify;
 
 pub use books::{Account, Books, Kept};
 pub use commit::{CaseStep, Claimed, Commit, CommitError, HeldBack, LetterEntry};
+pub use erase::{Erased, Erasing};
 pub use export::Exported;
 pub use finding::{Finding, FindingKind, Tally};
 pub use notices::{Notice, NoticeKind, Raised};
@@ -185,11 +189,20 @@ impl Store {
     fn open_with(path: &Path, segment_size: u64, temporary: Option<tempfile::TempDir>) -> Result<Self, StoreError> {
         let durable = temporary.is_none();
         create_folder(path)?;
-        create_folder(&path.join("raw"))?;
-        create_folder(&path.join("cases"))?;
         let lock = lock(path)?;
         fail_point::reached("open-locked");
-        let tables = Tables::open(&path.join("cases"), durable)?;
+        compact::finish(path)?;
+        create_folder(&path.join("raw"))?;
+        create_folder(&path.join("cases"))?;
+        let mut tables = Tables::open(&path.join("cases"), durable)?;
+        if durable && compact::is_wanted(&tables)? {
+            // There may be no room for a copy; what was erased is gone from all records either way.
+            if let Err(e) = compact::compact(path, tables) {
+                tracing::warn!(folder = %path.display(), error = %e, "the database can't be written anew: bytes of what was erased stay in its log until the next opening");
+                compact::finish(path)?;
+            }
+            tables = Tables::open(&path.join("cases"), durable)?;
+        }
         check_format(&tables, path)?;
         fail_point::reached("open-format-noted");
         let from = tables.get::<u32>(Table::Meta, keys::RAW_FROM)?.unwrap_or(1);
@@ -253,20 +266,6 @@ impl Store {
         }
     }
 
-    /// Overwrites a mail in the archive, at once and durably. What was read from it stays in its case, and that it was
-    /// erased is remembered, so that a copy of it is not kept again. `false`: there is no such mail.
-    pub fn erase(&self, letter: &LetterId) -> Result<bool, StoreError> {
-        let Some(place) = self.raw_place(letter)?.filter(|place| !place.is_erased()) else { return Ok(false) };
-        self.inner.archive.erase(&place)?;
-        fail_point::reached("erase-overwritten");
-        let mut change = Change::default();
-        change.put(Table::Raw, letter.to_string(), &RawPlace::erased(letter.clone()))?;
-        self.inner.tables.run(&change)?;
-        fail_point::reached("erase-noted");
-        self.inner.tables.flush()?;
-        Ok(true)
-    }
-
     /// What became of this letter, if it was taken in before: same Message-ID and content; without a Message-ID, the
     /// same mail byte for byte.
     pub fn seen(
@@ -275,7 +274,11 @@ impl Store {
         content: &LetterId,
         message_id: Option<&MessageId>,
     ) -> Result<Option<Seen>, StoreError> {
-        self.inner.tables.get(Table::Seen, &keys::seen_as(letter, content, message_id))
+        let seen = self.inner.tables.get(Table::Seen, &keys::seen_as(letter, content, message_id))?;
+        match message_id {
+            Some(id) if seen.is_none() => self.inner.tables.get(Table::Seen, &keys::gone(id, content)),
+            _ => Ok(seen),
+        }
     }
 
     /// Every letter that was taken in, one at a time, in no order that means anything.

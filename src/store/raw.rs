@@ -49,7 +49,7 @@ impl RawPlace {
         Self { letter, segment: 0, offset: 0, len: 0 }
     }
 
-    pub(super) fn is_erased(&self) -> bool {
+    pub fn is_erased(&self) -> bool {
         self.segment == 0
     }
 

@@ -77,7 +77,7 @@ pub(super) fn decode<T: DeserializeOwned>(table: Table, key: &str, bytes: &[u8])
 pub(super) fn canonical(table: Table, key: &str, json: &[u8]) -> Result<Vec<u8>, StoreError> {
     let through = match (table, keys::words(key).as_slice()) {
         (Table::Meta, [keys::COUNTS]) => through::<Counts>,
-        (Table::Meta, [keys::SECRET]) => through::<String>,
+        (Table::Meta, [keys::SECRET | keys::PSEUDONYMS]) => through::<String>,
         (Table::Meta, [keys::HELD_BACK]) => through::<Timestamp>,
         (Table::Meta, _) => through::<u32>,
         (Table::Cases, _) => through::<Case>,

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::handover::{self, mailed_lately};
 use super::lookup::fresh_rma;
-use super::{Clock, Office, Trouble, budget, inbound, notice};
+use super::{Clock, Office, Trouble, budget, notice, settle};
 use crate::domain::case::Case;
 use crate::domain::decision::{Class, Outcome};
 use crate::domain::ids::{Address, CaseId};
@@ -92,7 +92,7 @@ fn commit(
     hindrance: Option<&str>,
     now: Timestamp,
 ) -> Result<Option<(Commit, Outcome)>, Trouble> {
-    let letter = |class| Some(inbound::entry(reading, class, now));
+    let letter = |class| Some(settle::entry(reading, class, now));
     match standing(office, reading)? {
         Standing::None => Ok(None),
         Standing::Doubtful(why) => {

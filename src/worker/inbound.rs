@@ -10,37 +10,14 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-use super::lookup::{link, look_up};
 use super::quarantine::quarantine;
-use super::{Office, Stop, Trouble, blocking, budget, desk, handover, notice, pace, start};
-use crate::domain::case::Case;
-use crate::domain::decision::{Class, Outcome};
-use crate::domain::event::Event;
-use crate::domain::ids::{CaseId, LetterId, masked};
+use super::settle::{Taken, read_one, settle};
+use super::{Office, Stop, Trouble, blocking, notice, pace, start};
+use crate::domain::ids::{LetterId, masked};
 use crate::fail_point;
-use crate::pipeline::trace::Link;
-use crate::pipeline::{self, Lookup, Reading};
+use crate::pipeline::Reading;
 use crate::ports::{Content, FaultKind, FirstStart, Incoming, Mailbox, Position};
-use crate::store::{CaseStep, Commit, CommitError, LetterEntry, NoticeKind, Raised, RawPlace, Seen, StoreError};
-
-/// What became of a letter.
-#[derive(Debug)]
-pub enum Taken {
-    Answered {
-        reading: Box<Reading>,
-        outcome: Box<Outcome>,
-        case: Option<Box<Case>>,
-    },
-    /// Taken in before: nothing is done twice.
-    Again {
-        reading: Box<Reading>,
-        seen: Seen,
-    },
-    Quarantined {
-        reading: Option<Box<Reading>>,
-        why: String,
-    },
-}
+use crate::store::{Commit, NoticeKind, RawPlace, StoreError};
 
 /// What a pass did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -312,21 +289,18 @@ fn read_batch(batch: Vec<Incoming>, office: &Arc<Office>) -> Result<Vec<Read>, T
     })
 }
 
-/// Reads one letter; an error says why that can't be done.
-pub fn read_one(office: &Office, raw: Vec<u8>, cut_short: bool) -> Result<Box<Reading>, String> {
-    let terms = Arc::clone(&office.terms);
-    budget::step("reading it", move || {
-        fail_point::handling("read", &raw);
-        Box::new(pipeline::read(&raw, cut_short, &terms, Timestamp::now()))
-    })
-}
-
 /// Commits a batch, letter by letter, and makes it durable with one flush.
 fn write_batch(batch: Vec<Read>, office: &Office) -> Result<Done, Trouble> {
     let mut done = Done { positions: Vec::with_capacity(batch.len()), quarantined: 0 };
     let held = office.durable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     for read in batch {
         let position = read.position.clone();
+        if read.raw.as_ref().is_some_and(RawPlace::is_erased) {
+            tracing::info!("taken in before and erased since: nothing is done");
+            office.store.commit(&Commit { position: Some(read.position), ..Commit::default() })?;
+            done.positions.push(position);
+            continue;
+        }
         let taken = match read.reading {
             Ok(reading) => settle(office, reading, read.raw, Some(read.position))?,
             Err(why) => quarantine(office, None, read.letter, read.raw, Some(read.position), why)?,
@@ -342,155 +316,6 @@ fn write_batch(batch: Vec<Read>, office: &Office) -> Result<Done, Trouble> {
     office.health.letter_taken();
     office.replies_written.notify_one();
     Ok(done)
-}
-
-/// Looks a letter's case up, answers it and commits, all in one transaction. Not durable before the next flush.
-pub fn settle(
-    office: &Office,
-    reading: Box<Reading>,
-    raw: Option<RawPlace>,
-    position: Option<Position>,
-) -> Result<Taken, Trouble> {
-    let letter = &reading.letter;
-    let span = tracing::info_span!(
-        "letter",
-        id = letter.id.as_str().get(..12),
-        message_id = letter.message_id.as_ref().map(|m| m.as_str())
-    );
-    let _entered = span.enter();
-    let now = office.now(&reading);
-    // Another commit may come in between (a reply was sent): then look again.
-    for _ in 0..5 {
-        if let Some(seen) = office.store.seen(&letter.id, &letter.content, letter.message_id.as_ref())? {
-            return again(office, reading, seen, raw, position);
-        }
-        match desk::follow(office, &reading, raw.as_ref(), position.as_ref(), now)? {
-            desk::Told::Nothing => {}
-            desk::Told::Committed { outcome, case, notices } => return Ok(taken(reading, *outcome, case, &notices)),
-            desk::Told::Seen => continue,
-            desk::Told::Stuck(why) => return quarantine(office, Some(reading), None, raw, position, why),
-        }
-        let found = link(office, &reading)?;
-        // Each try reads it as part of the case as it stands then.
-        let recalled = match recall(office, &reading, &found.link) {
-            Ok(recalled) => recalled,
-            Err(why) => return quarantine(office, Some(reading), None, raw, position, why),
-        };
-        let lookup = look_up(office, &recalled, found, now)?;
-        let (reading, lookup, outcome) = match answer(office, recalled, lookup, now) {
-            Ok(answered) => answered,
-            Err(why) => return quarantine(office, Some(reading), None, raw, position, why),
-        };
-        let step = step(&lookup, &outcome);
-        let (to_staff, held_back) = handover::of_step(office, lookup.link.case(), step.as_ref(), now)?;
-        let mut notices = notice::of_letter(office, &reading, &lookup, &outcome, now)?;
-        notices.extend(desk::of_stranger(office, &reading, now)?);
-        let commit = Commit {
-            letter: Some(entry(&reading, outcome.class, now)),
-            raw: raw.clone(),
-            case: step,
-            reply: outcome.reply.clone(),
-            position: position.clone(),
-            notices,
-            to_staff,
-            held_back,
-            ..Commit::default()
-        };
-        match office.store.commit(&commit) {
-            Ok(case) => return Ok(taken(reading, outcome, case.map(Box::new), &commit.notices)),
-            Err(CommitError::Stale { .. } | CommitError::Taken { .. } | CommitError::Seen(_)) => {}
-            Err(CommitError::Illegal(illegal)) => {
-                return quarantine(office, Some(reading), None, raw, position, illegal.to_string());
-            }
-            Err(CommitError::Store(e)) => return Err(e.into()),
-        }
-    }
-    let why = "its case changed again and again while it was decided on".to_owned();
-    quarantine(office, Some(reading), None, raw, position, why)
-}
-
-fn recall(office: &Office, reading: &Reading, link: &Link) -> Result<Box<Reading>, String> {
-    let mut reading = Box::new(reading.clone());
-    if !matches!(link, Link::Known(_)) {
-        return Ok(reading);
-    }
-    let (link, terms) = (link.clone(), Arc::clone(&office.terms));
-    budget::step("reading it as part of its case", move || {
-        fail_point::handling("recall", reading.words.text.as_bytes());
-        pipeline::recall(&mut reading, &link, &terms);
-        reading
-    })
-}
-
-/// A letter with what was looked up for it and what is to be done.
-type Answered = (Box<Reading>, Lookup, Outcome);
-
-fn answer(office: &Office, reading: Box<Reading>, lookup: Lookup, now: Timestamp) -> Result<Answered, String> {
-    let terms = Arc::clone(&office.terms);
-    budget::step("answering it", move || {
-        fail_point::handling("answer", reading.words.text.as_bytes());
-        let outcome = pipeline::answer(&reading, &lookup, &terms, now)?;
-        Ok((reading, lookup, outcome))
-    })?
-}
-
-/// What is committed is told in the log.
-fn taken(reading: Box<Reading>, outcome: Outcome, case: Option<Box<Case>>, notices: &[Raised]) -> Taken {
-    log(&reading, &outcome, case.as_deref());
-    notice::say(notices);
-    Taken::Answered { reading, outcome: Box::new(outcome), case }
-}
-
-pub(super) fn entry(reading: &Reading, class: Class, now: Timestamp) -> LetterEntry {
-    let letter = &reading.letter;
-    LetterEntry {
-        id: letter.id.clone(),
-        content: letter.content.clone(),
-        message_id: letter.message_id.clone(),
-        class,
-        at: now,
-    }
-}
-
-fn step(lookup: &Lookup, outcome: &Outcome) -> Option<CaseStep> {
-    if outcome.events.is_empty() {
-        return None;
-    }
-    let (id, from) = match lookup.link.case() {
-        Some(case) => (case.id.clone(), Some(case.version)),
-        None => (lookup.fresh_case.clone(), None),
-    };
-    Some(CaseStep { id, from, events: outcome.events.clone() })
-}
-
-/// A copy of a letter that was taken in before.
-fn again(
-    office: &Office,
-    reading: Box<Reading>,
-    seen: Seen,
-    raw: Option<RawPlace>,
-    position: Option<Position>,
-) -> Result<Taken, Trouble> {
-    tracing::info!(case = seen.case.as_ref().map(CaseId::as_str), "taken in before: nothing is done twice");
-    office.store.commit(&Commit { raw, position, ..Commit::default() })?;
-    Ok(Taken::Again { reading, seen })
-}
-
-/// One line a letter: what came, what was decided, never an address in full.
-fn log(reading: &Reading, outcome: &Outcome, case: Option<&Case>) {
-    let from = reading.letter.from.as_ref().map(|p| p.address.masked());
-    let reasons: Vec<String> = outcome.decision.reasons.iter().map(|r| r.code()).collect();
-    let handed = outcome.events.iter().any(|e| matches!(e.event, Event::HandedToStaff | Event::SafetyHeld));
-    tracing::info!(
-        case = case.map(|c| c.id.as_str()),
-        from,
-        class = outcome.class.code(),
-        decision = outcome.decision.action.code(),
-        reasons = reasons.join(","),
-        reply = outcome.reply.as_ref().map(|r| r.kind.folder()),
-        handed_to_staff = handed,
-        "letter taken in"
-    );
 }
 
 fn digest(raw: &[u8]) -> LetterId {

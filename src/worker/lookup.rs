@@ -121,7 +121,8 @@ fn goes_on(office: &Office, id: &CaseId) -> Result<Option<Case>, Trouble> {
         let Some(into) = case.as_ref().and_then(|case| case.merged_into.clone()) else { break };
         case = office.store.case(&into)?;
     }
-    Ok(case.filter(|case| case.state != State::Merged))
+    // Whoever writes to an erased case is nobody it knows.
+    Ok(case.filter(|case| case.state != State::Merged && case.erased.is_none()))
 }
 
 /// The products that the case may turn out to be about.

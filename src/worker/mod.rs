@@ -1,29 +1,20 @@
 //! Floor 3: the only place where the order of side effects is written.
 //!
-//! Letters in ([`inbound`]), replies out ([`outbound`]), what the clock and staff do ([`turn`]); all on one [`Office`].
+//! Letters in ([`inbound`], each by [`settle`]), replies out ([`outbound`]), what the clock and staff do ([`turn`]); all on one [`Office`].
 
 pub mod budget;
-
 mod desk;
-
+pub mod erasure;
 pub mod handover;
-
 pub mod health;
-
 pub mod inbound;
-
 mod lookup;
-
 pub mod notice;
-
 pub mod outbound;
-
 pub mod pace;
-
 mod quarantine;
-
 pub mod retry;
-
+pub mod settle;
 mod start;
 pub mod turn;
 
@@ -34,6 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
+use self::erasure::Retention;
 use self::handover::Handover;
 use self::health::Health;
 use self::notice::Notifier;
@@ -58,6 +50,8 @@ pub struct Office {
     pub clock: Clock,
     /// Whether the first start leaves alone what is in the mailbox already.
     pub from_now: bool,
+    /// How long things are kept once all is over.
+    pub retention: Retention,
     /// Held from the first commit of a batch until it is durable: the outbox is only looked at in between, so that no
     /// reply leaves before its commit is on disk.
     pub durable: Mutex<()>,
@@ -98,6 +92,7 @@ impl Office {
             replies_per_hour,
             clock: Clock::System,
             from_now: false,
+            retention: Retention::default(),
             durable: Mutex::new(()),
             replies_written: Notify::new(),
             health: Arc::new(Health::new()),
@@ -110,7 +105,8 @@ impl Office {
     pub fn anew(&self) -> impl FnOnce(Store) -> Self + use<> {
         let (terms, orders) = (Arc::clone(&self.terms), self.orders.clone());
         let (rma_prefix, replies_per_hour, clock) = (self.rma_prefix.clone(), self.replies_per_hour, self.clock);
-        let (from_now, notifier, handover) = (self.from_now, self.notifier.clone(), self.handover.clone());
+        let (from_now, notifier, retention) = (self.from_now, self.notifier.clone(), self.retention);
+        let handover = self.handover.clone();
         let (health, accepted) = (Arc::clone(&self.health), Arc::clone(&self.accepted));
         move |store| Self {
             store,
@@ -122,6 +118,7 @@ impl Office {
             replies_per_hour,
             clock,
             from_now,
+            retention,
             durable: Mutex::new(()),
             replies_written: Notify::new(),
             health,

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::inbound::Taken;
 use super::notice;
+use super::settle::Taken;
 use super::{Office, Trouble};
 use crate::domain::ids::{LetterId, masked};
 use crate::pipeline::Reading;

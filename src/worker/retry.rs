@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::inbound::{self, Taken};
 use super::quarantine::quarantine;
+use super::settle::{self, Taken};
 use super::{Office, Trouble};
 use crate::domain::ids::LetterId;
 use crate::domain::letter::Letter;
@@ -27,10 +27,10 @@ pub fn again(office: &Arc<Office>, entry: &Quarantined) -> Result<Taken, Trouble
     let place = office.store.keep_raw(letter, &raw)?;
     // Whatever is exactly as long as a beginning is taken for one.
     let cut_short = raw.len() as u64 == BEGINNING;
-    let reading = inbound::read_one(office, raw, cut_short);
+    let reading = settle::read_one(office, raw, cut_short);
     let held = office.durable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let taken = match reading {
-        Ok(reading) => inbound::settle(office, reading, Some(place), None)?,
+        Ok(reading) => settle::settle(office, reading, Some(place), None)?,
         Err(why) => quarantine(office, None, Some(letter.clone()), Some(place), None, why)?,
     };
     if matches!(taken, Taken::Again { .. }) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::erasure::{Sweep, retain};
 use super::lookup::fresh_rma;
 use super::{Office, Stop, Trouble, handover, notice};
 use crate::domain::act::Act;
@@ -42,7 +43,21 @@ impl From<StoreError> for Undone {
 
 /// Does what is due whenever it is, until it is wished to stop, or the disk fails.
 pub async fn run(office: &Arc<Office>, mut stop: Stop) -> Result<(), Trouble> {
+    let mut sweep = Sweep::default();
     while !stop.is_wished() {
+        let of = Arc::clone(office);
+        let retained = tokio::task::spawn_blocking(move || {
+            let done = retain(&of, &mut sweep, Timestamp::now());
+            (sweep, done.map(|_| ()))
+        });
+        let retained = retained.await;
+        let (on, done) = retained.unwrap_or_else(|e| (Sweep::default(), Err(Trouble::Broken(e.to_string()))));
+        sweep = on;
+        match office.noting(done) {
+            Ok(()) => {}
+            Err(trouble) if trouble.is_of_the_disk() => return Err(trouble),
+            Err(trouble) => tracing::error!(%trouble, "what was kept long enough can't be erased; will try again"),
+        }
         let of = Arc::clone(office);
         let struck = tokio::task::spawn_blocking(move || strike(&of, Timestamp::now())).await;
         match office.noting(struck.unwrap_or_else(|e| Err(Trouble::Broken(e.to_string())))) {

@@ -23,7 +23,7 @@ use aftersalesd::pipeline::{self, Lookup, Reading, Terms, parse};
 use aftersalesd::smtp;
 use aftersalesd::store::Store;
 use aftersalesd::worker::Office;
-use aftersalesd::worker::inbound::Taken;
+use aftersalesd::worker::settle::Taken;
 use jiff::Timestamp;
 
 /// A path; takes whatever bytes there are.

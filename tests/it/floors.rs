@@ -50,7 +50,7 @@ const PLACES: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["imap/", "smtp/"]),
     ("lettre", &["smtp/"]),
     ("csv", &["feeds"]),
-    ("toml", &["config/", "pipeline/lexicon", "pipeline/phrases"]),
+    ("toml", &["config/", "pipeline/lexicon", "pipeline/phrases", "pipeline/symptoms"]),
     ("clap", &["main"]),
     ("tracing_subscriber", &["main"]),
     ("sd_notify", &["app/"]),

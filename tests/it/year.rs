@@ -16,7 +16,7 @@ use aftersalesd::pipeline::screen::Desk;
 use aftersalesd::pipeline::{self, Caps, Reading, Terms};
 use aftersalesd::store::{FindingKind, Store};
 use aftersalesd::worker::turn::{self, Undone};
-use aftersalesd::worker::{Clock, Office, inbound};
+use aftersalesd::worker::{Clock, Office, settle};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
 /// Cases of a run in the test suite; `AFTERSALESD_YEAR_CASES=4000 cargo test --release --test it year` plays more.
@@ -140,8 +140,8 @@ impl Year {
         for (_, customer, name) in due {
             self.letters += 1;
             let reading = self.letter(customer, name);
-            let taken = inbound::settle(&self.office, Box::new(reading), None, None).unwrap();
-            assert!(matches!(taken, inbound::Taken::Answered { .. }), "{taken:?}");
+            let taken = settle::settle(&self.office, Box::new(reading), None, None).unwrap();
+            assert!(matches!(taken, settle::Taken::Answered { .. }), "{taken:?}");
             // Some write again: they answer, they thank, they ask how it stands.
             if self.below(3) > 0 {
                 let next = ["complete", "incomplete", "thanks", "order"][self.below(4)];

@@ -15,7 +15,7 @@ use crate::domain::case::Case;
 use crate::domain::decision::Outcome;
 use crate::domain::facts::Facts;
 use crate::pipeline::{Reading, Terms};
-use crate::worker::inbound::Taken;
+use crate::worker::settle::Taken;
 
 use self::checklist::Proof;
 use self::marks::Zone;

@@ -74,6 +74,7 @@ fn happenings() -> impl Strategy<Value = Event> {
         Event::Reopened,
         Event::Merged { into: CaseId::derive(&letter(), 1) },
         Event::Handled,
+        Event::Erased,
         Event::Reminded { of: Timer::RemindItems },
         Event::Reminded { of: Timer::RemindStaff },
         Event::Scheduled { due: None },

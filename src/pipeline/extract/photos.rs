@@ -1,7 +1,7 @@
 //! Looks at a picture without understanding it: is it a real photo, can anything be made out, which codes are on it.
 //!
 //! Pure, bounded in pixels, memory and time whatever the bytes are, and never panics: a decoder's panic counts as
-//! damage. Orientation does not matter to that, so EXIF is read for thumbnails only.
+//! damage. Orientation does not matter to that, so EXIF is read for pictures that are shown only.
 
 mod codes;
 mod decode;
@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, GenericImageView as _};
 
 use crate::domain::facts::Judgement;
@@ -57,17 +58,27 @@ pub fn look(data: &[u8], hints: Hints, room: &mut Room) -> Look {
 /// A JPEG of at most `longest` pixels a side, without anything that a camera wrote beside the picture (where it was taken,
 /// above all). `None`: a decoration, or nothing that can be decoded.
 pub fn thumbnail(data: &[u8], longest: u32, room: &mut Room) -> Option<Vec<u8>> {
-    let made = catch_unwind(AssertUnwindSafe(|| match decode::decode(data, room) {
-        Decoded::Picture(picture) if !is_decoration(&picture, Hints::default()) => {
-            let mut small = picture.thumbnail(longest, longest);
-            small.apply_orientation(decode::orientation(data));
-            let mut jpeg = Vec::new();
-            let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 75);
-            small.into_rgb8().write_with_encoder(encoder).ok().map(|()| jpeg)
-        }
-        _ => None,
-    }));
-    made.ok().flatten()
+    painted(data, room, |picture| {
+        (!is_decoration(&picture, Hints::default())).then(|| picture.thumbnail(longest, longest))
+    })
+}
+
+/// The picture painted anew, with nothing in it but pixels; `None`: it can't be decoded, or only at too high a cost.
+pub fn as_jpeg(data: &[u8]) -> Option<Vec<u8>> {
+    painted(data, &mut Room::default(), Some)
+}
+
+/// As a JPEG, turned as it was held.
+fn painted(data: &[u8], room: &mut Room, shown: impl FnOnce(DynamicImage) -> Option<DynamicImage>) -> Option<Vec<u8>> {
+    let paint = || {
+        let Decoded::Picture(picture) = decode::decode(data, room) else { return None };
+        let mut picture = shown(picture)?;
+        picture.apply_orientation(decode::orientation(data));
+        let mut jpeg = Vec::new();
+        let encoder = JpegEncoder::new_with_quality(&mut jpeg, 75);
+        picture.into_rgb8().write_with_encoder(encoder).ok().map(|()| jpeg)
+    };
+    catch_unwind(AssertUnwindSafe(paint)).ok().flatten()
 }
 
 fn examine(data: &[u8], hints: Hints, room: &mut Room) -> Look {

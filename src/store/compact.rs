@@ -1,0 +1,107 @@
+//! The database written anew. sled's log keeps what a record was before until it happens to write over it: after
+//! something was erased, the rows are copied into a new database at the next opening, and the old one is removed.
+//!
+//! At every moment there is one whole database, under its own name or, between two renames, under that of the copy.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::StoreError;
+use super::keys::{self, Table};
+use super::tables::{Change, Tables};
+use crate::fail_point;
+
+const LIVE: &str = "cases";
+const COPY: &str = "cases.copy";
+const OLD: &str = "cases.old";
+/// Rows that are copied as one transaction.
+const AT_ONCE: usize = 500;
+
+/// Whether something was erased since the database was last written anew.
+pub(super) fn is_wanted(tables: &Tables) -> Result<bool, StoreError> {
+    Ok(tables.get::<u32>(Table::Meta, keys::COMPACT)?.is_some())
+}
+
+/// Notes that something was erased.
+pub(super) fn want(change: &mut Change) -> Result<(), StoreError> {
+    change.put(Table::Meta, keys::COMPACT.to_owned(), &1u32)
+}
+
+/// Puts the database in `store` under its own name and removes what a broken-off copy left. The caller holds the lock.
+pub(super) fn finish(store: &Path) -> Result<(), StoreError> {
+    let [live, copy, old] = [LIVE, COPY, OLD].map(|name| store.join(name));
+    // The old one is only moved away once the copy is whole.
+    if !live.exists() && old.exists() {
+        rename(store, COPY, LIVE)?;
+    }
+    for left in [copy, old] {
+        match fs::remove_dir_all(&left) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(StoreError::io(left.display(), e)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Writes the database in `store` anew. After an error it is there as it was.
+pub(super) fn compact(store: &Path, tables: Tables) -> Result<(), StoreError> {
+    let copy = Tables::open(&store.join(COPY), true)?;
+    for table in Table::ALL {
+        let mut changes = Vec::new();
+        for row in tables.scan(table, "") {
+            let row = row?;
+            if table == Table::Meta && row.key == keys::COMPACT {
+                continue;
+            }
+            let (mut change, bytes) = (Change::default(), row.json().to_vec());
+            change.put_encoded(table, row.key, bytes);
+            changes.push(change);
+            if changes.len() >= AT_ONCE {
+                copy.run_all(&changes.iter().collect::<Vec<_>>())?;
+                changes.clear();
+            }
+        }
+        copy.run_all(&changes.iter().collect::<Vec<_>>())?;
+    }
+    copy.flush()?;
+    drop(copy);
+    drop(tables);
+    // Its threads may still write snapshots, by name.
+    for name in [COPY, LIVE] {
+        await_release(&store.join(name).join("db"))?;
+    }
+    fail_point::reached("compact-copied");
+    rename(store, LIVE, OLD)?;
+    fail_point::reached("compact-moved-away");
+    rename(store, COPY, LIVE)?;
+    fail_point::reached("compact-in-place");
+    finish(store)
+}
+
+fn rename(store: &Path, from: &str, to: &str) -> Result<(), StoreError> {
+    let renamed = || {
+        fs::rename(store.join(from), store.join(to))?;
+        // A new name is durable only once its folder is.
+        File::open(store)?.sync_all()
+    };
+    renamed().map_err(|e| StoreError::io(store.join(from).display(), e))
+}
+
+/// Waits until the engine has let go of its log, which it does when its last thread has ended.
+fn await_release(log: &Path) -> Result<(), StoreError> {
+    let file = File::open(log).map_err(|e| StoreError::io(log.display(), e))?;
+    let patience = Instant::now() + Duration::from_secs(5);
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if Instant::now() < patience => thread::sleep(Duration::from_millis(5)),
+            Err(TryLockError::WouldBlock) => {
+                return Err(StoreError::Busy { what: format!("{} is still in use", log.display()) });
+            }
+            Err(TryLockError::Error(e)) => return Err(StoreError::io(log.display(), e)),
+        }
+    }
+}
