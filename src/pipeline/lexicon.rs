@@ -135,6 +135,8 @@ pub struct DateWords {
     pub year: Vec<String>,
     /// What stands around a span of time to mean "before now", with `{}` for it: `{} ago`, `vor {}`.
     pub ago: Vec<String>,
+    /// Words before what is counted that leave its number as it is: `about two weeks ago`, `vor genau drei Wochen`.
+    pub about: Vec<String>,
     /// Words before a weekday that mean its latest past occurrence: `last`, `am`.
     pub last: Vec<String>,
     /// `last week`: days back.

@@ -30,8 +30,9 @@ pub struct Dates {
     month_day: Regex,
     day_of_month: Regex,
     day_alone: Regex,
-    words: Regex,
+    spans: Regex,
     ago: Vec<Regex>,
+    words: Regex,
     weekday_of_week: Regex,
     weekday: Regex,
     /// Short frequent words: behind one of them a number counts nothing.
@@ -41,6 +42,7 @@ pub struct Dates {
     weeks_of: BTreeMap<String, i64>,
     months_of: BTreeMap<String, i64>,
     days_of: BTreeMap<String, i64>,
+    spans_of: BTreeMap<String, i64>,
     day_of: BTreeMap<String, i64>,
     number_of: BTreeMap<String, i64>,
     /// Number words that mean another count with the unit day.
@@ -71,8 +73,8 @@ impl Dates {
         };
         let month_of: BTreeMap<String, i8> = names(&words.months);
         let weekday_of: BTreeMap<String, i8> = names(&words.weekdays);
-        let mut days_of = counts(lexicon, &words.days_ago);
-        days_of.extend(counts(lexicon, &words.spans_ago));
+        let days_of = counts(lexicon, &words.days_ago);
+        let spans_of = counts(lexicon, &words.spans_ago);
         let number_of = counts(lexicon, &words.numbers);
         let day_of = spelled_days(lexicon, &number_of);
         let weeks_of = counts(lexicon, &words.weeks_back);
@@ -106,6 +108,7 @@ impl Dates {
             day_month: Regex::new(&format!(r" {day} (?:{fillers} )?(?P<m>{months})\b{year}"))?,
             month_day: Regex::new(&format!(r" (?P<m>{months}) (?:{fillers} )?{day}\b{year}"))?,
             day_of_month: Regex::new(&format!(r" {day} (?P<k>{which_month})\b"))?,
+            spans: Regex::new(&words::span_words(lexicon, &spans_of))?,
             words: Regex::new(&format!(r" (?P<w>{})\b", alternatives(days_of.keys())))?,
             ago: ago.iter().map(|form| Regex::new(form)).collect::<Result<_, _>>()?,
             weekday_of_week: Regex::new(&format!(
@@ -117,6 +120,7 @@ impl Dates {
             weeks_of,
             months_of,
             days_of,
+            spans_of,
             day_of,
             days_meant: counts(lexicon, &words.days_meant),
             number_of,
@@ -166,10 +170,11 @@ impl Dates {
             back(today, since_monday + 7 * weeks - i64::from(day) + 1).filter(|d| *d <= today)
         });
         // Idioms first: "acht Tage" are seven days.
-        add(&self.words, "date.word", &|c| back(today, *self.days_of.get(c.name("w")?.as_str())?));
+        add(&self.spans, "date.word", &|c| back(today, *self.spans_of.get(c.name("w")?.as_str())?));
         for form in &self.ago {
             add(form, "date.ago", &|c| self.span_ago(c, today));
         }
+        add(&self.words, "date.word", &|c| back(today, *self.days_of.get(c.name("w")?.as_str())?));
         add(&self.weekday, "date.weekday", &|c| {
             let day = *self.weekday_of.get(c.name("w")?.as_str())?;
             let gone = (i64::from(today.weekday().to_monday_one_offset()) - i64::from(day) + 6).rem_euclid(7) + 1;

@@ -6,7 +6,10 @@ use crate::pipeline::lexicon::Lexicons;
 fn read(language: &str, text: &str) -> Vec<String> {
     let lexicons = Lexicons::embedded().unwrap();
     let lexicon = lexicons.of(language).unwrap();
-    let dates = Dates::new(lexicon).unwrap();
+    read_with(&Dates::new(lexicon).unwrap(), lexicon, text)
+}
+
+fn read_with(dates: &Dates, lexicon: &Lexicon, text: &str) -> Vec<String> {
     let folded = Folded::new(text, &lexicon.writing.abbreviations);
     let today = Date::constant(2026, 11, 4); // a Wednesday
     folded.sentences.iter().flat_map(|s| dates.find(&folded, *s, today)).map(|f| f.date.to_string()).collect()
@@ -111,8 +114,26 @@ fn spans_before_now() {
         ("pt", "há quinze dias", "2026-10-21"),
         ("pl", "miesiąc temu", "2026-10-04"),
         ("pl", "rok temu", "2025-11-04"),
+        ("en", "today exactly four weeks ago", "2026-10-07"),
+        ("de", "heute vor vier Wochen", "2026-10-07"),
+        ("de", "heute vor acht Tagen", "2026-10-28"),
+        ("fr", "il y a aujourd'hui quatre semaines", "2026-10-07"),
+        ("es", "hace hoy exactamente cuatro semanas", "2026-10-07"),
+        ("it", "oggi quattro settimane fa", "2026-10-07"),
+        ("nl", "vandaag precies vier weken geleden", "2026-10-07"),
+        ("pl", "dziś równo cztery tygodnie temu", "2026-10-07"),
+        ("pt", "faz hoje quatro semanas", "2026-10-07"),
+        ("pt", "há exatamente quatro semanas", "2026-10-07"),
     ] {
         assert_eq!(read(language, text), [expected], "{text}");
+    }
+    let lexicons = Lexicons::embedded().unwrap();
+    for lexicon in &lexicons.all {
+        let (words, dates) = (&lexicon.dates, Dates::new(lexicon).unwrap());
+        for (about, ago) in words.about.iter().flat_map(|about| words.ago.iter().map(move |ago| (about, ago))) {
+            let text = ago.replace("{}", &format!("{about} 3 {}", words.week[0]));
+            assert_eq!(read_with(&dates, lexicon, &text), ["2026-10-14"], "{text}");
+        }
     }
     for (language, text) in
         [("en", "a month and a half ago"), ("es", "hace un mes y medio"), ("nl", "anderhalve maand geleden")]

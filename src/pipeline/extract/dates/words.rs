@@ -30,6 +30,11 @@ pub fn units(lexicon: &Lexicon) -> BTreeMap<String, Unit> {
     lists.into_iter().flat_map(|(unit, list)| folded(lexicon, list).into_iter().map(move |w| (w, unit))).collect()
 }
 
+/// The pattern of a span's own words: "a week ago", also with the day that it is counted from, "today a week ago".
+pub fn span_words(lexicon: &Lexicon, spans: &BTreeMap<String, i64>) -> String {
+    format!(r" (?:{} )?(?P<w>{})\b", counted_from(lexicon), alternatives(spans.keys()))
+}
+
 /// The patterns of spans before now, one for each ending the language puts behind a span ("ago", or nothing).
 pub fn ago_forms(lexicon: &Lexicon, numbers: &BTreeMap<String, i64>, units: &BTreeMap<String, Unit>) -> Vec<String> {
     let words = &lexicon.dates;
@@ -46,13 +51,20 @@ pub fn ago_forms(lexicon: &Lexicon, numbers: &BTreeMap<String, i64>, units: &BTr
         let (before, behind) = form.split_once("{}").unwrap_or((form, ""));
         by_ending.entry(fold::phrase(behind)).or_default().push(fold::phrase(before));
     }
+    let (today, about) = (counted_from(lexicon), one_of(&folded(lexicon, &words.about)));
     let ended = |(behind, before): (String, Vec<String>)| {
         let bare = if before.iter().any(String::is_empty) { "?" } else { "" };
         let before: Vec<String> = before.into_iter().filter(|b| !b.is_empty()).collect();
         let behind = if behind.is_empty() { behind } else { format!(" {}", regex::escape(&behind)) };
-        format!(r" (?:{} ){bare}{span}{behind}\b", one_of(&before))
+        format!(r" (?:{today} (?:{about} )?)?(?:{} (?:(?:{about}|{today}) ){{0,2}}){bare}{span}{behind}\b", one_of(&before))
     };
     by_ending.into_iter().map(ended).collect()
+}
+
+/// The words for today: "vandaag vier weken geleden" is four weeks ago, not today.
+fn counted_from(lexicon: &Lexicon) -> String {
+    let today: Vec<String> = lexicon.dates.days_ago.iter().filter(|(_, n)| **n == 0).map(|(w, _)| w.clone()).collect();
+    one_of(&folded(lexicon, &today))
 }
 
 /// An alternation as a group; of no words, one that fits nothing.
