@@ -97,6 +97,22 @@ enum Command {
         /// A new or empty folder; it can be used as a store
         target: PathBuf,
     },
+    /// Backtest: take the kept mail through other terms, and tell which decisions would change and why
+    ///
+    /// Each letter is decided on anew, in the order they were taken in, at its own arrival, by this version of the
+    /// program under the policy, catalogue, orders and templates of the other configuration, in a store that is thrown
+    /// away. Changes nothing, sends nothing; the daemon may run. What staff did is not replayed. Exit code 0: every
+    /// decision is the same; 1: some would change (then the totals are the last thing printed), or it failed.
+    Replay {
+        #[command(flatten)]
+        config: Configured,
+        /// The configuration with the other terms
+        #[arg(long, value_name = "FILE")]
+        new: PathBuf,
+        /// One JSON object a line for each decision that would change, then one with the totals
+        #[arg(long)]
+        json: bool,
+    },
     /// What the books tell: returns by product, symptom, batch and week, how long they took, what people had to do
     Stats {
         #[command(flatten)]
@@ -314,6 +330,7 @@ fn command(command: Command) -> Result<(), Failure> {
             app::verify::run(config.as_deref(), folder.as_deref(), repair, &mut out)
         }
         Command::Backup { config, target } => app::transfer::backup(&config.config, &target, &mut out),
+        Command::Replay { config, new, json } => app::replay::run(&config.config, &new, json, &mut out),
         Command::Export(configured) => app::transfer::export(&configured.config, &mut out),
         Command::Import { config, file } => app::transfer::import(&config.config, &file),
         Command::Stats { config, since, until, batch, csv, json } => {

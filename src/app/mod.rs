@@ -24,6 +24,8 @@ pub mod people;
 
 pub mod photos;
 
+pub mod replay;
+
 pub mod report;
 
 pub mod stats;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::stats::Wanted;
-use super::{Failure, control, daemon, explain, letters, open_office, people, photos, report, stats};
+use super::{Failure, control, daemon, explain, letters, open_office, people, photos, replay, report, stats};
 use crate::config::Config;
 use crate::domain::act::Act;
 use crate::domain::ids::{CaseId, LetterId, OrderNumber, RmaNumber};
@@ -30,6 +30,8 @@ pub enum Query {
     Act { case: String, act: Act, by: String, why: Option<String> },
     /// Why a case was decided as it was.
     Explain(String),
+    /// Every letter that was taken in, with its mail and what was decided on it.
+    Replay,
     /// How the daemon is; answered from a store alone, that none runs.
     Status,
 }
@@ -107,7 +109,9 @@ fn answer_here(config: &Config, query: &Query, tell: &mut dyn FnMut(&[u8]) -> io
     let mut lines = Lines { tell, line: Vec::new() };
     match query {
         Query::Ask(question) => answer_from(&Store::open(&config.store)?, question, &mut lines),
-        Query::Retry(_) | Query::Act { .. } | Query::Explain(_) => answer(&open_office(config)?, query, &mut lines),
+        Query::Retry(_) | Query::Act { .. } | Query::Explain(_) | Query::Replay => {
+            answer(&open_office(config)?, query, &mut lines)
+        }
         Query::Status => {
             let counts = Store::open(&config.store)?.counts()?;
             Ok(tell_status(&Status::without_daemon(&counts), &mut lines)?)
@@ -121,6 +125,7 @@ fn answer_here(config: &Config, query: &Query, tell: &mut dyn FnMut(&[u8]) -> io
 pub fn answer(office: &Arc<Office>, query: &Query, out: &mut dyn Write) -> Result<(), Failure> {
     match query {
         Query::Ask(question) => answer_from(&office.store, question, out),
+        Query::Replay => replay::tell(office, out),
         Query::Status => Ok(tell_status(&office.health.status(Some(&office.store.counts()?)), out)?),
         Query::Act { case, act, by, why } => {
             let id = the_one(&office.store, case)?;

@@ -1,6 +1,6 @@
 //! Step 7: what is to be done, and why. Never refuses and never authorises where a person should look.
 
-use crate::domain::case::Case;
+use crate::domain::case::{Case, State};
 use crate::domain::catalogue::OrderAnswer;
 use crate::domain::decision::{Action, Decision, Reason};
 use crate::domain::facts::{Facts, Request};
@@ -44,7 +44,7 @@ pub fn decide(situation: &Situation<'_>) -> Decision {
     if closing && !danger {
         return situation.decision(Action::Close, Vec::new(), checklist);
     }
-    let follows = |before: &Case| before.with_staff || before.rma.is_some();
+    let follows = |before: &Case| before.with_staff || before.rma.is_some() || before.state == State::Rejected;
     let mut reasons = Vec::new();
     if situation.before.is_some_and(follows) {
         reasons.push(Reason::FollowUp);

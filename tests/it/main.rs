@@ -34,6 +34,7 @@ mod passes;
 mod people;
 mod policy;
 mod readme;
+mod replay;
 mod secrets;
 mod seen;
 mod smtp;
