@@ -186,12 +186,28 @@ enum Cases {
         /// What is done: `approve`, `ask photo sku`, `reject: the reason`, `arrived` …
         #[arg(required = true)]
         words: Vec<String>,
-        /// Who does it [default: the user of this shell]
-        #[arg(long, value_name = "NAME")]
-        by: Option<String>,
-        /// Why, for the history
-        #[arg(long, value_name = "TEXT")]
-        why: Option<String>,
+        #[command(flatten)]
+        person: Person,
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Letters that are held back, or wait until their delay is over
+    Drafts(Asked),
+    /// Send the drafts of a case, or all that are held
+    Send {
+        /// A case id, an RMA number or an order number, in any spelling; or all
+        id: String,
+        #[command(flatten)]
+        person: Person,
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Never send the drafts of a case; it goes to staff
+    Drop {
+        /// A case id, an RMA number or an order number, in any spelling
+        id: String,
+        #[command(flatten)]
+        person: Person,
         #[command(flatten)]
         asked: Asked,
     },
@@ -260,6 +276,16 @@ enum Cases {
 }
 
 #[derive(Debug, Args)]
+struct Person {
+    /// Who does it [default: the user of this shell]
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+    /// Why, for the history
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
+}
+
+#[derive(Debug, Args)]
 struct Asked {
     #[command(flatten)]
     config: Configured,
@@ -307,7 +333,15 @@ fn command(command: Command) -> Result<(), Failure> {
                 Cases::Search { words, asked } => (Query::Ask(Question::Search(words.join(" "))), asked),
                 Cases::Quarantine(asked) => (Query::Ask(Question::Quarantine), asked),
                 Cases::Notices(asked) => (Query::Ask(Question::Notices), asked),
-                Cases::Act { id, words, by, why, asked } => (Query::act(id, &words.join(" "), who(by), why)?, asked),
+                Cases::Act { id, words, person: Person { by, why }, asked } => {
+                    (Query::act(id, &words.join(" "), who(by), why)?, asked)
+                }
+                Cases::Drafts(asked) => (Query::Ask(Question::Drafts), asked),
+                Cases::Send { id, person: Person { by, why }, asked } if id == "all" => {
+                    (Query::SendAll { by: who(by), why }, asked)
+                }
+                Cases::Send { id, person: Person { by, why }, asked } => (Query::act(id, "send", who(by), why)?, asked),
+                Cases::Drop { id, person: Person { by, why }, asked } => (Query::act(id, "drop", who(by), why)?, asked),
                 Cases::Photos { id, folder, config } => {
                     return ended(app::photos::run(&config.config, &id, &folder, &mut out), out);
                 }

@@ -40,7 +40,7 @@ fn print(query: &Query, object: &Value, out: &mut dyn Write) -> io::Result<()> {
     };
     match query {
         Query::Explain(_) => explain::print(object, out),
-        Query::Ask(Question::List | Question::Search(_)) | Query::Act { .. } => writeln!(
+        Query::Ask(Question::List | Question::Search(_)) | Query::Act { .. } | Query::SendAll { .. } => writeln!(
             out,
             "{:<12} {:<14} {:<32} {:<22} {:<16} {:<16} {} in, {} out",
             text("case"),
@@ -65,6 +65,11 @@ fn print(query: &Query, object: &Value, out: &mut dyn Write) -> io::Result<()> {
         Query::Ask(Question::Notices) => {
             let (last, times) = (text("last"), text("times"));
             writeln!(out, "{last}  {}  {}  {times} times\n    {}", text("notice"), text("about"), text("what"))
+        }
+        Query::Ask(Question::Drafts) => {
+            let (case, kind, to, since) = (text("case"), text("kind"), text("to"), text("since"));
+            writeln!(out, "{case:<12} {kind:<16} {to:<32} {since}  {}", waits(&object["until"]))?;
+            show_draft(object, out)
         }
         Query::Ask(Question::Letters { .. }) => {
             let case = text("case");
@@ -98,6 +103,20 @@ fn show_letter(letter: &Value, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{:<10} {}", "file", clean(file))?;
     }
     writeln!(out, "\n{}", clean(letter["text"].as_str().unwrap_or_default()))
+}
+
+/// What a draft waits for.
+fn waits(until: &Value) -> String {
+    until.as_str().map_or_else(|| "held".to_owned(), |until| format!("goes out at {until}"))
+}
+
+/// The words of a draft; they quote the customer's.
+fn show_draft(draft: &Value, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "    {}", clean(draft["subject"].as_str().unwrap_or_default()))?;
+    for line in draft["text"].as_str().unwrap_or_default().lines() {
+        writeln!(out, "    | {}", clean(line))?;
+    }
+    Ok(())
 }
 
 /// What a letter in quarantine is called on the command line.
@@ -156,6 +175,10 @@ fn show(case: &Value, out: &mut dyn Write) -> io::Result<()> {
                 writeln!(out, "    {name:<18} {value:<22} “{quote}”  {}", proof["rule"].as_str().unwrap_or_default())?;
             }
         }
+    }
+    for draft in case["drafts"].as_array().into_iter().flatten() {
+        writeln!(out, "draft      {} {}, {}", text(&draft["kind"]), text(&draft["since"]), waits(&draft["until"]))?;
+        show_draft(draft, out)?;
     }
     writeln!(out, "events")?;
     for event in case["events"].as_array().into_iter().flatten() {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::{AnyMailer, Failure, Setup, daemon, imap_settings, load};
 use crate::config::{Source, Start, Target};
+use crate::domain::reply::{Kind, Sending};
 use crate::imap;
 use crate::ports::Mailer;
 
@@ -22,6 +23,7 @@ pub fn check(path: &Path, offline: bool, out: &mut dyn Write) -> Result<(), Fail
         Some(orders) => writeln!(out, "order feed     {} lines", orders.len())?,
         None => writeln!(out, "order feed     none")?,
     }
+    writeln!(out, "letters        {}", sending(&config.delivery.sending))?;
     if let Some(to) = &config.staff.handover {
         let answers = match (config.staff.addresses.is_empty(), config.mailbox.trusted_authserv.is_empty()) {
             (true, _) => "answers are not followed: [staff] addresses is empty",
@@ -69,4 +71,21 @@ pub fn check(path: &Path, offline: bool, out: &mut dyn Write) -> Result<(), Fail
         writeln!(out, "delivery       ready")?;
         Ok(())
     })
+}
+
+/// When letters to customers leave.
+fn sending(sending: &Sending) -> String {
+    let Sending { held, delay } = sending;
+    let at_once = match delay.is_zero() {
+        true => "are sent at once".to_owned(),
+        false => format!("are sent after {delay:#}, until then they can be dropped"),
+    };
+    match held.as_slice() {
+        [] => at_once,
+        all if Kind::ALL.iter().all(|kind| all.contains(kind)) => "are all held until a person sends them".to_owned(),
+        some => {
+            let kinds: Vec<&str> = some.iter().map(|kind| kind.folder()).collect();
+            format!("{at_once}, but held until a person sends them: {}", kinds.join(" "))
+        }
+    }
 }

@@ -31,8 +31,8 @@ pub fn write_tally(tally: &Tally, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "cases          {}, {} with an RMA", tally.cases, tally.rmas)?;
     writeln!(
         out,
-        "replies        {}: {} sent, {} waiting, {} refused",
-        tally.replies, tally.sent, tally.waiting, tally.refused
+        "replies        {}: {} sent, {} waiting, {} refused; {} drafts",
+        tally.replies, tally.sent, tally.waiting, tally.refused, tally.drafts
     )
 }
 

@@ -172,6 +172,7 @@ impl Setup {
             .map_err(Failure::Config)?;
         terms.hide_orders = config.orders.hide_from_others;
         terms.deadlines = config.deadlines.clone();
+        terms.sending = config.delivery.sending.clone();
         Ok(Self { terms, orders })
     }
 

@@ -47,6 +47,12 @@ pub fn held(store: &Store, customer: &str, tell: &mut dyn FnMut(Value) -> io::Re
             tell(json!({"waiting": waiting.reply}))?;
         }
     }
+    for draft in store.drafts() {
+        let draft = draft?;
+        if draft.to.address == address {
+            tell(json!({"draft": draft}))?;
+        }
+    }
     for notice in store.notices()? {
         if [&notice.about, &notice.what].into_iter().any(|text| text.to_lowercase().contains(address.as_str())) {
             tell(json!({"notice": report::notice(&notice)}))?;

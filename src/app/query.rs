@@ -28,6 +28,8 @@ pub enum Query {
     Retry(String),
     /// Does something with a case.
     Act { case: String, act: Act, by: String, why: Option<String> },
+    /// Sends all drafts that wait for a person.
+    SendAll { by: String, why: Option<String> },
     /// Why a case was decided as it was.
     Explain(String),
     /// Every letter that was taken in, with its mail and what was decided on it.
@@ -53,6 +55,8 @@ pub enum Question {
     Show(String),
     Search(String),
     Quarantine,
+    /// The letters that are held back.
+    Drafts,
     /// What staff were told.
     Notices,
     /// The letters that came last, of whatever class: cases, mail that gets no answer, quarantine.
@@ -109,7 +113,7 @@ fn answer_here(config: &Config, query: &Query, tell: &mut dyn FnMut(&[u8]) -> io
     let mut lines = Lines { tell, line: Vec::new() };
     match query {
         Query::Ask(question) => answer_from(&Store::open(&config.store)?, question, &mut lines),
-        Query::Retry(_) | Query::Act { .. } | Query::Explain(_) | Query::Replay => {
+        Query::Retry(_) | Query::Act { .. } | Query::SendAll { .. } | Query::Explain(_) | Query::Replay => {
             answer(&open_office(config)?, query, &mut lines)
         }
         Query::Status => {
@@ -131,6 +135,17 @@ pub fn answer(office: &Arc<Office>, query: &Query, out: &mut dyn Write) -> Resul
             let id = the_one(&office.store, case)?;
             let case = turn::act(office, &id, by, act, why.as_deref(), Timestamp::now()).map_err(undone)?;
             Ok(line(out, &report::summary(&case))?)
+        }
+        Query::SendAll { by, why } => {
+            for case in office.store.cases() {
+                let case = case?;
+                if case.held().is_some() {
+                    let now = Timestamp::now();
+                    let case = turn::act(office, &case.id, by, &Act::Send, why.as_deref(), now).map_err(undone)?;
+                    line(out, &report::summary(&case))?;
+                }
+            }
+            Ok(())
         }
         Query::Explain(name) => {
             for id in known(&office.store, name)? {
@@ -191,6 +206,13 @@ fn answer_from(store: &Store, question: &Question, out: &mut dyn Write) -> Resul
         Question::Quarantine => {
             for entry in store.quarantined()? {
                 line(out, &report::quarantined(&entry))?;
+            }
+        }
+        Question::Drafts => {
+            for reply in store.drafts() {
+                let reply = reply?;
+                let case = store.case(&reply.case)?;
+                line(out, &report::draft(&reply, case.as_ref()))?;
             }
         }
         Question::Notices => {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::case::Case;
 use crate::domain::decision::{Action, Class, Decision};
-use crate::domain::event::CaseEvent;
+use crate::domain::event::{CaseEvent, Event};
 use crate::domain::facts::{Facts, Request};
 use crate::domain::ids::LetterId;
 use crate::domain::letter::Letter;
@@ -137,7 +137,8 @@ pub fn summary(case: &Case) -> Value {
         "sku": case.facts.sku.as_ref().map(|f| f.value.as_str()),
         "rma": case.rma.as_ref().map(|r| r.number.as_str()),
         "letters": case.letters,
-        "replies": case.replies,
+        "replies": case.replies_out(),
+        "drafts": case.drafts.len(),
         "request": case.request.map(|r| r.code()),
         "language": case.language,
         "subject": case.subject,
@@ -161,8 +162,42 @@ pub fn whole(case: &Case, events: &[CaseEvent]) -> Value {
     object.insert("missing".to_owned(), json!(missing));
     object.insert("track".to_owned(), json!(case.rma.as_ref().map(|r| r.track.code())));
     object.insert("valid_until".to_owned(), json!(case.rma.as_ref().map(|r| r.valid_until.to_string())));
+    object.insert("drafts".to_owned(), json!(drafts(case, events)));
     object.insert("events".to_owned(), json!(events));
     Value::Object(object)
+}
+
+/// The letters that the case holds back, as they were written.
+fn drafts(case: &Case, events: &[CaseEvent]) -> Vec<Value> {
+    let held = |event: &CaseEvent| match &event.event {
+        Event::DraftWritten { number, kind, message_id, subject, text, until } => {
+            case.drafts.iter().any(|draft| draft.message_id == *message_id).then(|| {
+                json!({
+                    "number": number, "kind": kind.folder(), "since": event.at.to_string(),
+                    "until": until.map(|until| until.to_string()), "subject": subject, "text": text,
+                })
+            })
+        }
+        _ => None,
+    };
+    events.iter().filter_map(held).collect()
+}
+
+/// One object of `cases drafts --json`.
+pub fn draft(reply: &Reply, case: Option<&Case>) -> Value {
+    let held = case.and_then(|case| case.drafts.iter().find(|draft| draft.message_id == reply.message_id));
+    json!({
+        "case": reply.case.as_str(),
+        "number": reply.number,
+        "kind": reply.kind.folder(),
+        "since": reply.written.to_string(),
+        "until": held.and_then(|draft| draft.until).map(|until| until.to_string()),
+        "to": reply.to.address.as_str(),
+        "subject": reply.subject,
+        "language": reply.language,
+        "text": reply.text,
+        "files": reply.files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>(),
+    })
 }
 
 /// One object of `cases notices --json`.

@@ -58,8 +58,8 @@ fn print(status: &Status, out: &mut dyn Write) -> io::Result<()> {
     )?;
     writeln!(
         out,
-        "replies    {} written, {} waiting, {} sent since the start",
-        status.replies, status.replies_waiting, status.replies_sent
+        "replies    {} written, {} waiting, {} sent since the start; {} drafts",
+        status.replies, status.replies_waiting, status.replies_sent, status.drafts
     )?;
     writeln!(out, "mailbox    {}", contact(&status.mailbox))?;
     writeln!(out, "delivery   {}", contact(&status.delivery))

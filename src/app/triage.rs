@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Failure, Setup, demo, load, report};
 use crate::domain::ids::LetterId;
+use crate::domain::reply::Sending;
 use crate::ports::BEGINNING;
 use crate::store::Store;
 use crate::worker::settle::{self, Taken};
@@ -28,13 +29,15 @@ pub enum Form {
 
 /// Takes `paths` in, in order, as one mailbox; prints each letter.
 pub fn run(config: Option<&Path>, form: Form, paths: &[PathBuf], out: &mut dyn Write) -> Result<(), Failure> {
-    let (setup, config) = match config {
+    let (mut setup, config) = match config {
         Some(path) => {
             let config = load(path)?;
             (Setup::new(&config)?, config)
         }
         None => demo::setup()?,
     };
+    // What would be said counts, not when.
+    setup.terms.sending = Sending::default();
     let mut office = setup.office(&config, Store::temporary()?);
     office.clock = Clock::Arrival;
     for path in paths {

@@ -24,6 +24,7 @@ use crate::domain::hours::Deadlines;
 use crate::domain::ids::Address;
 use crate::domain::letter::Person;
 use crate::domain::policy::Policy;
+use crate::domain::reply::Sending;
 use crate::domain::returns::Destination;
 use crate::ports::Server;
 use crate::worker::erasure::Retention;
@@ -115,6 +116,8 @@ pub struct Delivery {
     pub target: Target,
     /// The author of all replies; their Message-IDs end in its domain.
     pub from: Person,
+    /// Which replies wait before they are sent.
+    pub sending: Sending,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -70,6 +70,10 @@ pub enum Act {
     },
     /// A danger is dealt with: the case may go on.
     Release,
+    /// The drafts of the case go out.
+    Send,
+    /// The drafts of the case are never sent.
+    Drop,
     Handled,
     Note {
         text: String,
@@ -83,7 +87,7 @@ pub enum Act {
 }
 
 /// The words that [`Act::parse`] takes, each with what may stand behind it.
-pub const WORDS: [(&str, &str); 23] = [
+pub const WORDS: [(&str, &str); 25] = [
     ("approve", "[doa | unopened_refund | repair] [order=NUMBER] [sku=CODE]"),
     ("ask", "ITEM…  (order_number sku item_code received_on problem_what … photo packaging_photo unopened)"),
     ("answer", ": words to the customer"),
@@ -104,6 +108,8 @@ pub const WORDS: [(&str, &str); 23] = [
     ("reimbursed", "[AMOUNT]"),
     ("shipped", "[faster] [TRACKING NUMBER] [: words to the customer]"),
     ("release", ""),
+    ("send", ""),
+    ("drop", ""),
     ("handled", ""),
     ("note", ": words for staff"),
     ("withdraw", ""),
@@ -183,6 +189,8 @@ impl Act {
                 Self::ShipBack { tracking, service, text: words.text() }
             }
             "release" => Self::Release,
+            "send" => Self::Send,
+            "drop" => Self::Drop,
             "handled" => Self::Handled,
             "withdraw" => Self::Withdraw,
             "close" => Self::Close,

@@ -46,6 +46,16 @@ pub struct Due {
     pub timer: Timer,
 }
 
+/// A letter that is written and held back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draft {
+    pub message_id: MessageId,
+    pub kind: Kind,
+    pub since: Timestamp,
+    /// When it goes out by itself; `None`: when a person says so.
+    pub until: Option<Timestamp>,
+}
+
 /// An event that the state of the case does not allow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IllegalEvent {
@@ -94,6 +104,11 @@ pub struct Case {
     pub letters: u32,
     /// Replies written so far.
     pub replies: u32,
+    /// Those of them that are drafts, and how many were dropped as such.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drafts: Vec<Draft>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dropped: u32,
     /// Letters that asked.
     pub asks: u32,
     /// When the customer was last asked.
@@ -174,9 +189,19 @@ impl Case {
         };
         let next = next.filter(|_| case.has_room_for(event)).ok_or_else(|| illegal(Some(case.state)))?;
         case.take(event, *at);
-        case.settle(event, next, *at);
+        case.settle(event, by_staff, next, *at);
         case.version += 1;
         Ok(case)
+    }
+
+    /// Replies that are sent, or wait to be: those that caps count.
+    pub fn replies_out(&self) -> u32 {
+        self.replies.saturating_sub(self.dropped).saturating_sub(self.drafts.len().try_into().unwrap_or(u32::MAX))
+    }
+
+    /// The draft that waits longest for a person.
+    pub fn held(&self) -> Option<&Draft> {
+        self.drafts.iter().find(|draft| draft.until.is_none())
     }
 
     /// What exceptions of the policy look at.
@@ -211,7 +236,10 @@ impl Case {
             Event::RmaIssued { .. } => self.rma.is_none(),
             Event::RmaExtended { .. } | Event::Posted { .. } => self.rma.is_some(),
             Event::Merged { into } => *into != self.id,
-            Event::ReplyQueued { number, .. } => *number == self.replies + 1,
+            Event::ReplyQueued { number, .. } | Event::DraftWritten { number, .. } => *number == self.replies + 1,
+            Event::DraftReleased { message_id } | Event::DraftDropped { message_id } => {
+                self.drafts.iter().any(|draft| draft.message_id == *message_id)
+            }
             _ => true,
         }
     }
@@ -276,9 +304,29 @@ impl Case {
             Event::Scheduled { due } => self.due = *due,
             Event::ReplyQueued { number, kind, message_id, .. } => {
                 self.replies = *number;
-                self.acknowledged |= matches!(kind, Kind::Acknowledgement | Kind::Safety | Kind::Receipt);
-                self.warned |= *kind == Kind::Safety;
-                self.remember(Some(message_id));
+                self.tell_customer(*kind, message_id);
+            }
+            Event::DraftWritten { number, kind, message_id, until, .. } => {
+                self.replies = *number;
+                let draft = Draft { message_id: message_id.clone(), kind: *kind, since: at, until: *until };
+                self.drafts.push(draft);
+            }
+            Event::DraftReleased { message_id } => {
+                let Some(draft) = self.take_draft(message_id) else { return };
+                self.tell_customer(draft.kind, message_id);
+                // What the customer is given so many days for begins now.
+                match draft.kind {
+                    Kind::Ask => self.asked_at = Some(at),
+                    Kind::Reminder => self.reminded_at = Some(at),
+                    _ => {}
+                }
+            }
+            Event::DraftDropped { message_id } => {
+                let Some(draft) = self.take_draft(message_id) else { return };
+                self.dropped += 1;
+                if draft.kind == Kind::Ask {
+                    self.asks = self.asks.saturating_sub(1);
+                }
             }
             _ => {}
         }
@@ -296,8 +344,20 @@ impl Case {
         }
     }
 
+    /// The customer gets a letter.
+    fn tell_customer(&mut self, kind: Kind, message_id: &MessageId) {
+        self.acknowledged |= matches!(kind, Kind::Acknowledgement | Kind::Safety | Kind::Receipt);
+        self.warned |= kind == Kind::Safety;
+        self.remember(Some(message_id));
+    }
+
+    fn take_draft(&mut self, message_id: &MessageId) -> Option<Draft> {
+        let at = self.drafts.iter().position(|draft| draft.message_id == *message_id)?;
+        Some(self.drafts.remove(at))
+    }
+
     /// Moves to the next state and says whose turn it is then.
-    fn settle(&mut self, event: &Event, next: State, at: Timestamp) {
+    fn settle(&mut self, event: &Event, by_staff: bool, next: State, at: Timestamp) {
         let moved = next != self.state;
         if moved {
             self.state = next;
@@ -307,6 +367,11 @@ impl Case {
             Event::HandedToStaff | Event::SafetyHeld | Event::ReplyRefused { .. } => {
                 self.with_staff = true;
                 self.attention = self.attention.or((!next.is_final()).then_some(at));
+            }
+            // Somebody wants something else to be done, and knows what.
+            Event::DraftDropped { .. } if by_staff && !next.is_final() => {
+                self.with_staff |= next == State::WithStaff;
+                self.attention = self.attention.or(Some(at));
             }
             Event::Handled => {
                 self.attention = None;
@@ -341,6 +406,8 @@ impl Case {
             request: None,
             letters: 0,
             replies: 0,
+            drafts: Vec::new(),
+            dropped: 0,
             asks: 0,
             asked_at: None,
             reminders: 0,
@@ -377,6 +444,11 @@ impl Case {
             }
         }
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// More receipts than anybody has.

@@ -47,7 +47,7 @@ pub fn erased(event: &CaseEvent, who: &Address, symptom: Symptom) -> Result<Case
         Event::Posted { tracking } | Event::ShippedBack { tracking, .. } => *tracking = None,
         Event::ReceiptTaken { outlay, .. } => outlay.file.clear(),
         Event::Noted { text } => text.clear(),
-        Event::ReplyQueued { subject, text, .. } => {
+        Event::ReplyQueued { subject, text, .. } | Event::DraftWritten { subject, text, .. } => {
             subject.clear();
             text.clear();
         }
@@ -73,6 +73,8 @@ pub fn erased(event: &CaseEvent, who: &Address, symptom: Symptom) -> Result<Case
         | Event::Handled
         | Event::Reminded { .. }
         | Event::Scheduled { .. }
+        | Event::DraftReleased { .. }
+        | Event::DraftDropped { .. }
         | Event::ReplySent { .. }
         | Event::ReplyRefused { .. }
         | Event::Erased => {}

@@ -175,6 +175,25 @@ pub enum Event {
         subject: String,
         text: String,
     },
+    /// A reply was written and is held as a draft; none of what comes with sending it has happened yet.
+    DraftWritten {
+        number: u32,
+        kind: Kind,
+        message_id: MessageId,
+        subject: String,
+        text: String,
+        /// When it goes out by itself; `None`: when a person says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
+    /// The draft is a reply now and waits in the outbox.
+    DraftReleased {
+        message_id: MessageId,
+    },
+    /// The draft is never sent: a person does not want it to be, or it was overtaken.
+    DraftDropped {
+        message_id: MessageId,
+    },
     /// The next mail server has taken the reply over.
     ReplySent {
         message_id: MessageId,
@@ -205,6 +224,8 @@ pub enum Timer {
     RemindStaff,
     /// Closes a case in which all is done.
     CloseDone,
+    /// Sends a letter that was to wait for a while.
+    ReleaseDraft,
 }
 
 impl CaseEvent {
@@ -263,6 +284,9 @@ impl Event {
             Self::Reminded { .. } => "reminded",
             Self::Scheduled { .. } => "scheduled",
             Self::ReplyQueued { .. } => "reply_queued",
+            Self::DraftWritten { .. } => "draft_written",
+            Self::DraftReleased { .. } => "draft_released",
+            Self::DraftDropped { .. } => "draft_dropped",
             Self::ReplySent { .. } => "reply_sent",
             Self::ReplyRefused { .. } => "reply_refused",
             Self::Erased => "erased",

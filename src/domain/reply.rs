@@ -1,6 +1,6 @@
 //! A letter that goes out.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::ids::{CaseId, LetterId, MessageId};
@@ -109,9 +109,52 @@ impl Kind {
         matches!(self, Self::Notice | Self::Handover | Self::Report)
     }
 
+    /// Whether it only says how things stand at the moment: the next letter, from either side, overtakes it.
+    pub fn is_passing(self) -> bool {
+        matches!(
+            self,
+            Self::Ask
+                | Self::Acknowledgement
+                | Self::Reminder
+                | Self::Unanswered
+                | Self::RmaReminder
+                | Self::RmaExpired
+        )
+    }
+
+    /// Whether a letter of this kind, once written, takes the place of an older one of its case that was not sent yet.
+    pub fn supersedes(self, older: Self) -> bool {
+        match older {
+            Self::Rma | Self::RmaExtended => {
+                matches!(self, Self::Rma | Self::RmaExtended | Self::RmaExpired | Self::Rejection)
+            }
+            Self::Safety => self == Self::Safety,
+            _ => older.is_passing(),
+        }
+    }
+
     /// Whether a person writes it, word by word or by choosing to: it is no automatic mail (RFC 3834 section 1).
     pub fn is_personal(self) -> bool {
         matches!(self, Self::Answer | Self::Rejection | Self::Offer | Self::Route)
+    }
+}
+
+/// Which letters to customers are not sent as soon as they are written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sending {
+    /// They wait for a person.
+    pub held: Vec<Kind>,
+    /// The others wait for so long.
+    pub delay: SignedDuration,
+}
+
+impl Sending {
+    /// `Some`: a letter of this kind becomes a draft, until then; `Some(None)`: until a person says so.
+    pub fn draft(&self, kind: Kind, now: Timestamp) -> Option<Option<Timestamp>> {
+        if self.held.contains(&kind) {
+            return Some(None);
+        }
+        (self.delay > SignedDuration::ZERO).then(|| Some(now.checked_add(self.delay).unwrap_or(now)))
     }
 }
 

@@ -90,12 +90,14 @@ impl State {
                 Merged,
                 Event::LetterNoted { .. }
                 | Event::Noted { .. }
+                | Event::DraftDropped { .. }
                 | Event::ReplySent { .. }
                 | Event::ReplyRefused { .. }
                 | Event::Scheduled { .. }
                 | Event::Erased,
             ) => Merged,
             (Merged, _) => return None,
+            (New | AwaitingInfo, Event::DraftDropped { .. }) if by_staff => WithStaff,
             (
                 state,
                 Event::LetterTaken { .. }
@@ -111,6 +113,9 @@ impl State {
                 | Event::Reminded { .. }
                 | Event::Scheduled { .. }
                 | Event::ReplyQueued { .. }
+                | Event::DraftWritten { .. }
+                | Event::DraftReleased { .. }
+                | Event::DraftDropped { .. }
                 | Event::ReplySent { .. },
             ) => state,
             (state, Event::Erased) if state.is_final() => state,

@@ -7,7 +7,7 @@ use super::complete::Completed;
 use super::compose::{Occasion, Step};
 use super::trace::Link;
 use super::{Lookup, Reading, Terms, due};
-use crate::domain::case::{Case, IllegalEvent, Rma, State};
+use crate::domain::case::{Case, Draft, IllegalEvent, Rma, State};
 use crate::domain::catalogue::OrderAnswer;
 use crate::domain::decision::{Action, Decision};
 use crate::domain::event::{CaseEvent, Event};
@@ -42,6 +42,7 @@ impl Course {
                 Self { case: Case::apply(None, &opened)?, events: vec![opened] }
             }
         };
+        course.drop_drafts("the customer has written since", now, |draft| draft.kind.is_passing())?;
         let closing = reading.facts.request.as_ref().is_some_and(|r| r.value == Request::Closing);
         if matches!(course.case.state, State::Closed | State::Withdrawn | State::Expired) && !closing {
             course.add(CaseEvent::customer(Event::Reopened, now))?;
@@ -169,15 +170,29 @@ impl Course {
             .letters
             .reply(&occasion, &terms.frame, &terms.catalogue, &terms.lexicons)
             .map_err(|e| e.to_string())?;
-        let queued = Event::ReplyQueued {
-            number: reply.number,
-            kind,
-            message_id: reply.message_id.clone(),
-            subject: reply.subject.clone(),
-            text: reply.text.clone(),
+        let Reply { number, message_id, subject, text, .. } = reply.clone();
+        let queued = match terms.sending.draft(kind, now) {
+            Some(until) => Event::DraftWritten { number, kind, message_id, subject, text, until },
+            None => Event::ReplyQueued { number, kind, message_id, subject, text },
         };
-        self.add(CaseEvent::daemon(queued, now)).map_err(|e| e.to_string())?;
+        self.drop_drafts("a newer letter takes its place", now, |draft| kind.supersedes(draft.kind))
+            .and_then(|()| self.add(CaseEvent::daemon(queued, now)))
+            .map_err(|e| e.to_string())?;
         Ok(reply)
+    }
+
+    /// Drops the drafts that are overtaken.
+    pub fn drop_drafts(
+        &mut self,
+        why: &str,
+        now: Timestamp,
+        is_overtaken: impl Fn(&Draft) -> bool,
+    ) -> Result<(), IllegalEvent> {
+        let overtaken: Vec<Draft> = self.case.drafts.iter().filter(|draft| is_overtaken(draft)).cloned().collect();
+        for Draft { message_id, .. } in overtaken {
+            self.add(CaseEvent::daemon(Event::DraftDropped { message_id }, now).because(Some(why.to_owned())))?;
+        }
+        Ok(())
     }
 
     /// Notes what the clock does next, if that has changed.

@@ -11,6 +11,14 @@ use crate::domain::hours::Deadlines;
 
 /// The next thing that the clock does if nothing else happens; `None`: the case is over.
 pub fn due(case: &Case, deadlines: &Deadlines) -> Option<Due> {
+    // Nothing that counts from the sending of a letter has begun.
+    if let Some(at) = case.drafts.iter().filter_map(|draft| draft.until).min() {
+        return Some(Due { at, timer: Timer::ReleaseDraft });
+    }
+    if let Some(draft) = case.held() {
+        let since = case.staff_reminded_at.map_or(draft.since, |reminded| reminded.max(draft.since));
+        return Some(Due { at: deadlines.hours.after_working_days(since, deadlines.staff), timer: Timer::RemindStaff });
+    }
     if case.state.is_final() {
         return None;
     }

@@ -86,7 +86,7 @@ use crate::domain::hours::Deadlines;
 use crate::domain::ids::{Address, CaseId, RmaNumber};
 use crate::domain::letter::{Letter, Moment, Person};
 use crate::domain::policy::{Held, Payer, Policy};
-use crate::domain::reply::Kind;
+use crate::domain::reply::{Kind, Sending};
 use crate::domain::warranty::{self, Checklist};
 
 use self::compose::{Frame, Letters};
@@ -111,6 +111,8 @@ pub struct Terms {
     pub caps: Caps,
     /// How long a case waits.
     pub deadlines: Deadlines,
+    /// Which letters wait before they are sent.
+    pub sending: Sending,
     /// Whether an order is unknown to everybody but its customer.
     pub hide_orders: bool,
     /// Identifies policy, catalogue, return addresses and templates; each decision records it.
@@ -163,6 +165,7 @@ impl Terms {
             frame,
             caps,
             deadlines: Deadlines::default(),
+            sending: Sending::default(),
             hide_orders: false,
             version,
         })
@@ -424,7 +427,7 @@ fn gate(
         Reason::Old
     } else if lookup.replies_today >= terms.caps.per_sender {
         Reason::ReplyLimit
-    } else if case.replies as usize >= terms.caps.per_case {
+    } else if case.replies_out() as usize >= terms.caps.per_case {
         Reason::CaseLimit
     } else {
         return Some(kind);

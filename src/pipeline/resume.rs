@@ -8,7 +8,7 @@ use super::compose::Step;
 use super::course::Course;
 use super::{Terms, bare};
 use crate::domain::act::Act;
-use crate::domain::case::{Case, Rma, State};
+use crate::domain::case::{Case, Draft, Rma, State};
 use crate::domain::decision::{Action, Decision};
 use crate::domain::event::{Actor, CaseEvent, Event, Timer};
 use crate::domain::hours::Deadlines;
@@ -68,7 +68,10 @@ pub fn resume(
     };
     let mut turn = Turn { course: Course::of(case), by, why, terms, now, reply: None, tell_staff: None };
     match cause {
-        Cause::Staff { act, .. } => turn.act(act, fresh_rma)?,
+        Cause::Staff { act, .. } => {
+            turn.act(act, fresh_rma)?;
+            turn.overtake(case)?;
+        }
         Cause::Timer => {
             // A case written by a version without a clock, or under other deadlines, has nothing due.
             if let Some(due) = case.due.filter(|due| due.at <= now) {
@@ -123,8 +126,16 @@ impl Turn<'_> {
                 self.tell_staff = Some(format!("the parcel of case {} has not arrived", case.id));
                 self.add(Event::HandedToStaff)
             }
+            Timer::ReleaseDraft => {
+                let now = self.now;
+                self.release(|draft| draft.until.is_some_and(|until| until <= now))
+            }
             Timer::RemindStaff => {
-                self.tell_staff = Some(format!("case {} waits for a person ({})", case.id, case.state.code()));
+                let what = match case.held() {
+                    Some(draft) => format!("with a letter ({}) that is held", draft.kind.folder()),
+                    None => format!("({})", case.state.code()),
+                };
+                self.tell_staff = Some(format!("case {} waits for a person {what}", case.id));
                 self.add(Event::Reminded { of: timer })
             }
             Timer::CloseDone => self.add(Event::Closed),
@@ -194,6 +205,11 @@ impl Turn<'_> {
                 State::SafetyHold => self.add(Event::HandedToStaff),
                 state => Err(Impossible(format!("the case is {}: there is no danger to release", state.code()))),
             },
+            Act::Send => match self.course.case.drafts.is_empty() {
+                true => Err(Impossible(format!("case {} has no draft to send", self.course.case.id))),
+                false => self.release(|_| true),
+            },
+            Act::Drop => self.drop_all(),
             Act::Handled => self.add(Event::Handled),
             Act::Note { text } => self.add(Event::Noted { text: text.clone() }),
             Act::Withdraw => self.add(Event::Withdrawn),
@@ -204,6 +220,31 @@ impl Turn<'_> {
             }
             Act::Merge { into } => self.add(Event::Merged { into: into.clone() }),
         }
+    }
+
+    fn release(&mut self, is_meant: impl Fn(&Draft) -> bool) -> Result<(), Impossible> {
+        let meant: Vec<Draft> = self.course.case.drafts.iter().filter(|draft| is_meant(draft)).cloned().collect();
+        meant.into_iter().try_for_each(|Draft { message_id, .. }| self.add(Event::DraftReleased { message_id }))
+    }
+
+    fn drop_all(&mut self) -> Result<(), Impossible> {
+        let drafts = self.course.case.drafts.clone();
+        if drafts.is_empty() {
+            return Err(Impossible(format!("case {} has no draft to drop", self.course.case.id)));
+        }
+        drafts.into_iter().try_for_each(|Draft { message_id, .. }| self.add(Event::DraftDropped { message_id }))
+    }
+
+    /// Once staff have moved a case, older drafts that only say how it stood are overtaken; of a case that another one
+    /// goes on with, all are.
+    fn overtake(&mut self, before: &Case) -> Result<(), Impossible> {
+        let state = self.course.case.state;
+        let overtaken = |draft: &Draft| {
+            before.drafts.contains(draft)
+                && (state == State::Merged || state != before.state && draft.kind.is_passing())
+        };
+        let dropped = self.course.drop_drafts("staff have gone on with the case", self.now, overtaken);
+        dropped.map_err(|illegal| Impossible(illegal.to_string()))
     }
 
     /// What is not given is taken from the case.
@@ -282,7 +323,8 @@ impl Turn<'_> {
     /// a person goes on.
     fn write_or_hand_over(&mut self, kind: Kind, step: &Step, then: Event) -> Result<(), Impossible> {
         let case = &self.course.case;
-        if case.replies as usize >= self.terms.caps.per_case || self.terms.is_of_the_desk(&case.customer.address) {
+        if case.replies_out() as usize >= self.terms.caps.per_case || self.terms.is_of_the_desk(&case.customer.address)
+        {
             self.tell_staff = Some(format!("case {} gets no further automatic letter ({})", case.id, kind.folder()));
             return self.add(Event::HandedToStaff);
         }

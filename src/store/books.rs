@@ -60,6 +60,8 @@ pub struct Books {
     places: Vec<RawPlace>,
     /// When the clock has to look at which case, by key.
     due: BTreeSet<String>,
+    /// Which drafts there have to be, by key.
+    pub(super) drafts: BTreeSet<String>,
     /// What would put right the findings that can be put right.
     pub(super) mend: Change,
 }
@@ -89,6 +91,7 @@ impl Store {
         books.read_outbox(&picture)?;
         books.read_mailbox(&picture)?;
         books.read_due(&picture)?;
+        books.read_drafts(&picture)?;
         books.read_quarantine(&picture)?;
         books.compare();
         books.compare_counts(&picture)?;
@@ -112,7 +115,7 @@ impl Books {
     }
 
     /// The row's record, if it can be read and holds nothing but what is understood.
-    fn read<T: Serialize + serde::de::DeserializeOwned>(&mut self, table: Table, row: &Row) -> Option<T> {
+    pub(super) fn read<T: Serialize + serde::de::DeserializeOwned>(&mut self, table: Table, row: &Row) -> Option<T> {
         let place = format!("{} {}", table.name(), row.key);
         match row.read::<T>() {
             Ok(record) => {
@@ -187,6 +190,7 @@ impl Books {
             Some(case) => {
                 self.tally.cases += 1;
                 self.due.extend(case.due.map(|due| keys::due_case(due.at, &case.id)));
+                self.drafts.extend(case.drafts.iter().map(|draft| keys::draft(&case.id, &draft.message_id)));
                 self.tally.rmas += u64::from(case.rma.is_some());
                 if case.id.as_str() != id {
                     self.find(
@@ -214,7 +218,7 @@ impl Books {
                 let claim = Claim { case: case.id.clone(), rma: rma.number.clone() };
                 self.is_found(keys::line(&rma.order_number, &rma.sku), &claim, case);
             }
-            Event::ReplyQueued { message_id, .. } => {
+            Event::ReplyQueued { message_id, .. } | Event::DraftReleased { message_id } => {
                 self.is_found(keys::reply(message_id), &case.id, case);
                 let reply = self.replies.entry(message_id.clone()).or_default();
                 reply.queued += 1;
@@ -474,7 +478,7 @@ impl Books {
 
     /// The counts as the store keeps them.
     fn counts(&self) -> Counts {
-        let Tally { letters, cases, replies, waiting, quarantined, .. } = self.tally.clone();
-        Counts { cases, letters, replies, waiting, quarantined }
+        let Tally { letters, cases, replies, waiting, drafts, quarantined, .. } = self.tally.clone();
+        Counts { cases, letters, replies, waiting, drafts, quarantined }
     }
 }

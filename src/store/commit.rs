@@ -24,7 +24,7 @@ pub struct Commit {
     /// Where the letter lies in the archive; wanted with every letter, a duplicate too.
     pub raw: Option<RawPlace>,
     pub case: Option<CaseStep>,
-    /// Goes to the outbox, due at once.
+    /// Goes to the outbox, due at once, or to the drafts, as the events say.
     pub reply: Option<Reply>,
     /// Further replies of the same case, likewise.
     pub more_replies: Vec<Reply>,
@@ -146,7 +146,7 @@ impl Store {
             None => None,
         };
         for reply in commit.reply.iter().chain(&commit.more_replies) {
-            self.queue(reply, &mut change)?;
+            self.queue_or_hold(reply, commit.case.as_ref(), &mut change)?;
         }
         if let Some(place) = &commit.raw {
             change.put(Table::Raw, place.letter().to_string(), place)?;
@@ -236,6 +236,15 @@ impl Store {
             }
             Event::ReplyQueued { message_id, .. } => {
                 change.put(Table::Index, keys::reply(message_id), &case.id)?;
+            }
+            Event::DraftReleased { message_id } => {
+                change.put(Table::Index, keys::reply(message_id), &case.id)?;
+                if let Some(reply) = self.take_draft(&case.id, message_id, change)? {
+                    self.queue(&Reply { written: event.at, ..reply }, change)?;
+                }
+            }
+            Event::DraftDropped { message_id } => {
+                self.take_draft(&case.id, message_id, change)?;
             }
             Event::RmaIssued { rma, .. } => self.claim(case, rma, change)?,
             _ => {}

@@ -12,7 +12,7 @@ use super::keys::{self, Table};
 use super::record::Parcel;
 use super::tables::{Change, Count};
 use super::{Notice, Quarantined, RawPlace, Seen, Store, StoreError, compact};
-use crate::domain::case::Case;
+use crate::domain::case::{Case, Draft};
 use crate::domain::erasure::{Symptom, erased, pseudonym};
 use crate::domain::event::{Actor, CaseEvent, Event};
 use crate::domain::ids::{Address, CaseId, LetterId, Malformed, MessageId};
@@ -340,6 +340,10 @@ impl Store {
                 done.traces += 1;
                 ending.push((Event::ReplyRefused { message_id: reply.message_id }, Some("erased before it was sent")));
             }
+        }
+        for Draft { message_id, .. } in &case.drafts {
+            done.traces += u64::from(self.take_draft(&case.id, message_id, change)?.is_some());
+            ending.push((Event::DraftDropped { message_id: message_id.clone() }, Some("erased before it was sent")));
         }
         if !case.state.is_final() {
             ending.push((Event::Closed, None));

@@ -82,6 +82,9 @@ pub struct Tally {
     pub sent: u64,
     pub refused: u64,
     pub waiting: u64,
+    /// Letters that are held back.
+    #[serde(default)]
+    pub drafts: u64,
     pub quarantined: u64,
     /// Mail that was in quarantine until a person had dealt with it.
     pub dismissed: u64,

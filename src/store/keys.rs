@@ -32,6 +32,7 @@
 //! | `quarantine` | `letter` letter; or `position` …; or `time` time | what could not be handled |
 //! | | `dismissed` and one of these | what a person has dealt with, and how |
 //! | `notices` | kind, what it is about | what staff have to be told |
+//! | `drafts` | case, Message-ID | a letter that is held back |
 //! | `due` | time, case | nothing: the clock has to look at the case then |
 
 use jiff::Timestamp;
@@ -55,11 +56,12 @@ pub(super) enum Table {
     Quarantine,
     Notices,
     Due,
+    Drafts,
 }
 
 impl Table {
     /// In the order of the discriminants, which is the order of an export.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Meta,
         Self::Cases,
         Self::Events,
@@ -72,6 +74,7 @@ impl Table {
         Self::Quarantine,
         Self::Notices,
         Self::Due,
+        Self::Drafts,
     ];
 
     pub fn name(self) -> &'static str {
@@ -88,6 +91,7 @@ impl Table {
             Self::Quarantine => "quarantine",
             Self::Notices => "notices",
             Self::Due => "due",
+            Self::Drafts => "drafts",
         }
     }
 }
@@ -144,6 +148,10 @@ pub(super) fn sender(address: &Address, opened: Timestamp, case: &CaseId) -> Str
 
 pub(super) fn due(at: Timestamp, id: &MessageId) -> String {
     join(&[&time(at), id.as_str()])
+}
+
+pub(super) fn draft(case: &CaseId, id: &MessageId) -> String {
+    join(&[case.as_str(), id.as_str()])
 }
 
 pub(super) fn due_case(at: Timestamp, case: &CaseId) -> String {

@@ -10,6 +10,7 @@
 mod books;
 mod commit;
 mod compact;
+mod drafts;
 mod due;
 mod erase;
 mod export;
@@ -165,7 +166,15 @@ pub struct Counts {
     pub replies: u64,
     /// Replies in the outbox.
     pub waiting: u64,
+    /// Letters that are held back; none of the replies above.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub drafts: u64,
     pub quarantined: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_none(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Store {

@@ -93,6 +93,7 @@ pub(super) fn canonical(table: Table, key: &str, json: &[u8]) -> Result<Vec<u8>,
         (Table::Quarantine, _) => through::<Quarantined>,
         (Table::Notices, _) => through::<Notice>,
         (Table::Due, _) => through::<()>,
+        (Table::Drafts, _) => through::<Reply>,
     };
     through(table, key, json)
 }

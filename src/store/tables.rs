@@ -56,6 +56,8 @@ pub(super) enum Count {
     ReplyQueued,
     NoticeQueued,
     ReplyGone,
+    DraftWritten,
+    DraftGone,
     Quarantined,
     Released,
 }
@@ -261,6 +263,8 @@ impl Change {
                 }
                 Count::NoticeQueued => counts.waiting += 1,
                 Count::ReplyGone => counts.waiting = counts.waiting.saturating_sub(1),
+                Count::DraftWritten => counts.drafts += 1,
+                Count::DraftGone => counts.drafts = counts.drafts.saturating_sub(1),
                 Count::Quarantined => counts.quarantined += 1,
                 Count::Released => counts.quarantined = counts.quarantined.saturating_sub(1),
             }

@@ -184,8 +184,12 @@ fn report(
     let letters = match followed.replies.as_slice() {
         [] => String::new(),
         sent => {
-            let subjects: Vec<String> = sent.iter().map(|reply| format!("    {}\n", reply.subject)).collect();
-            format!("\nThe customer gets:\n\n{}", subjects.concat())
+            let held = |reply: &Reply| case.drafts.iter().any(|draft| draft.message_id == reply.message_id);
+            let subject = |reply: &Reply| {
+                let waits = if held(reply) { " (a draft: not sent yet)" } else { "" };
+                format!("    {}{waits}\n", reply.subject)
+            };
+            format!("\nThe customer gets:\n\n{}", sent.iter().map(subject).collect::<String>())
         }
     };
     let text = format!(

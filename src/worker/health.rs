@@ -25,6 +25,9 @@ pub struct Status {
     pub replies: u64,
     /// Replies in the outbox.
     pub replies_waiting: u64,
+    /// Letters that are held back.
+    #[serde(default)]
+    pub drafts: u64,
     /// Replies that the SMTP server accepted since the start.
     pub replies_sent: u64,
     pub mailbox: Contact,
@@ -75,6 +78,7 @@ impl Status {
             quarantined: 0,
             replies: 0,
             replies_waiting: 0,
+            drafts: 0,
             replies_sent: 0,
             mailbox: Contact::default(),
             delivery: Contact::default(),
@@ -89,6 +93,7 @@ impl Status {
         self.quarantined = counts.quarantined;
         self.replies = counts.replies;
         self.replies_waiting = counts.waiting;
+        self.drafts = counts.drafts;
     }
 }
 

@@ -314,7 +314,7 @@ fn write_batch(batch: Vec<Read>, office: &Office) -> Result<Done, Trouble> {
     fail_point::reached("batch-durable");
     drop(held);
     office.health.letter_taken();
-    office.replies_written.notify_one();
+    office.ring();
     Ok(done)
 }
 

@@ -22,7 +22,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
 
 use self::erasure::Retention;
@@ -57,6 +57,8 @@ pub struct Office {
     pub durable: Mutex<()>,
     /// Rung when replies were written.
     pub replies_written: Notify,
+    /// Rung when the clock may have something to do soon.
+    pub letters_delayed: Notify,
     pub health: Arc<Health>,
     /// Replies that a server has accepted, but of which the store does not durably know: while this process lives,
     /// they are not sent again, whatever becomes of the disk.
@@ -95,6 +97,7 @@ impl Office {
             retention: Retention::default(),
             durable: Mutex::new(()),
             replies_written: Notify::new(),
+            letters_delayed: Notify::new(),
             health: Arc::new(Health::new()),
             accepted: Arc::default(),
             disk_failed: AtomicBool::new(false),
@@ -121,6 +124,7 @@ impl Office {
             retention,
             durable: Mutex::new(()),
             replies_written: Notify::new(),
+            letters_delayed: Notify::new(),
             health,
             accepted,
             disk_failed: AtomicBool::new(false),
@@ -142,6 +146,14 @@ impl Office {
 
     fn accepted(&self) -> MutexGuard<'_, HashSet<MessageId>> {
         self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that letters may have been written.
+    fn ring(&self) {
+        self.replies_written.notify_one();
+        if self.terms.sending.delay > SignedDuration::ZERO {
+            self.letters_delayed.notify_one();
+        }
     }
 
     fn now(&self, reading: &Reading) -> Timestamp {

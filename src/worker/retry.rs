@@ -38,7 +38,7 @@ pub fn again(office: &Arc<Office>, entry: &Quarantined) -> Result<Taken, Trouble
     }
     office.store.flush()?;
     drop(held);
-    office.replies_written.notify_one();
+    office.ring();
     Ok(taken)
 }
 

@@ -72,6 +72,7 @@ pub async fn run(office: &Arc<Office>, mut stop: Stop) -> Result<(), Trouble> {
         let pause = until.filter(|d| !d.is_zero()).map_or(LONGEST, |d| d.min(LONGEST));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
+            () = office.letters_delayed.notified() => {}
             () = stop.wished() => {}
         }
     }
@@ -103,7 +104,7 @@ pub fn strike(office: &Office, now: Timestamp) -> Result<usize, Trouble> {
         }
         office.store.flush()?;
         drop(held);
-        office.replies_written.notify_one();
+        office.ring();
     }
 }
 
@@ -112,7 +113,7 @@ fn told_of_the_rest(office: &Office, now: Timestamp) -> Result<(), Trouble> {
     if handover::catch_up(office, now)? {
         office.store.flush()?;
         drop(held);
-        office.replies_written.notify_one();
+        office.ring();
     }
     Ok(())
 }
@@ -131,7 +132,7 @@ pub fn act(
     office.store.flush()?;
     fail_point::reached("act-durable");
     drop(held);
-    office.replies_written.notify_one();
+    office.ring();
     Ok(case)
 }
 

@@ -22,6 +22,7 @@ mod corpora;
 mod crash;
 mod daemon;
 mod desk;
+mod drafts;
 mod elsewhere;
 mod floors;
 mod full_disk;

@@ -129,9 +129,9 @@ fn an_answer_to_a_letter_that_is_not_written_again_stays_with_its_case() {
     here.ok(&["once"]);
     let replies = here.replies();
     let said = replies.iter().map(|raw| Reply::read(raw)).find(|reply| reply.message_id.contains(".r2@")).unwrap();
-    // Some mail programs name the last letter alone.
-    let said = Reply { references: Vec::new(), ..said };
-    here.say(&draft("more@example.net", "The code on the box is 2000400001032.\n", Some(&said), &[]));
+    // Some mail programs name the last letter alone, and quote nothing.
+    let more = draft("more@example.net", "The code on the box is 2000400001032.\n", None, &[]);
+    here.say(&more.replacen("\r\n\r\n", &format!("\r\nIn-Reply-To: <{}>\r\n\r\n", said.message_id), 1));
     assert_eq!(here.json(&["cases", "show", &case, "--json"])[0]["letters"], 2);
     terms(&here, "");
     let same = replay(&here, &["--json"]);

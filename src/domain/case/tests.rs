@@ -89,6 +89,16 @@ fn happenings() -> impl Strategy<Value = Event> {
             subject: String::new(),
             text: String::new(),
         }),
+        3 => (1u32..8, any::<bool>()).prop_map(move |(number, asks)| Event::DraftWritten {
+            number,
+            kind: if asks { Kind::Ask } else { Kind::Acknowledgement },
+            message_id: id(number),
+            subject: String::new(),
+            text: String::new(),
+            until: None,
+        }),
+        2 => (1u32..8).prop_map(move |n| Event::DraftReleased { message_id: id(n) }),
+        2 => (1u32..8).prop_map(move |n| Event::DraftDropped { message_id: id(n) }),
         1 => (1u32..40).prop_map(move |n| Event::ReplyRefused { message_id: id(n) }),
     ]
 }
@@ -109,7 +119,11 @@ proptest! {
             let number = |case: &Case| case.rma.as_ref().map(|rma| rma.number.clone());
             prop_assert!(case.rma.is_none() || number(&next) == number(&case), "nor replaced");
             prop_assert!(next.with_staff || !case.with_staff, "with staff stays with staff");
-            prop_assert!(next.replies >= case.replies && next.asks >= case.asks);
+            let dropped = matches!(event.event, Event::DraftDropped { .. });
+            prop_assert!(next.replies >= case.replies && (next.asks >= case.asks || dropped));
+            prop_assert_eq!(next.replies, next.replies_out() + next.dropped + next.drafts.len() as u32);
+            prop_assert!(next.drafts.len() <= case.drafts.len() || !next.acknowledged || case.acknowledged,
+                "of a draft nobody has been told");
             prop_assert!(next.state != State::WithStaff || next.with_staff || next.rma.is_some());
             prop_assert!(!matches!(next.state, State::RmaIssued | State::InTransit) || next.rma.is_some());
             prop_assert!(next.thread.len() <= 20);

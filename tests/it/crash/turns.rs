@@ -1,5 +1,6 @@
 //! Killed where a case goes on without a letter: by the clock, by staff, by a newer version of the program.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -12,6 +13,7 @@ use aftersalesd::store::{CaseStep, Commit, Store};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::support::letter;
+use crate::support::post::Reply;
 use crate::support::program::{Installation, run};
 
 /// Runs the program, which dies at the point.
@@ -37,7 +39,7 @@ fn letters(here: &Installation, kind: Kind) -> usize {
     let store = Store::open(&here.path("store")).unwrap();
     let case = store.cases().next().unwrap().unwrap();
     let events = store.events(&case.id).unwrap();
-    events.iter().filter(|e| matches!(&e.event, Event::ReplyQueued { kind: k, .. } if *k == kind)).count()
+    events.iter().filter(|e| matches!(&e.event, Event::ReplyQueued { kind: k, .. } | Event::DraftWritten { kind: k, .. } if *k == kind)).count()
 }
 
 #[test]
@@ -74,6 +76,30 @@ fn killed_behind_an_act_its_letter_goes_out_once() {
     here.ok(&["once"]);
     assert_eq!((letters(&here, Kind::Answer), here.replies().len()), (1, 2));
     here.ok(&["verify"]);
+}
+
+#[test]
+fn killed_around_a_draft_it_is_there_once_and_leaves_once() {
+    for (written_at, sent_at) in
+        [("letter-committed", "flush-begun"), ("batch-committed", "flush-done"), ("batch-durable", "act-durable")]
+    {
+        let here = Installation::of_maildirs();
+        here.replace("[delivery]\n", "[delivery]\nmode = \"hold\"\n");
+        here.deliver("1.host", letter(1, 900).as_bytes());
+        dies_at(&here, written_at, &["once"]);
+        here.ok(&["once"]);
+        assert_eq!(here.json(&["cases", "drafts", "--json"]).len(), 1, "{written_at}");
+        here.ok(&["verify"]);
+        dies_at(&here, sent_at, &["cases", "send", "all"]);
+        here.ok(&["cases", "send", "all"]);
+        dies_at(&here, "replies-noted", &["once"]);
+        here.ok(&["once"]);
+        here.ok(&["once"]);
+        let ids: BTreeSet<String> = here.replies().iter().map(|raw| Reply::read(raw).message_id).collect();
+        assert_eq!((letters(&here, Kind::Ask), ids.len()), (1, 1), "{sent_at}");
+        assert!(here.json(&["cases", "drafts", "--json"]).is_empty());
+        here.ok(&["verify"]);
+    }
 }
 
 #[test]
