@@ -18,7 +18,7 @@ use super::{
 use crate::domain::hours::{Deadlines, Hours};
 use crate::domain::ids::{Address, Country};
 use crate::domain::letter::Person;
-use crate::domain::reply::{Kind as Kinds, Sending};
+use crate::domain::reply::{Kind as LetterKind, Sending};
 use crate::domain::returns::Destination;
 use crate::worker::erasure::Retention;
 
@@ -121,14 +121,14 @@ fn delivery(t: &mut Table<'_>, around: &Surroundings<'_>, mailbox: Option<&Mailb
 /// Which letters to customers a person sees before they leave, and how long the others can be taken back.
 fn sending(t: &mut Table<'_>) -> Sending {
     let holds_all = t.or("mode", false, |v| values::one_of(v, &[("send", false), ("hold", true)]));
-    let kinds = Kinds::ALL.map(|kind| (kind.folder(), kind));
+    let kinds = LetterKind::ALL.map(|kind| (kind.folder(), kind));
     let held = t.or("hold", Vec::new(), |v| values::list(v, |v| values::one_of(v, &kinds)));
     if holds_all && !held.is_empty() {
         t.warn("hold", "has no effect with mode = \"hold\", which holds every letter");
     }
     let delay = t.or("delay", Duration::ZERO, |v| values::duration(v, Duration::ZERO, DAY));
     let delay = SignedDuration::try_from(delay).unwrap_or_default();
-    Sending { held: if holds_all { Kinds::ALL.to_vec() } else { held }, delay }
+    Sending { held: if holds_all { LetterKind::ALL.to_vec() } else { held }, delay }
 }
 
 fn maildir(t: &mut Table<'_>, path: Option<PathBuf>) -> Option<PathBuf> {

@@ -194,9 +194,10 @@ impl Case {
         Ok(case)
     }
 
-    /// Replies that are sent, or wait to be: those that caps count.
+    /// Replies that are sent, or go out by themselves: those that caps count.
     pub fn replies_out(&self) -> u32 {
-        self.replies.saturating_sub(self.dropped).saturating_sub(self.drafts.len().try_into().unwrap_or(u32::MAX))
+        let held = self.drafts.iter().filter(|draft| draft.until.is_none()).count();
+        self.replies.saturating_sub(self.dropped).saturating_sub(held.try_into().unwrap_or(u32::MAX))
     }
 
     /// The draft that waits longest for a person.

@@ -28,7 +28,10 @@ impl Store {
     ) -> Result<(), StoreError> {
         match fate(&reply.message_id, step) {
             Fate::Queued => self.queue(reply, change),
-            Fate::Held => {
+            Fate::Held { counts } => {
+                if counts {
+                    self.count_reply(reply, change)?;
+                }
                 change.put(Table::Drafts, keys::draft(&reply.case, &reply.message_id), reply)?;
                 change.count(Count::DraftWritten);
                 Ok(())
@@ -46,8 +49,10 @@ impl Store {
     ) -> Result<Option<Reply>, StoreError> {
         let key = keys::draft(case, id);
         let draft = self.inner.tables.watch::<Reply>(change, Table::Drafts, &key)?;
-        if draft.is_some() {
+        if let Some(draft) = &draft {
             change.remove(Table::Drafts, key);
+            // It counts from when it is sent, or not at all.
+            self.uncount_reply(draft, change);
             change.count(Count::DraftGone);
         }
         Ok(draft)
@@ -57,14 +62,19 @@ impl Store {
 /// What one step makes of a reply that it writes.
 enum Fate {
     Queued,
-    Held,
+    /// `counts`: it goes out by itself, so that a storm of letters meets the cap of its sender meanwhile.
+    Held {
+        counts: bool,
+    },
     Dropped,
 }
 
 fn fate(id: &MessageId, step: Option<&CaseStep>) -> Fate {
     let events = step.map(|step| step.events.as_slice()).unwrap_or_default();
     let last = events.iter().rev().find_map(|CaseEvent { event, .. }| match event {
-        Event::DraftWritten { message_id, .. } if message_id == id => Some(Fate::Held),
+        Event::DraftWritten { message_id, until, .. } if message_id == id => {
+            Some(Fate::Held { counts: until.is_some() })
+        }
         Event::DraftDropped { message_id } if message_id == id => Some(Fate::Dropped),
         Event::DraftReleased { message_id } if message_id == id => Some(Fate::Queued),
         _ => None,

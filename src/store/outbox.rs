@@ -125,9 +125,17 @@ impl Store {
     pub(super) fn queue(&self, reply: &Reply, change: &mut Change) -> Result<(), StoreError> {
         let (id, at) = (&reply.message_id, reply.written);
         change.put(Table::Outbox, keys::due(at, id), &Parcel::new(reply))?;
-        change.put(Table::Pace, keys::to(&reply.to.address.untagged(), at, id), &())?;
         change.count(Count::ReplyQueued);
-        Ok(())
+        self.count_reply(reply, change)
+    }
+
+    /// Counts a reply for the cap of its address.
+    pub(super) fn count_reply(&self, reply: &Reply, change: &mut Change) -> Result<(), StoreError> {
+        change.put(Table::Pace, paced(reply), &())
+    }
+
+    pub(super) fn uncount_reply(&self, reply: &Reply, change: &mut Change) {
+        change.remove(Table::Pace, paced(reply));
     }
 
     /// Puts the mail of a notice there, before all replies, which the cap of an hour may hold back.
@@ -197,6 +205,10 @@ impl Store {
         }
         Ok(())
     }
+}
+
+fn paced(reply: &Reply) -> String {
+    keys::to(&reply.to.address.untagged(), reply.written, &reply.message_id)
 }
 
 fn read_key(row: &Row) -> Result<OutboxKey, StoreError> {
