@@ -1,6 +1,7 @@
 //! What the store promises, one test each; here what a commit and the questions promise.
 
 mod archive;
+mod drafts;
 mod erase;
 mod outbox;
 mod transfer;
