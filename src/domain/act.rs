@@ -3,6 +3,7 @@
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::correction::Correction;
 use super::ids::{CaseId, OrderNumber, Sku};
 use super::returns::{Arrival, Finding, Money, Remedy, Service};
 use super::warranty::{Item, Track};
@@ -75,6 +76,18 @@ pub enum Act {
     /// The drafts of the case are never sent.
     Drop,
     Handled,
+    /// Puts a fact right; the case is decided anew.
+    Correct {
+        correction: Correction,
+    },
+    /// Says whose case it is; `None`: nobody's.
+    Assign {
+        to: Option<String>,
+    },
+    /// Looks at it again on that day.
+    Snooze {
+        until: Date,
+    },
     Note {
         text: String,
     },
@@ -87,7 +100,7 @@ pub enum Act {
 }
 
 /// The words that [`Act::parse`] takes, each with what may stand behind it.
-pub const WORDS: [(&str, &str); 25] = [
+pub const WORDS: [(&str, &str); 28] = [
     ("approve", "[doa | unopened_refund | repair] [order=NUMBER] [sku=CODE]"),
     ("ask", "ITEM…  (order_number sku item_code received_on problem_what … photo packaging_photo unopened)"),
     ("answer", ": words to the customer"),
@@ -111,6 +124,9 @@ pub const WORDS: [(&str, &str); 25] = [
     ("send", ""),
     ("drop", ""),
     ("handled", ""),
+    ("correct", "FACT VALUE, as order_number KX12345, received_on 2026-12-24, problem_when yes, void none"),
+    ("assign", "[NAME]"),
+    ("snooze", "DAY, as 2026-12-24"),
     ("note", ": words for staff"),
     ("withdraw", ""),
     ("close", ""),
@@ -155,10 +171,7 @@ impl Act {
             }
             "offer" => Self::Offer { text: words.text() },
             "route" => Self::Route { channel: words.joined(), text: words.text() },
-            "extend" => {
-                let expected = |day: &String| format!("expected a day as 2026-12-24, found {day:?}");
-                Self::Extend { until: words.joined().map(|day| day.parse().map_err(|_| expected(&day))).transpose()? }
-            }
+            "extend" => Self::Extend { until: words.joined().map(|text| day(&text)).transpose()? },
             "posted" => Self::Posted { tracking: words.joined() },
             "arrived" => {
                 let arrival = words.coded("as_authorised, unauthorised, wrong_item or empty")?;
@@ -192,6 +205,13 @@ impl Act {
             "send" => Self::Send,
             "drop" => Self::Drop,
             "handled" => Self::Handled,
+            "correct" => {
+                let said = needed(words.joined(), "correct order_number KX12345")?;
+                let (fact, value) = said.split_once(' ').ok_or("write, for example: correct problem_when yes")?;
+                Self::Correct { correction: Correction::parse(fact, value)? }
+            }
+            "assign" => Self::Assign { to: words.joined() },
+            "snooze" => Self::Snooze { until: day(&needed(words.joined(), "snooze 2026-12-24")?)? },
             "withdraw" => Self::Withdraw,
             "close" => Self::Close,
             "reopen" => Self::Reopen,
@@ -278,6 +298,10 @@ fn needed<T>(value: Option<T>, example: &str) -> Result<T, String> {
 fn code<T: serde::de::DeserializeOwned>(word: &str, expected: &str) -> Result<T, String> {
     let spelled = word.to_ascii_lowercase().replace(['-', ' '], "_");
     serde_json::from_value(spelled.into()).map_err(|_| format!("expected {expected}, found {word:?}"))
+}
+
+fn day(text: &str) -> Result<Date, String> {
+    text.parse().map_err(|_| format!("expected a day as 2026-12-24, found {text:?}"))
 }
 
 fn amount(text: &str) -> Result<Money, String> {

@@ -130,6 +130,12 @@ pub struct Case {
     /// Whether the customer was told how to deal with the danger.
     #[serde(default)]
     pub warned: bool,
+    /// Which of the staff looks after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assigned_to: Option<String>,
+    /// Until when staff need not look at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snoozed_until: Option<Timestamp>,
     /// Set once the case went to staff, and kept when it is closed: reopening brings it back there.
     pub with_staff: bool,
     pub rma: Option<Rma>,
@@ -188,7 +194,7 @@ impl Case {
             _ => case.state.after(event, by_staff),
         };
         let next = next.filter(|_| case.has_room_for(event)).ok_or_else(|| illegal(Some(case.state)))?;
-        case.take(event, *at);
+        case.take(event, by, *at);
         case.settle(event, by_staff, next, *at);
         case.version += 1;
         Ok(case)
@@ -246,7 +252,7 @@ impl Case {
     }
 
     /// What the case learns from an event.
-    fn take(&mut self, event: &Event, at: Timestamp) {
+    fn take(&mut self, event: &Event, by: &Actor, at: Timestamp) {
         match event {
             Event::LetterTaken { message_id, subject, language, facts, .. } => {
                 self.letters += 1;
@@ -294,6 +300,14 @@ impl Case {
                 self.outlays.push(outlay.clone());
             }
             Event::Reimbursed { .. } => self.reimbursed = true,
+            Event::Corrected { correction } => {
+                let name = if let Actor::Staff(name) = by { name.as_str() } else { "" };
+                correction.apply(&mut self.facts, name);
+                self.request = self.facts.request.as_ref().map(|f| f.value).or(self.request);
+            }
+            Event::Assigned { to } => self.assigned_to.clone_from(to),
+            Event::Snoozed { until } => self.snoozed_until = Some(*until),
+            Event::Reminded { of: Timer::Wake } => self.snoozed_until = None,
             Event::Merged { into } => self.merged_into = Some(into.clone()),
             Event::Erased => self.erased = Some(at),
             Event::Reminded { of: Timer::RemindItems } => {
@@ -364,6 +378,9 @@ impl Case {
             self.state = next;
             self.since = at;
         }
+        if moved || matches!(event, Event::LetterTaken { .. } | Event::HandedToStaff | Event::SafetyHeld) {
+            self.snoozed_until = None;
+        }
         match event {
             Event::HandedToStaff | Event::SafetyHeld | Event::ReplyRefused { .. } => {
                 self.with_staff = true;
@@ -416,6 +433,8 @@ impl Case {
             rma_reminded: false,
             staff_reminded_at: None,
             acknowledged: false,
+            assigned_to: None,
+            snoozed_until: None,
             warned: false,
             with_staff: false,
             rma: None,

@@ -6,6 +6,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::correction::Correction;
 use super::event::{CaseEvent, Event};
 use super::facts::{Evidence, Fact, Facts};
 use super::ids::{Address, LetterId, Malformed, OrderNumber};
@@ -47,6 +48,7 @@ pub fn erased(event: &CaseEvent, who: &Address, symptom: Symptom) -> Result<Case
         Event::Posted { tracking } | Event::ShippedBack { tracking, .. } => *tracking = None,
         Event::ReceiptTaken { outlay, .. } => outlay.file.clear(),
         Event::Noted { text } => text.clear(),
+        Event::Corrected { correction: Correction::OrderNumber(number) } => *number = None,
         Event::ReplyQueued { subject, text, .. } | Event::DraftWritten { subject, text, .. } => {
             subject.clear();
             text.clear();
@@ -71,6 +73,9 @@ pub fn erased(event: &CaseEvent, who: &Address, symptom: Symptom) -> Result<Case
         | Event::Reopened
         | Event::Merged { .. }
         | Event::Handled
+        | Event::Corrected { .. }
+        | Event::Assigned { .. }
+        | Event::Snoozed { .. }
         | Event::Reminded { .. }
         | Event::Scheduled { .. }
         | Event::DraftReleased { .. }
@@ -100,6 +105,7 @@ fn erase_facts(facts: &mut Facts, symptom: &dyn Fn(&str) -> String) {
         photos,
         videos,
         links,
+        evidence_seen: _,
         void_signals,
         safety,
         doubt,

@@ -5,6 +5,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::case::{Due, Rma};
+use super::correction::Correction;
 use super::decision::{Class, Decision};
 use super::facts::{Fact, Facts};
 use super::ids::{CaseId, Country, LetterId, MessageId, OrderNumber, Sku};
@@ -82,8 +83,10 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         country: Option<Country>,
     },
+    /// `letter`: the one that it answers; `None`: it was decided anew after a correction.
     Decided {
-        letter: LetterId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        letter: Option<LetterId>,
         decision: Decision,
     },
     /// An order number that the feed does not know was given.
@@ -155,6 +158,18 @@ pub enum Event {
     },
     /// A person has done what there was to do for now.
     Handled,
+    /// A person has put a fact right that was read wrongly, or not at all.
+    Corrected {
+        correction: Correction,
+    },
+    /// Whose case it is among the staff; `None`: nobody's.
+    Assigned {
+        to: Option<String>,
+    },
+    /// Staff need not look at it before that moment, unless something happens.
+    Snoozed {
+        until: Timestamp,
+    },
     /// Words of staff for staff.
     Noted {
         text: String,
@@ -224,6 +239,8 @@ pub enum Timer {
     RemindStaff,
     /// Closes a case in which all is done.
     CloseDone,
+    /// Brings a snoozed case back to staff.
+    Wake,
     /// Sends a letter that was to wait for a while.
     ReleaseDraft,
 }
@@ -280,6 +297,9 @@ impl Event {
             Self::Reopened => "reopened",
             Self::Merged { .. } => "merged",
             Self::Handled => "handled",
+            Self::Corrected { .. } => "corrected",
+            Self::Assigned { .. } => "assigned",
+            Self::Snoozed { .. } => "snoozed",
             Self::Noted { .. } => "noted",
             Self::Reminded { .. } => "reminded",
             Self::Scheduled { .. } => "scheduled",

@@ -48,6 +48,8 @@ pub enum Source {
     },
     OrderFeed,
     Catalogue,
+    /// A person of the staff knows it; the quote is their name.
+    Staff,
 }
 
 impl Source {
@@ -107,6 +109,8 @@ pub enum Judgement {
     Blurred,
     /// The short side is under 480 pixels.
     TooSmall,
+    /// A person finds that it does not show the defect.
+    NotShown,
 }
 
 impl Judgement {
@@ -137,6 +141,9 @@ pub struct Facts {
     pub videos: Vec<String>,
     /// Links to a picture, a video or a shared folder.
     pub links: Vec<String>,
+    /// A person finds that what came shows the defect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence_seen: Option<Evidence>,
     pub void_signals: Vec<Fact<VoidSignal>>,
     pub safety: Option<Evidence>,
     /// A sentence that may tell of what voids the warranty or of a danger, too unclear to be taken for it.
@@ -179,6 +186,7 @@ impl Facts {
         add(&mut self.photos, &later.photos);
         add(&mut self.videos, &later.videos);
         add(&mut self.links, &later.links);
+        keep(&mut self.evidence_seen, &later.evidence_seen);
         for signal in &later.void_signals {
             if self.void_signals.iter().all(|s| s.value != signal.value) {
                 self.void_signals.push(signal.clone());

@@ -18,6 +18,7 @@ pub mod warranty;
 
 pub mod policy;
 
+pub mod correction;
 pub mod decision;
 
 pub mod hours;

@@ -109,6 +109,9 @@ impl State {
                 | Event::ReceiptTaken { .. }
                 | Event::Reimbursed { .. }
                 | Event::Handled
+                | Event::Corrected { .. }
+                | Event::Assigned { .. }
+                | Event::Snoozed { .. }
                 | Event::Noted { .. }
                 | Event::Reminded { .. }
                 | Event::Scheduled { .. }

@@ -53,7 +53,7 @@ fn status(facts: &Facts, item: Item, order_unknown: bool) -> Status {
 
 /// A usable photo, a video, or a link to one.
 fn has_evidence(facts: &Facts) -> bool {
-    facts.usable_photos() > 0 || !facts.videos.is_empty() || !facts.links.is_empty()
+    facts.usable_photos() > 0 || !facts.videos.is_empty() || !facts.links.is_empty() || facts.evidence_seen.is_some()
 }
 
 #[cfg(test)]

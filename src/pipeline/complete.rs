@@ -1,7 +1,7 @@
 //! Between extract and check: what the catalogue and the order feed add to what the customer said.
 //!
 //! What the customer names goes before what the feed would fill in, except for the day of delivery, which the feed
-//! knows better.
+//! knows better. A person knows it better still.
 
 use jiff::civil::Date;
 
@@ -82,6 +82,9 @@ fn delivery(done: &mut Completed, lines: &[OrderLine]) {
     done.bought_on = first.bought_on.filter(|_| agree(&|l| l.bought_on != first.bought_on));
     done.country = first.country.clone().filter(|_| agree(&|l| l.country != first.country));
     if lines.iter().any(|l| l.delivered_on != first.delivered_on) {
+        return;
+    }
+    if done.facts.received_on.as_ref().is_some_and(|f| f.evidence.source == Source::Staff) {
         return;
     }
     done.not_delivered = first.delivered_on.is_none();

@@ -64,7 +64,7 @@ impl Course {
     }
 
     /// Takes in what catalogue and feed make of it.
-    pub fn complete(&mut self, completed: &Completed, lookup: &Lookup, now: Timestamp) -> Result<(), IllegalEvent> {
+    pub fn complete(&mut self, completed: &Completed, order: &OrderAnswer, now: Timestamp) -> Result<(), IllegalEvent> {
         let Completed { facts, bought_on, country, .. } = completed;
         let known = &self.case;
         if (&facts.sku, &facts.received_on) != (&known.facts.sku, &known.facts.received_on)
@@ -78,7 +78,7 @@ impl Course {
             };
             self.add(CaseEvent::daemon(completed, now))?;
         }
-        if let (OrderAnswer::Unknown, Some(number)) = (&lookup.order, &self.case.facts.order_number)
+        if let (OrderAnswer::Unknown, Some(number)) = (order, &self.case.facts.order_number)
             && self.case.order_not_found.as_ref() != Some(&number.value)
         {
             let order_number = number.value.clone();
@@ -96,7 +96,7 @@ impl Course {
         terms: &Terms,
         now: Timestamp,
     ) -> Result<(), IllegalEvent> {
-        let decided = Event::Decided { letter: reading.letter.id.clone(), decision: decision.clone() };
+        let decided = Event::Decided { letter: Some(reading.letter.id.clone()), decision: decision.clone() };
         self.add(CaseEvent::daemon(decided, now))?;
         let paid_back = self.case.rma.as_ref().is_some_and(|rma| rma.payer() == Payer::CustomerReimbursed);
         if let Some(outlay) = reading.facts.outlay.clone().filter(|_| paid_back) {

@@ -134,7 +134,7 @@ impl Situation<'_> {
         let missing = checklist.missing();
         if missing.is_empty() {
             let wants_pictures = checklist.items.iter().any(|(i, _)| matches!(i, Item::Photo | Item::PackagingPhoto));
-            let looked_at = facts.usable_photos() > 0 || !facts.videos.is_empty();
+            let looked_at = facts.usable_photos() > 0 || !facts.videos.is_empty() || facts.evidence_seen.is_some();
             return match checklist.track {
                 Some(_) if wants_pictures && !looked_at => {
                     self.decision(Action::Staff, vec![Reason::EvidenceByLink], checklist)

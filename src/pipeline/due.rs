@@ -23,6 +23,7 @@ pub fn due(case: &Case, deadlines: &Deadlines) -> Option<Due> {
         return None;
     }
     let (timer, at) = match case.state {
+        _ if case.attention.is_some() && case.snoozed_until.is_some() => (Timer::Wake, case.snoozed_until?),
         _ if case.attention.is_some() => staffs_turn(case, deadlines),
         State::AwaitingInfo => customers_turn(case, deadlines),
         State::RmaIssued => rma(case, deadlines),

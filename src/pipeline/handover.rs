@@ -10,7 +10,7 @@ use super::instruct::Key;
 use super::parse::is_invisible;
 use super::propose::proposal;
 use super::reckon::{self, reckon, verdict};
-use super::resume::{Cause, resume};
+use super::resume::{Cause, Known, resume};
 use crate::domain::act::Act;
 use crate::domain::case::{Case, State};
 use crate::domain::decision::{Action, Class, Decision, Reason};
@@ -240,10 +240,10 @@ fn steps(case: &Case, terms: &Terms, now: Timestamp) -> Vec<Step> {
             steps.push((words.to_owned(), means.to_owned()));
         }
     }
-    let Some(rma) = any_rma() else { return Vec::new() };
+    let Some(known) = any_rma().map(Known::nothing_but) else { return Vec::new() };
     let can_be_done = |(words, means): (String, String)| {
         let act = Act::parse(&words).ok()?;
-        resume(case, Cause::Staff { name: "", act: &act, why: None }, &rma, terms, now).ok()?;
+        resume(case, Cause::Staff { name: "", act: &act, why: None }, &known, terms, now).ok()?;
         Some(Step { words, means })
     };
     steps.into_iter().filter_map(can_be_done).take(SHOWN).collect()

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use regex::Regex;
 
-use super::resume::{Cause, Resumed, resume};
+use super::resume::{Cause, Known, Resumed, resume};
 use super::screen::Screen;
 use super::strip::Stripper;
 use super::{Reading, Terms, bare};
@@ -14,7 +14,7 @@ use crate::domain::act::Act;
 use crate::domain::case::{Case, IllegalEvent};
 use crate::domain::decision::{Action, Class, Outcome};
 use crate::domain::event::{Actor, CaseEvent, Event};
-use crate::domain::ids::{Address, CaseId, MessageId, RmaNumber};
+use crate::domain::ids::{Address, CaseId, MessageId};
 use crate::domain::letter::{Body, Defect, Letter};
 use crate::domain::reply::Reply;
 
@@ -155,7 +155,7 @@ pub fn follow(
     reading: &Reading,
     (by, lines): (&Address, &[String]),
     hindrance: Option<&str>,
-    fresh_rma: &RmaNumber,
+    known: &Known,
     terms: &Terms,
     now: Timestamp,
 ) -> Result<Followed, IllegalEvent> {
@@ -181,7 +181,7 @@ pub fn follow(
         let outcome = match (act, &stopped) {
             (Err(why), _) => Err(format!("not understood: {why}")),
             (Ok(_), Some(why)) => Err(why.clone()),
-            (Ok(act), None) => followed.take(act, by, fresh_rma, terms, now),
+            (Ok(act), None) => followed.take(act, by, known, terms, now),
         };
         let told = match outcome {
             Ok(()) => "done".to_owned(),
@@ -196,17 +196,10 @@ pub fn follow(
 }
 
 impl Followed {
-    fn take(
-        &mut self,
-        act: &Act,
-        by: &Address,
-        fresh_rma: &RmaNumber,
-        terms: &Terms,
-        now: Timestamp,
-    ) -> Result<(), String> {
+    fn take(&mut self, act: &Act, by: &Address, known: &Known, terms: &Terms, now: Timestamp) -> Result<(), String> {
         let cause = Cause::Staff { name: by.as_str(), act, why: None };
         let Resumed { events, reply, .. } =
-            resume(&self.case, cause, fresh_rma, terms, now).map_err(|impossible| impossible.to_string())?;
+            resume(&self.case, cause, known, terms, now).map_err(|impossible| impossible.to_string())?;
         let after = events.iter().try_fold(self.case.clone(), |case, event| Case::apply(Some(case), event));
         self.case = after.map_err(|illegal| illegal.to_string())?;
         self.events.extend(events);

@@ -361,7 +361,7 @@ pub fn answer(reading: &Reading, lookup: &Lookup, terms: &Terms, now: Timestamp)
     };
     let mut course = Course::begin(reading, lookup, customer, now).map_err(|e| e.to_string())?;
     let completed = complete::complete(&course.case.facts, &terms.catalogue, &lookup.order);
-    course.complete(&completed, lookup, now).map_err(|e| e.to_string())?;
+    course.complete(&completed, &lookup.order, now).map_err(|e| e.to_string())?;
     let before = match &lookup.link {
         Link::Known(case) => Some(case.as_ref()),
         _ => None,

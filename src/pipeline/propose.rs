@@ -4,8 +4,9 @@
 //! [`Act::parse`]: crate::domain::act::Act::parse
 
 use crate::domain::case::{Case, State};
-use crate::domain::decision::Reason;
+use crate::domain::decision::{Action, Reason};
 use crate::domain::policy::Route;
+use crate::domain::warranty::Item;
 
 /// The line; `None` where nothing stands out.
 pub fn proposal(case: &Case) -> Option<String> {
@@ -25,6 +26,16 @@ pub fn proposal(case: &Case) -> Option<String> {
     if is(Reason::Void) || is(Reason::OutOfWarranty) {
         return Some("offer".to_owned());
     }
-    let track = decision.checklist.track.filter(|_| is(Reason::Approval))?;
-    Some(format!("approve {}", track.code()))
+    match decision.action {
+        // Decided anew after a correction, which sends nothing by itself.
+        Action::Ask => {
+            let codes: Vec<String> = decision.ask.iter().map(Item::code).collect();
+            Some(format!("ask {}", codes.join(" ")))
+        }
+        Action::IssueRma => decision.track.map(|track| format!("approve {}", track.code())),
+        _ => {
+            let track = decision.checklist.track.filter(|_| is(Reason::Approval))?;
+            Some(format!("approve {}", track.code()))
+        }
+    }
 }

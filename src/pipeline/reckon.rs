@@ -306,6 +306,7 @@ fn clause(item: Item) -> &'static str {
 fn source(evidence: &Evidence) -> String {
     match evidence.source {
         Source::OrderFeed => "by the order feed".to_owned(),
+        Source::Staff => "by staff".to_owned(),
         _ => format!("by the customer (“{}”)", evidence.quote),
     }
 }

@@ -1,7 +1,11 @@
 //! What staff or the clock do to a case: the same proposal of events and a letter as a customer's letter makes.
 
+mod correct;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 
 use super::compose::Step;
@@ -9,6 +13,7 @@ use super::course::Course;
 use super::{Terms, bare};
 use crate::domain::act::Act;
 use crate::domain::case::{Case, Draft, Rma, State};
+use crate::domain::catalogue::OrderAnswer;
 use crate::domain::decision::{Action, Decision};
 use crate::domain::event::{Actor, CaseEvent, Event, Timer};
 use crate::domain::hours::Deadlines;
@@ -50,11 +55,39 @@ impl fmt::Display for Impossible {
 
 impl std::error::Error for Impossible {}
 
+/// What the shell looked up for it.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// A number that nobody has yet.
+    pub fresh_rma: RmaNumber,
+    /// The feed's answers about the order numbers in question.
+    pub orders: BTreeMap<OrderNumber, OrderAnswer>,
+    /// The lines of those orders for which other cases hold an RMA.
+    pub rmas_elsewhere: BTreeSet<(OrderNumber, Sku)>,
+}
+
+impl Known {
+    /// Where nothing can be looked up.
+    pub fn nothing_but(fresh_rma: RmaNumber) -> Self {
+        Self { fresh_rma, orders: BTreeMap::new(), rmas_elsewhere: BTreeSet::new() }
+    }
+
+    fn order_of(&self, case: &Case) -> OrderAnswer {
+        let number = case.facts.order_number.as_ref().map(|fact| &fact.value);
+        number.and_then(|number| self.orders.get(number)).cloned().unwrap_or(OrderAnswer::NotAsked)
+    }
+
+    fn has_rma_elsewhere(&self, case: &Case) -> bool {
+        let line = case.facts.order_number.as_ref().zip(case.facts.sku.as_ref());
+        line.is_some_and(|(number, sku)| self.rmas_elsewhere.contains(&(number.value.clone(), sku.value.clone())))
+    }
+}
+
 /// Goes on with a case. Nothing is proposed if nothing is due.
 pub fn resume(
     case: &Case,
     cause: Cause<'_>,
-    fresh_rma: &RmaNumber,
+    known: &Known,
     terms: &Terms,
     now: Timestamp,
 ) -> Result<Resumed, Impossible> {
@@ -69,7 +102,7 @@ pub fn resume(
     let mut turn = Turn { course: Course::of(case), by, why, terms, now, reply: None, tell_staff: None };
     match cause {
         Cause::Staff { act, .. } => {
-            turn.act(act, fresh_rma)?;
+            turn.act(act, known)?;
             turn.overtake(case)?;
         }
         Cause::Timer => {
@@ -139,13 +172,17 @@ impl Turn<'_> {
                 self.add(Event::Reminded { of: timer })
             }
             Timer::CloseDone => self.add(Event::Closed),
+            Timer::Wake => {
+                self.tell_staff = Some(format!("case {} is back: it was put off until now", case.id));
+                self.add(Event::Reminded { of: timer })
+            }
         }
     }
 
     /// What a person does.
-    fn act(&mut self, act: &Act, fresh_rma: &RmaNumber) -> Result<(), Impossible> {
+    fn act(&mut self, act: &Act, known: &Known) -> Result<(), Impossible> {
         match act {
-            Act::Approve { track, order_number, sku } => self.approve(*track, order_number, sku, fresh_rma),
+            Act::Approve { track, order_number, sku } => self.approve(*track, order_number, sku, &known.fresh_rma),
             Act::Ask { items } => self.ask(items),
             Act::Answer { text } => {
                 self.write(Kind::Answer, &said(Some(text)))?;
@@ -211,6 +248,9 @@ impl Turn<'_> {
             },
             Act::Drop => self.drop_all(),
             Act::Handled => self.add(Event::Handled),
+            Act::Correct { correction } => self.correct(correction, known),
+            Act::Assign { to } => self.add(Event::Assigned { to: to.clone() }),
+            Act::Snooze { until } => self.snooze(*until),
             Act::Note { text } => self.add(Event::Noted { text: text.clone() }),
             Act::Withdraw => self.add(Event::Withdrawn),
             Act::Close => self.add(Event::Closed),
@@ -294,6 +334,17 @@ impl Turn<'_> {
         decision.checklist.items.sort_unstable_by_key(|(item, _)| *item);
         self.write_decided(Kind::Ask, &decision, &Step::default())?;
         self.add(Event::Asked { items: decision.ask })
+    }
+
+    fn snooze(&mut self, until: Date) -> Result<(), Impossible> {
+        let until = self.terms.deadlines.hours.opening(until);
+        if until <= self.now {
+            return Err(Impossible("that day is over, or has begun: give one that is still to come".to_owned()));
+        }
+        if self.course.case.attention.is_none() {
+            return Err(Impossible("the case waits for nobody: there is nothing to put off".to_owned()));
+        }
+        self.add(Event::Snoozed { until })
     }
 
     fn arrived(&mut self, arrival: Arrival) -> Result<(), Impossible> {

@@ -8,8 +8,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use jiff::Timestamp;
 
 use super::handover::{self, mailed_lately};
-use super::lookup::fresh_rma;
+use super::lookup::known;
 use super::{Clock, Office, Trouble, budget, notice, settle};
+use crate::domain::act::Act;
 use crate::domain::case::Case;
 use crate::domain::decision::{Class, Outcome};
 use crate::domain::ids::{Address, CaseId};
@@ -102,8 +103,9 @@ fn commit(
             Ok(Some((Commit { letter: letter(Class::Spam), notices, ..Commit::default() }, outcome)))
         }
         Standing::Good(case, by, lines) => {
-            let fresh = fresh_rma(office, office.terms.deadlines.hours.day(now))?;
-            let followed = instruct::follow(&case, reading, (by, lines), hindrance, &fresh, &office.terms, now)
+            let acts: Vec<Act> = lines.iter().filter_map(|line| Act::parse(line).ok()).collect();
+            let known = known(office, &case, &acts.iter().collect::<Vec<_>>(), now)?;
+            let followed = instruct::follow(&case, reading, (by, lines), hindrance, &known, &office.terms, now)
                 .map_err(|illegal| Trouble::Commit(illegal.into()))?;
             let outcome = followed.outcome(&office.terms);
             let step = CaseStep { id: case.id.clone(), from: Some(case.version), events: followed.events.clone() };

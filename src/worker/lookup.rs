@@ -4,11 +4,14 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Office, Trouble};
+use crate::domain::act::Act;
 use crate::domain::case::{Case, State};
 use crate::domain::catalogue::OrderAnswer;
+use crate::domain::correction::Correction;
 use crate::domain::decision::Class;
 use crate::domain::facts::Facts;
 use crate::domain::ids::{Address, CaseId, LetterId, MessageId, RmaNumber, Sku};
+use crate::pipeline::resume::Known;
 use crate::pipeline::trace::{self, Link};
 use crate::pipeline::{self, Lookup, Reading};
 
@@ -140,6 +143,43 @@ fn possible_skus(office: &Office, link: &Link, facts: &Facts, order: &OrderAnswe
     skus.sort();
     skus.dedup();
     skus
+}
+
+/// What goes on with a case without a letter rests on, for the acts in question.
+pub fn known(office: &Office, case: &Case, acts: &[&Act], now: Timestamp) -> Result<Known, Trouble> {
+    let mut known = Known::nothing_but(fresh_rma(office, office.terms.deadlines.hours.day(now))?);
+    let corrections: Vec<&Correction> = acts
+        .iter()
+        .filter_map(|act| match act {
+            Act::Correct { correction } => Some(correction),
+            _ => None,
+        })
+        .collect();
+    // Nothing else looks at the order.
+    if corrections.is_empty() {
+        return Ok(known);
+    }
+    let (mut numbers, mut said) = (Vec::new(), Vec::new());
+    for correction in corrections {
+        match correction {
+            Correction::OrderNumber(number) => numbers.extend(number.clone()),
+            Correction::Sku(sku) => said.extend(sku.clone()),
+            _ => {}
+        }
+    }
+    numbers.extend(case.facts.order_number.as_ref().map(|fact| fact.value.clone()));
+    let link = Link::Known(Box::new(case.clone()));
+    for number in numbers {
+        let order = office.orders.as_ref().map_or(OrderAnswer::NotAsked, |orders| orders.answer(&number));
+        for sku in possible_skus(office, &link, &Facts::default(), &order).into_iter().chain(said.clone()) {
+            let held = office.store.rma_of_line(&number, &sku)?;
+            if held.is_some_and(|(by, _)| by != case.id) {
+                known.rmas_elsewhere.insert((number.clone(), sku));
+            }
+        }
+        known.orders.insert(number, order);
+    }
+    Ok(known)
 }
 
 fn fresh_case(office: &Office, letter: &LetterId) -> Result<CaseId, Trouble> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::erasure::{Sweep, retain};
-use super::lookup::fresh_rma;
+use super::lookup::known;
 use super::{Office, Stop, Trouble, handover, notice};
 use crate::domain::act::Act;
 use crate::domain::case::{Case, State};
@@ -186,9 +186,10 @@ fn go_on(office: &Office, id: &CaseId, cause: Cause<'_>, now: Timestamp) -> Resu
         if let Cause::Staff { act: Act::Merge { into }, .. } = cause {
             can_go_on_with(office, into, &case)?;
         }
-        let fresh = fresh_rma(office, office.terms.deadlines.hours.day(now))?;
+        let acts: Vec<&Act> = if let Cause::Staff { act, .. } = cause { vec![act] } else { Vec::new() };
+        let known = known(office, &case, &acts, now)?;
         let resumed =
-            resume(&case, cause, &fresh, &office.terms, now).map_err(|e| Undone::Impossible(e.to_string()))?;
+            resume(&case, cause, &known, &office.terms, now).map_err(|e| Undone::Impossible(e.to_string()))?;
         let mut notices = Vec::new();
         if let Some(what) = resumed.tell_staff {
             notices.push(notice::raised(office, NoticeKind::Waiting, id.to_string(), what, now)?);

@@ -131,7 +131,8 @@ impl<'a> History<'a> {
     /// The events up to what was done about the letter.
     pub fn up_to(events: &'a [CaseEvent], letter: &LetterId) -> Result<Self, IllegalEvent> {
         let is_about = |event: &CaseEvent| match &event.event {
-            Event::Decided { letter: of, .. } | Event::LetterNoted { letter: of, .. } => of == letter,
+            Event::Decided { letter: of, .. } => of.as_ref() == Some(letter),
+            Event::LetterNoted { letter: of, .. } => of == letter,
             _ => false,
         };
         let count = events.iter().position(is_about).map_or(0, |at| at + 1);
@@ -142,7 +143,7 @@ impl<'a> History<'a> {
     /// What was decided on the letter.
     pub fn account(&self, class: Class, letter: &LetterId, terms: &Terms) -> Account {
         let decided = self.events.last().and_then(|event| match &event.event {
-            Event::Decided { letter: of, decision } if of == letter => Some(decision),
+            Event::Decided { letter: of, decision } if of.as_ref() == Some(letter) => Some(decision),
             _ => None,
         });
         match (decided, &self.case) {

@@ -78,7 +78,7 @@ fn happenings() -> impl Strategy<Value = Event> {
         Event::Reminded { of: Timer::RemindItems },
         Event::Reminded { of: Timer::RemindStaff },
         Event::Scheduled { due: None },
-        Event::Decided { letter: letter(), decision },
+        Event::Decided { letter: Some(letter()), decision },
     ];
     prop_oneof![
         5 => proptest::sample::select(fixed),

@@ -105,11 +105,14 @@ fn held() -> (Desktop, Reading) {
 fn done(lines: &[&str], hindrance: Option<&str>) -> Followed {
     let (desktop, reading) = held();
     let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
-    let rma = (0..=255).find_map(|n| RmaNumber::make("KR", jiff::civil::date(2026, 11, 20), [n, 1, 2, 3, 4])).unwrap();
+    let rma = (0..=255)
+        .find_map(|n| crate::domain::ids::RmaNumber::make("KR", jiff::civil::date(2026, 11, 20), [n, 1, 2, 3, 4]))
+        .unwrap();
     let by = Address::new("kim@example.com").unwrap();
     let now = "2026-11-20T11:00:00Z".parse().unwrap();
     let case = desktop.case.unwrap();
-    let followed = follow(&case, &reading, (&by, &lines), hindrance, &rma, &desktop.terms, now).unwrap();
+    let followed =
+        follow(&case, &reading, (&by, &lines), hindrance, &Known::nothing_but(rma), &desktop.terms, now).unwrap();
     let after = followed.events.iter().try_fold(case, |case, event| Case::apply(Some(case), event)).unwrap();
     assert_eq!(after, followed.case);
     assert!(followed.events.iter().any(|e| e.by == Actor::Staff("kim@example.com".to_owned())));

@@ -8,7 +8,7 @@ use crate::domain::event::{Actor, Event};
 use crate::domain::returns::{Arrival, Remedy, Service};
 use crate::pipeline::propose::proposal;
 use crate::pipeline::reckon::{Line, reckon};
-use crate::pipeline::resume::{Cause, Impossible, Resumed, resume};
+use crate::pipeline::resume::{Cause, Impossible, Known, Resumed, resume};
 
 impl Desktop {
     /// What staff do, five days after the letters.
@@ -21,7 +21,8 @@ impl Desktop {
         let act = Act::parse(words).unwrap();
         let cause = Cause::Staff { name: "kim", act: &act, why: None };
         let case = self.case.as_ref().unwrap();
-        let resumed = resume(case, cause, &number, &self.terms, "2026-11-25T10:00:00Z".parse().unwrap())?;
+        let resumed =
+            resume(case, cause, &Known::nothing_but(number), &self.terms, "2026-11-25T10:00:00Z".parse().unwrap())?;
         self.case = resumed.events.iter().fold(self.case.take(), |case, e| Some(Case::apply(case, e).unwrap()));
         Ok(resumed)
     }

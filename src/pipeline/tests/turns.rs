@@ -3,14 +3,16 @@
 use super::*;
 use crate::domain::event::Timer;
 use crate::domain::reply::Reply;
-use crate::pipeline::resume::{Cause, resume};
+use crate::pipeline::propose::proposal;
+use crate::pipeline::resume::{Cause, Known, resume};
 
 impl Desktop {
     /// What the clock does at `now`.
     fn strike(&mut self, now: &str) -> Option<Reply> {
         let number = (0..=255).find_map(|n| RmaNumber::make("KR", date(2026, 11, 25), [n, 5, 6, 7, 8])).unwrap();
         let case = self.case.as_ref().unwrap();
-        let resumed = resume(case, Cause::Timer, &number, &self.terms, now.parse().unwrap()).unwrap();
+        let resumed =
+            resume(case, Cause::Timer, &Known::nothing_but(number), &self.terms, now.parse().unwrap()).unwrap();
         self.case = resumed.events.iter().fold(self.case.take(), |case, e| Some(Case::apply(case, e).unwrap()));
         resumed.reply
     }
@@ -53,4 +55,64 @@ fn a_danger_that_was_let_go_is_held_again_only_if_it_is_reported_again() {
     assert_eq!(desk.case.as_ref().unwrap().state, State::WithStaff);
     desk.take("Now it smokes and the charger has burned as well!");
     assert_eq!(desk.case.as_ref().unwrap().state, State::SafetyHold);
+}
+
+const FELL: &str = "Hello, my ROAM 5 black from order KS20001, SKU RX-ROAM5-BK, arrived on 2 January 2026. Since last Monday \
+                    the screen flickers and goes dark while charging. It fell on the floor once. I restarted and reset it, \
+                    no change. The item code is 4006381333931. The video shows it.";
+
+#[test]
+fn a_corrected_fact_decides_the_case_anew_and_sends_nothing() {
+    let mut desk = Desktop::new();
+    desk.take(FELL);
+    let decided = |desk: &Desktop| desk.case.as_ref().unwrap().decision.clone().unwrap();
+    assert_eq!((decided(&desk).action, decided(&desk).reasons), (Action::Staff, vec![Reason::Void]));
+    assert_eq!(desk.act("correct void none").reply, None);
+    let case = desk.case.clone().unwrap();
+    assert_eq!((decided(&desk).action, case.state), (Action::IssueRma, State::WithStaff));
+    assert_eq!(proposal(&case).unwrap(), "approve repair");
+    desk.act("correct order_number none");
+    assert_eq!(proposal(desk.case.as_ref().unwrap()).unwrap(), "ask order_number");
+    desk.act("correct order_number KS20001");
+    assert!(desk.act("approve").reply.is_some());
+    assert_eq!(desk.case.as_ref().unwrap().state, State::RmaIssued);
+    // What is authorised stays, whatever is known better later.
+    desk.act("correct received_on 2024-01-02");
+    assert_eq!(desk.case.as_ref().unwrap().state, State::RmaIssued);
+}
+
+#[test]
+fn what_waits_for_the_customer_comes_to_staff_when_a_correction_completes_it() {
+    let mut desk = Desktop::new();
+    desk.take(&FELL.replace("It fell on the floor once. ", "").replace("The item code is 4006381333931. ", ""));
+    assert_eq!(desk.case.as_ref().unwrap().state, State::AwaitingInfo);
+    desk.act("correct problem_how yes");
+    assert_eq!(desk.case.as_ref().unwrap().state, State::AwaitingInfo);
+    desk.act("correct item_code 4006381333931");
+    let case = desk.case.unwrap();
+    assert_eq!((case.state, proposal(&case).as_deref()), (State::WithStaff, Some("approve repair")));
+}
+
+#[test]
+fn a_danger_that_a_person_sees_is_told_at_once() {
+    let mut desk = Desktop::new();
+    desk.take("My Roam 5 does not charge.");
+    let reply = desk.act("correct safety yes").reply.unwrap();
+    assert_eq!((reply.kind, desk.case.as_ref().unwrap().state), (Kind::Safety, State::SafetyHold));
+}
+
+#[test]
+fn a_snoozed_case_comes_back_on_its_day_or_with_the_next_letter() {
+    let mut desk = Desktop::new();
+    desk.take(FELL);
+    desk.act("assign Kim");
+    desk.act("snooze 2026-12-24");
+    let case = desk.case.clone().unwrap();
+    assert_eq!((case.assigned_to.as_deref(), case.due.unwrap().timer), (Some("Kim"), Timer::Wake));
+    let mut woken = Desktop { case: Some(case), ..Desktop::new() };
+    woken.take("Is there any news?");
+    assert_eq!(woken.case.unwrap().snoozed_until, None);
+    assert_eq!(desk.strike("2026-12-24T12:00:00Z"), None);
+    let case = desk.case.unwrap();
+    assert_eq!((case.snoozed_until, case.due.unwrap().timer), (None, Timer::RemindStaff));
 }

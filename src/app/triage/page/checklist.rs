@@ -139,6 +139,7 @@ impl fmt::Display for Proof<'_> {
             Source::FileName { index } => format!("name of file {}", index + 1),
             Source::OrderFeed => "order feed".to_owned(),
             Source::Catalogue => "catalogue".to_owned(),
+            Source::Staff => "staff".to_owned(),
         };
         let earlier = self.evidence.letter.as_ref().is_some_and(|l| l != self.letter);
         let of = if earlier { " of an earlier letter" } else { "" };

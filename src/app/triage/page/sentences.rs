@@ -132,6 +132,7 @@ pub fn judgement(judgement: Judgement) -> &'static str {
         Judgement::TooBright => "too bright",
         Judgement::Blurred => "blurred",
         Judgement::TooSmall => "too small",
+        Judgement::NotShown => "shows not enough, by staff",
     }
 }
 

@@ -56,7 +56,10 @@ pub fn ago_forms(lexicon: &Lexicon, numbers: &BTreeMap<String, i64>, units: &BTr
         let bare = if before.iter().any(String::is_empty) { "?" } else { "" };
         let before: Vec<String> = before.into_iter().filter(|b| !b.is_empty()).collect();
         let behind = if behind.is_empty() { behind } else { format!(" {}", regex::escape(&behind)) };
-        format!(r" (?:{today} (?:{about} )?)?(?:{} (?:(?:{about}|{today}) ){{0,2}}){bare}{span}{behind}\b", one_of(&before))
+        format!(
+            r" (?:{today} (?:{about} )?)?(?:{} (?:(?:{about}|{today}) ){{0,2}}){bare}{span}{behind}\b",
+            one_of(&before)
+        )
     };
     by_ending.into_iter().map(ended).collect()
 }
