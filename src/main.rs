@@ -113,6 +113,13 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write what staff corrected into a folder, as evaluation cases: the letters, and what should have been read there
+    Corrections {
+        #[command(flatten)]
+        config: Configured,
+        /// A new or empty folder
+        folder: PathBuf,
+    },
     /// What the books tell: returns by product, symptom, batch and week, how long they took, what people had to do
     Stats {
         #[command(flatten)]
@@ -365,6 +372,7 @@ fn command(command: Command) -> Result<(), Failure> {
         }
         Command::Backup { config, target } => app::transfer::backup(&config.config, &target, &mut out),
         Command::Replay { config, new, json } => app::replay::run(&config.config, &new, json, &mut out),
+        Command::Corrections { config, folder } => app::corrections::export(&config.config, &folder, &mut out),
         Command::Export(configured) => app::transfer::export(&configured.config, &mut out),
         Command::Import { config, file } => app::transfer::import(&config.config, &file),
         Command::Stats { config, since, until, batch, csv, json } => {

@@ -20,6 +20,7 @@ pub mod letters;
 
 pub mod query;
 
+pub mod corrections;
 pub mod people;
 
 pub mod photos;

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::stats::Wanted;
-use super::{Failure, control, daemon, explain, letters, open_office, people, photos, replay, report, stats};
+use super::{
+    Failure, control, corrections, daemon, explain, letters, open_office, people, photos, replay, report, stats,
+};
 use crate::config::Config;
 use crate::domain::act::Act;
 use crate::domain::ids::{CaseId, LetterId, OrderNumber, RmaNumber};
@@ -80,6 +82,8 @@ pub enum Question {
     Stats(Wanted),
     /// The pictures of a case.
     Photos(String),
+    /// What staff put right.
+    Corrections,
     /// All that is held of a customer, by their address.
     Held(String),
     /// Forgets a customer.
@@ -246,6 +250,7 @@ fn answer_from(store: &Store, question: &Question, out: &mut dyn Write) -> Resul
                 photos::tell(store, &id, &mut |told| line(out, &told))?;
             }
         }
+        Question::Corrections => corrections::told(store, &mut |told| line(out, &told))?,
         Question::Held(customer) => people::held(store, customer, &mut |told| line(out, &told))?,
         Question::Erase { customer, force, by } => line(out, &people::forget(store, customer, *force, by)?)?,
     }

@@ -172,3 +172,39 @@ fn letters_to_a_merged_case_join_the_one_that_goes_on() {
     assert_eq!((letters(&first), letters(&second)), (2.into(), 1.into()));
     here.ok(&["verify"]);
 }
+
+#[test]
+fn what_staff_correct_decides_anew_and_is_given_out_as_evaluation_cases() {
+    let here = Installation::of_maildirs();
+    let claim = Draft {
+        from: "Priya Raman <priya@example.net>",
+        id: "fell@example.net",
+        subject: "T3 Ultra runs flat",
+        body: "Good morning,\n\nmy Tank T3 Ultra, order no. KS50001, runs flat since Sunday: the battery goes from full to \
+               empty within three hours while the watch lies on my desk with the display off. It fell on the floor in \
+               June. I reset it once, no change. The code printed on the box is 2000400001032. A photo is \
+               attached.\n\nPriya Raman\n",
+        answers: None,
+        photos: &[("watch-black-display.jpg", "flat-again.jpg")],
+    };
+    let raw = claim.raw();
+    here.deliver("1.host", raw.as_bytes());
+    here.ok(&["once"]);
+    let found = here.json(&["cases", "list", "--json"]);
+    assert_eq!((&found[0]["state"], &found[0]["decision"]), (&"with_staff".into(), &"staff".into()), "{found:?}");
+    let case = found[0]["case"].as_str().unwrap();
+    let sent = here.replies().len();
+    assert_eq!(act(&here, case, "correct void none")["decision"], "issue_rma");
+    here.ok(&["once"]);
+    assert_eq!(here.replies().len(), sent, "a correction writes to nobody");
+    let folder = here.path("learned");
+    let told = here.ok(&["corrections", folder.to_str().unwrap()]).out;
+    assert!(told.contains("1 cases that staff corrected"), "{told}");
+    let learned = fs::read_to_string(folder.join(format!("cases/{case}.json"))).unwrap();
+    let learned: Value = serde_json::from_str(&learned).unwrap();
+    assert_eq!(learned["mails"][0]["expect"]["facts.void_signals"], Value::Array(Vec::new()));
+    assert_eq!(learned["corrections"][0]["fact"], "void");
+    assert_eq!(fs::read(folder.join(format!("mail/{case}/01.eml"))).unwrap(), raw.as_bytes());
+    assert_eq!(act(&here, case, "approve")["state"], "rma_issued");
+    assert!(latest(&here).text.contains("RMA"));
+}
