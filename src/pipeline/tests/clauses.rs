@@ -332,7 +332,7 @@ fn customs_are_the_customers_and_kept_back_of_a_refund() {
     desk.act("inspected confirmed");
     let resumed = desk.act("refunded 49.90EUR deducted=3.10EUR");
     let text = resumed.reply.unwrap().text;
-    assert!(text.contains("49.90 EUR") && text.contains("3.10 EUR for customs charges"), "{text}");
+    assert!(text.contains("49.90\u{a0}EUR") && text.contains("3.10\u{a0}EUR for customs charges"), "{text}");
     assert!(says(&desk.reckoned(&resumed.events), "customs", None, "3.10 EUR kept back"));
 }
 
