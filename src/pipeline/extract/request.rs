@@ -34,6 +34,8 @@ fn as_a_whole(zones: &[Zone<'_>], by_words: Option<Fact<Request>>, wishes: &Wish
         (Some(Request::Closing), _) => {
             lead > CLOSING_LEADS && zones.iter().any(half_closes) && !zones.iter().any(brings_code)
         }
+        // "It's broken, please help" brings no facts, so it can't be about facts alone.
+        (None, Some(Request::Defect)) => plainer > THAN_A_CLAIM && zones.iter().any(brings_code),
         (_, Some(Request::Defect)) => plainer > THAN_A_CLAIM,
         // A letter with no wish that is known goes to a person in any case.
         (Some(Request::Other), _) => false,
