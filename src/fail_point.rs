@@ -16,6 +16,7 @@ pub const POINTS: &[(&str, &str)] = &[
     ("open-archive-cut", "store/mod.rs"),
     ("open-mail-indexed", "store/mod.rs"),
     ("open-lost-mail-asked-for", "store/mod.rs"),
+    ("open-cases-placed", "store/mod.rs"),
     ("letters-fetched", "worker/inbound.rs"),
     ("segment-full", "store/raw.rs"),
     ("segment-rolled", "store/raw.rs"),

@@ -34,6 +34,9 @@ pub mod feeds;
 // Floor 3: the only place where the order of side effects is written.
 pub mod worker;
 
+// Floor 4: the desk, where staff see what is known, why, and what to do next.
+pub mod console;
+
 // Floor 4: the commands, wired.
 pub mod app;
 

@@ -10,9 +10,10 @@ use aftersalesd::app::letters::LETTERS;
 use aftersalesd::app::query::{Query, Question};
 use aftersalesd::app::stats::{self, Wanted};
 use aftersalesd::app::triage::Form;
-use aftersalesd::app::{self, Failure};
+use aftersalesd::app::{self, Failure, users};
+use aftersalesd::domain::account::{AccountName, Role};
 use aftersalesd::domain::act::WORDS;
-use aftersalesd::domain::ids::masked;
+use aftersalesd::domain::ids::{CaseId, masked};
 use clap::{Args, Parser, Subcommand};
 use jiff::civil::Date;
 use tracing_subscriber::EnvFilter;
@@ -38,10 +39,10 @@ enum Command {
         /// The folder for mail, replies and store [default: a new one below the temporary folder]
         #[arg(long)]
         dir: Option<PathBuf>,
-        /// The port of the staff console; this version has none, the option is accepted for later
-        #[arg(long, hide = true)]
+        /// The port of the staff console [default: 8480 if it is free]
+        #[arg(long)]
         port: Option<u16>,
-        /// Stop when all sample mail is handled (always so while there is no console)
+        /// Stop when all sample mail is handled, without a console
         #[arg(long)]
         exit: bool,
     },
@@ -139,6 +140,11 @@ enum Command {
         /// One JSON object
         #[arg(long)]
         json: bool,
+    },
+    /// Who may work at the console, and what they did there; works whether or not the daemon is running
+    Users {
+        #[command(subcommand)]
+        query: Users,
     },
     /// Write the whole store as JSON lines to standard output; the daemon may run
     Export(Configured),
@@ -282,6 +288,48 @@ enum Cases {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum Users {
+    /// Add an account; the password is typed unseen, or is the first line of standard input
+    Add {
+        /// Letters, digits and . _ - @
+        name: String,
+        /// agent: works on cases; lead: also sees who saw and did what; admin: also sees who signed in
+        #[arg(long, default_value = "agent")]
+        role: String,
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// All accounts
+    List(Asked),
+    /// Let somebody in no longer; ends their sessions at once
+    Disable {
+        name: String,
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Set a password, of a disabled account too; ends the sessions of before
+    Password {
+        name: String,
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Who saw or did what, the latest first
+    Trail {
+        /// Only of this case
+        #[arg(long, value_name = "ID")]
+        case: Option<String>,
+        /// Only by this person
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
+        /// How many at most
+        #[arg(long, value_name = "N", default_value_t = 1000)]
+        last: usize,
+        #[command(flatten)]
+        asked: Asked,
+    },
+}
+
 #[derive(Debug, Args)]
 struct Person {
     /// Who does it [default: the user of this shell]
@@ -320,12 +368,7 @@ fn main() -> ExitCode {
 fn command(command: Command) -> Result<(), Failure> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let done = match command {
-        Command::Demo { dir, port, exit: _ } => {
-            if port.is_some() {
-                tracing::warn!("--port: this version has no staff console");
-            }
-            app::demo::run(dir, &mut out)
-        }
+        Command::Demo { dir, port, exit } => app::demo::run(dir, port, exit, &mut out),
         Command::Run(configured) => app::daemon::run(&configured.config),
         Command::Once(configured) => app::daemon::once(&configured.config),
         Command::Check { config, offline } => app::check::check(&config.config, offline, &mut out),
@@ -370,6 +413,10 @@ fn command(command: Command) -> Result<(), Failure> {
         Command::Verify { config, repair, folder } => {
             app::verify::run(config.as_deref(), folder.as_deref(), repair, &mut out)
         }
+        Command::Users { query } => {
+            let (query, asked) = users(query)?;
+            users::run(&asked.config.config, query, asked.json, &mut out)
+        }
         Command::Backup { config, target } => app::transfer::backup(&config.config, &target, &mut out),
         Command::Replay { config, new, json } => app::replay::run(&config.config, &new, json, &mut out),
         Command::Corrections { config, folder } => app::corrections::export(&config.config, &folder, &mut out),
@@ -382,6 +429,28 @@ fn command(command: Command) -> Result<(), Failure> {
         }
     };
     ended(done, out)
+}
+
+/// What is asked about accounts; asks for a password where one is needed.
+fn users(query: Users) -> Result<(users::Users, Asked), Failure> {
+    let named = |name: &str| AccountName::new(name).map_err(|e| Failure::Usage(format!("{name:?}: {e}")));
+    Ok(match query {
+        Users::Add { name, role, asked } => {
+            let known = Role::from_code(&role);
+            let role =
+                known.ok_or_else(|| Failure::Usage(format!("--role {role}: there are agent, lead and admin")))?;
+            (users::Users::Add { name: named(&name)?, role, password: users::asked()?, by: who(None) }, asked)
+        }
+        Users::List(asked) => (users::Users::List, asked),
+        Users::Disable { name, asked } => (users::Users::Disable { name: named(&name)?, by: who(None) }, asked),
+        Users::Password { name, asked } => {
+            (users::Users::Password { name: named(&name)?, password: users::asked()?, by: who(None) }, asked)
+        }
+        Users::Trail { case, user, last, asked } => {
+            let case = case.map(|case| CaseId::new(&case).map_err(|e| Failure::Usage(format!("{case:?}: {e}"))));
+            (users::Users::Trail { case: case.transpose()?, user, last }, asked)
+        }
+    })
 }
 
 fn ended(done: Result<(), Failure>, mut out: impl Write) -> Result<(), Failure> {

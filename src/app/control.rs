@@ -7,7 +7,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -18,8 +18,8 @@ use tokio::task::JoinHandle;
 
 use super::Failure;
 use super::query::{self, Query};
-use crate::worker::health::Health;
-use crate::worker::{Office, Stop};
+use crate::worker::Stop;
+use crate::worker::premises::Premises;
 
 const NAME: &str = "control.sock";
 /// A question fits into this many bytes.
@@ -37,46 +37,14 @@ struct End {
     end: Option<String>,
 }
 
-/// What the daemon's side answers from: the office, unless its store is closed because the disk failed.
-#[derive(Debug)]
-pub struct Desk {
-    health: Arc<Health>,
-    office: Mutex<Option<Arc<Office>>>,
-}
-
-impl Desk {
-    pub fn new(office: Arc<Office>) -> Self {
-        Self { health: Arc::clone(&office.health), office: Mutex::new(Some(office)) }
-    }
-
-    pub fn office(&self) -> Option<Arc<Office>> {
-        self.slot().clone()
-    }
-
-    pub fn open(&self, office: Arc<Office>) {
-        *self.slot() = Some(office);
-    }
-
-    /// The store has to be closed, for this reason.
-    pub fn close(&self, why: &str) {
-        self.health.intake_stopped(why);
-        if let Some(Ok(counts)) = self.slot().take().map(|office| office.store.counts()) {
-            self.health.status(Some(&counts));
-        }
-    }
-
-    fn slot(&self) -> MutexGuard<'_, Option<Arc<Office>>> {
-        self.office.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn answer(&self, query: &Query, out: &mut dyn Write) -> Result<(), Failure> {
-        match (query, self.office()) {
-            (_, Some(office)) => query::answer(&office, query, out),
-            (Query::Status, None) => Ok(query::tell_status(&self.health.status(None), out)?),
-            (_, None) => {
-                let why = self.health.status(None).intake.why.unwrap_or_default();
-                Err(Failure::Temporary(format!("the store is closed until it can be opened again: {why}")))
-            }
+/// Answers from the office, as long as there is one.
+fn answer(premises: &Premises, query: &Query, out: &mut dyn Write) -> Result<(), Failure> {
+    match (query, premises.office()) {
+        (_, Some(office)) => query::answer(&office, query, out),
+        (Query::Status, None) => Ok(query::tell_status(&premises.status(), out)?),
+        (_, None) => {
+            let why = premises.status().intake.why.unwrap_or_default();
+            Err(Failure::Temporary(format!("the store is closed until it can be opened again: {why}")))
         }
     }
 }
@@ -101,7 +69,7 @@ impl Control {
 }
 
 /// Serves the socket in `folder` until it is wished to stop. The store's lock says that no other daemon does.
-pub fn serve(folder: &Path, desk: &Arc<Desk>, mut stop: Stop) -> Result<Control, Failure> {
+pub fn serve(folder: &Path, premises: &Arc<Premises>, mut stop: Stop) -> Result<Control, Failure> {
     let path = folder.join(NAME);
     match std::fs::remove_file(&path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(place(&path, &e)),
@@ -109,7 +77,7 @@ pub fn serve(folder: &Path, desk: &Arc<Desk>, mut stop: Stop) -> Result<Control,
     }
     let listener = UnixListener::bind(&path).map_err(|e| place(&path, &e))?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(|e| place(&path, &e))?;
-    let desk = Arc::clone(desk);
+    let premises = Arc::clone(premises);
     let task = tokio::spawn(async move {
         loop {
             let accepted = tokio::select! {
@@ -118,9 +86,9 @@ pub fn serve(folder: &Path, desk: &Arc<Desk>, mut stop: Stop) -> Result<Control,
             };
             match accepted {
                 Ok((stream, _)) => {
-                    let desk = Arc::clone(&desk);
+                    let premises = Arc::clone(&premises);
                     tokio::spawn(async move {
-                        if let Err(e) = respond(stream, desk).await {
+                        if let Err(e) = respond(stream, premises).await {
                             tracing::debug!(error = %e, "a command left before its answer was whole");
                         }
                     });
@@ -139,7 +107,7 @@ fn place(path: &Path, e: &io::Error) -> Failure {
     Failure::Other(format!("control socket {}: {e}", path.display()))
 }
 
-async fn respond(stream: UnixStream, desk: Arc<Desk>) -> io::Result<()> {
+async fn respond(stream: UnixStream, premises: Arc<Premises>) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut line = String::new();
     let mut reader = tokio::io::BufReader::new(reader.take(LONGEST));
@@ -148,7 +116,7 @@ async fn respond(stream: UnixStream, desk: Arc<Desk>) -> io::Result<()> {
     let answering = tokio::task::spawn_blocking(move || {
         let query: Query = serde_json::from_str(&line).map_err(|e| format!("not a question this daemon knows: {e}"))?;
         let mut out = BufWriter::with_capacity(PIECE, Pieces(pieces));
-        let answered = desk.answer(&query, &mut out).map_err(|failure| failure.to_string());
+        let answered = answer(&premises, &query, &mut out).map_err(|failure| failure.to_string());
         answered.and_then(|()| out.flush().map_err(|e| e.to_string()))
     });
     while let Some(piece) = answered.recv().await {

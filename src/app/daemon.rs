@@ -1,19 +1,24 @@
 //! `run` and `once`: the whole job, for ever or for one pass.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-use super::control::{self, Desk};
+use super::control;
 use super::{AnyMailbox, AnyMailer, Failure, load, open_office};
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::console::{self, Console};
 use crate::store::{CommitError, Store, StoreError};
 use crate::worker::erasure::{Retention, Sweep, retain};
 use crate::worker::inbound::{self, Progress};
 use crate::worker::outbound::{self, Sent};
+use crate::worker::premises::Premises;
 use crate::worker::{Office, Stop, Trouble, flush, pace, turn};
 
 /// Tries after which a store that is still held by a thread of ours is given up.
@@ -24,20 +29,29 @@ pub fn run(path: &Path) -> Result<(), Failure> {
     let config = load(path)?;
     let office = open_office(&config)?;
     let mailer = AnyMailer::new(&config)?;
+    keep_running(&config, office, &mailer, |_| Ok(()))
+}
+
+/// Runs until SIGTERM or SIGINT; `begun` is told where the console is, if there is one.
+pub(super) fn keep_running(
+    config: &Config,
+    office: Arc<Office>,
+    mailer: &AnyMailer,
+    begun: impl FnOnce(Option<SocketAddr>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let terms = office.terms.version.clone();
     runtime()?.block_on(async {
         let (switch, stop) = Stop::new();
         let mut term = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let desk = Arc::new(Desk::new(office));
-        let control = control::serve(&config.store, &desk, stop.clone())?;
-        if config.console.is_some() {
-            tracing::warn!("[console] is set, but this version has no staff console; use `aftersalesd cases`");
-        }
-        let (store, terms) = (config.store.display(), terms);
+        let premises = Arc::new(Premises::new(office));
+        let console = open_console(config, &premises).await?;
+        let control = control::serve(&config.store, &premises, stop.clone())?;
+        let store = config.store.display();
         tracing::info!(%store, terms, "aftersalesd runs");
+        begun(console.as_ref().map(|console| console.address))?;
         tell_systemd(&[sd_notify::NotifyState::Ready]);
-        let watchdog = tokio::spawn(watchdog(Arc::clone(&desk)));
+        let watchdog = tokio::spawn(watchdog(Arc::clone(&premises)));
         let wishes = async {
             tokio::select! {
                 _ = term.recv() => tracing::info!("SIGTERM: finishing what is in flight"),
@@ -49,21 +63,54 @@ pub fn run(path: &Path) -> Result<(), Failure> {
             std::future::pending::<()>().await;
         };
         let ended = tokio::select! {
-            ended = work(&config, &desk, &mailer, stop) => ended,
+            ended = work(config, &premises, mailer, stop) => ended,
             () = wishes => Ok(()),
         };
         watchdog.abort();
         control.end().await;
+        if let Some(console) = console {
+            console.end().await;
+        }
         ended
     })?;
     tracing::info!("aftersalesd ends");
     Ok(())
 }
 
+/// The console that browsers are served by.
+struct Served {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+    switch: watch::Sender<bool>,
+}
+
+impl Served {
+    /// Takes nobody in any more and lets answers finish.
+    async fn end(self) {
+        // Nobody listens any more only when it has ended already.
+        let _ = self.switch.send(true);
+        if let Err(e) = self.task.await {
+            tracing::error!(error = %e, "the console broke");
+        }
+    }
+}
+
+/// Serves the console, if the configuration wants one.
+async fn open_console(config: &Config, premises: &Arc<Premises>) -> Result<Option<Served>, Failure> {
+    let Some(config::Console { listen, behind_tls_proxy }) = config.console else { return Ok(None) };
+    let settings = console::Settings { behind_tls_proxy, store: config.store.clone() };
+    let router = Console::new(Arc::clone(premises), settings).router();
+    let listener = console::bind(listen).await.map_err(Failure::Other)?;
+    let address = listener.local_addr()?;
+    let (switch, stop) = Stop::new();
+    tracing::info!("the console is at http://{address}");
+    Ok(Some(Served { address, task: tokio::spawn(console::serve(listener, router, stop)), switch }))
+}
+
 /// Works until it is wished to stop. After the disk has failed nothing is taken in or sent, until there is room and the
 /// store can be opened anew.
-async fn work(config: &Config, desk: &Desk, mailer: &AnyMailer, stop: Stop) -> Result<(), Failure> {
-    while let Some(office) = desk.office() {
+async fn work(config: &Config, premises: &Premises, mailer: &AnyMailer, stop: Stop) -> Result<(), Failure> {
+    while let Some(office) = premises.office() {
         let (mut mailbox, folder) = AnyMailbox::new(config);
         let trouble = match serve(&mut mailbox, &folder, &office, mailer, stop.clone()).await {
             Ok(()) => match flush(&office).await {
@@ -83,11 +130,11 @@ async fn work(config: &Config, desk: &Desk, mailer: &AnyMailer, stop: Stop) -> R
             %trouble,
             "{what}: nothing is taken in, acknowledged or sent; {needed}the daemon opens its store anew and goes on"
         );
-        desk.close(&format!("{what}, {folder}: {trouble}"));
+        premises.close(&format!("{what}, {folder}: {trouble}"));
         let anew = office.anew();
         drop(office);
         match reopen(config, stop.clone()).await? {
-            Some(store) => desk.open(Arc::new(anew(store))),
+            Some(store) => premises.open(Arc::new(anew(store))),
             None => return Ok(()),
         }
     }
@@ -225,12 +272,12 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 /// Tells systemd's watchdog that all is well, as long as the store answers, or waits to be opened.
-async fn watchdog(desk: Arc<Desk>) {
+async fn watchdog(premises: Arc<Premises>) {
     let Some(period) = sd_notify::watchdog_enabled() else { return };
     let mut ticks = tokio::time::interval((period / 3).max(Duration::from_millis(100)));
     loop {
         ticks.tick().await;
-        let office = desk.office();
+        let office = premises.office();
         let look = move || office.map_or(Ok(()), |office| office.store.counts().map(|_| ()));
         let answers = tokio::task::spawn_blocking(look).await;
         match answers {

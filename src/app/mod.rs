@@ -37,6 +37,8 @@ pub mod transfer;
 
 pub mod triage;
 
+pub mod users;
+
 pub mod verify;
 
 use std::fmt;

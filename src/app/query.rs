@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::stats::Wanted;
+use super::users::{self, Users};
 use super::{
     Failure, control, corrections, daemon, explain, letters, open_office, people, photos, replay, report, stats,
 };
@@ -36,6 +37,8 @@ pub enum Query {
     Explain(String),
     /// Every letter that was taken in, with its mail and what was decided on it.
     Replay,
+    /// About the accounts of the console.
+    Users(Users),
     /// How the daemon is; answered from a store alone, that none runs.
     Status,
 }
@@ -120,6 +123,7 @@ fn answer_here(config: &Config, query: &Query, tell: &mut dyn FnMut(&[u8]) -> io
         Query::Retry(_) | Query::Act { .. } | Query::SendAll { .. } | Query::Explain(_) | Query::Replay => {
             answer(&open_office(config)?, query, &mut lines)
         }
+        Query::Users(asked) => users::answer(&Store::open(&config.store)?, asked, &mut |told| line(&mut lines, &told)),
         Query::Status => {
             let counts = Store::open(&config.store)?.counts()?;
             Ok(tell_status(&Status::without_daemon(&counts), &mut lines)?)
@@ -134,6 +138,7 @@ pub fn answer(office: &Arc<Office>, query: &Query, out: &mut dyn Write) -> Resul
     match query {
         Query::Ask(question) => answer_from(&office.store, question, out),
         Query::Replay => replay::tell(office, out),
+        Query::Users(asked) => users::answer(&office.store, asked, &mut |told| line(out, &told)),
         Query::Status => Ok(tell_status(&office.health.status(Some(&office.store.counts()?)), out)?),
         Query::Act { case, act, by, why } => {
             let id = the_one(&office.store, case)?;

@@ -58,10 +58,18 @@ pub struct Config {
     pub staff: Staff,
     /// How long things are kept once all is over.
     pub retention: Retention,
-    /// Where the staff console is served; port 0 is any free port.
-    pub console: Option<SocketAddr>,
+    pub console: Option<Console>,
     /// What is odd about the file but no hindrance: one line each.
     pub warnings: Vec<String>,
+}
+
+/// `[console]`: where the staff console is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Console {
+    /// Port 0 is any free port.
+    pub listen: SocketAddr,
+    /// A proxy with TLS stands before it: cookies are sent over TLS only, addresses are those the proxy tells.
+    pub behind_tls_proxy: bool,
 }
 
 /// `[mailbox]`: where letters come from.

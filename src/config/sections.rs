@@ -13,7 +13,8 @@ use regex::Regex;
 use super::server::{IMAP, Kind, SMTP, server};
 use super::table::{Document, Table};
 use super::{
-    Config, Delivery, Handled, Limits, Mailbox, Orders, Rma, Source, Staff, Start, Surroundings, Target, policy, values,
+    Config, Console, Delivery, Handled, Limits, Mailbox, Orders, Rma, Source, Staff, Start, Surroundings, Target,
+    policy, values,
 };
 use crate::domain::hours::{Deadlines, Hours};
 use crate::domain::ids::{Address, Country};
@@ -303,13 +304,18 @@ fn retention(t: &mut Table<'_>) -> Retention {
     kept
 }
 
-fn console(t: &mut Table<'_>) -> Option<std::net::SocketAddr> {
-    let listen = t.optional("listen", values::listen)?;
-    if !listen.ip().is_loopback() {
-        t.warn(
+fn console(t: &mut Table<'_>) -> Option<Console> {
+    let listen = t.optional("listen", values::listen);
+    let behind_tls_proxy = t.or("behind_tls_proxy", false, values::flag);
+    let listen = listen?;
+    if !listen.ip().is_loopback() && !behind_tls_proxy {
+        t.reject(
             "listen",
-            format!("{listen} can be reached from other machines; loopback behind a proxy with TLS is safer"),
+            format!(
+                "{listen} can be reached from other machines, where passwords must not travel in the clear: put a proxy \
+                 with TLS before it and say behind_tls_proxy = true, or take a loopback address"
+            ),
         );
     }
-    Some(listen)
+    Some(Console { listen, behind_tls_proxy })
 }

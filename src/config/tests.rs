@@ -182,17 +182,19 @@ fn no_secret_shows_up_in_debug_output_or_errors() {
 }
 
 #[test]
-fn keys_without_effect_and_an_open_console_are_warnings() {
+fn keys_without_effect_are_warnings() {
     let text = SMALL.replace("path = \"inbox\"", "path = \"inbox\"\nhost = \"imap.example.com\"");
-    let config = load_text(&format!("{text}[console]\nlisten = \"0.0.0.0:8480\"\n")).unwrap();
-    assert_eq!(
-        config.warnings,
-        [
-            "config.toml: line 5: [mailbox] host: has no effect with kind = \"maildir\"",
-            "config.toml: line 18: [console] listen: 0.0.0.0:8480 can be reached from other machines; \
-             loopback behind a proxy with TLS is safer"
-        ]
-    );
+    let config = load_text(&text).unwrap();
+    assert_eq!(config.warnings, ["config.toml: line 5: [mailbox] host: has no effect with kind = \"maildir\""]);
+}
+
+#[test]
+fn a_console_that_others_reach_needs_a_proxy_with_tls() {
+    let open = format!("{SMALL}[console]\nlisten = \"0.0.0.0:8480\"\n");
+    let told = told(&open).join("\n");
+    assert!(told.contains("line 17: [console] listen: 0.0.0.0:8480 can be reached from other machines"), "{told}");
+    let console = load_text(&format!("{open}behind_tls_proxy = true\n")).unwrap().console.unwrap();
+    assert!(console.behind_tls_proxy && console.listen.port() == 8480);
 }
 
 /// The configuration of a dry run over a Maildir, as evaluation tools write it.

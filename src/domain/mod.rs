@@ -33,6 +33,10 @@ pub mod state;
 
 pub mod case;
 
+pub mod queue;
+
 pub mod erasure;
 
 pub mod reply;
+
+pub mod account;

@@ -15,9 +15,11 @@ use super::record::{self, Claim, Parcel, Unmarked};
 use super::start::started;
 use super::tables::{Change, Row};
 use super::{Counts, Notice, Quarantined, RawPlace, Seen, Store, StoreError};
+use crate::domain::account::{self, Trace};
 use crate::domain::case::Case;
 use crate::domain::event::{CaseEvent, Event};
 use crate::domain::ids::{CaseId, LetterId, MessageId};
+use crate::domain::queue::Place;
 use crate::ports::{FirstStart, Position};
 
 /// A letter, as far as anything is known of it.
@@ -93,6 +95,7 @@ impl Store {
         books.read_due(&picture)?;
         books.read_drafts(&picture)?;
         books.read_quarantine(&picture)?;
+        books.read_staff(&picture)?;
         books.compare();
         books.compare_counts(&picture)?;
         let places = std::mem::take(&mut books.places);
@@ -189,6 +192,8 @@ impl Books {
         match folded {
             Some(case) => {
                 self.tally.cases += 1;
+                let place = Place::of(&case);
+                self.is_found(keys::queue(&place, &case.id), &place.traits, &case);
                 self.due.extend(case.due.map(|due| keys::due_case(due.at, &case.id)));
                 self.drafts.extend(case.drafts.iter().map(|draft| keys::draft(&case.id, &draft.message_id)));
                 self.tally.rmas += u64::from(case.rma.is_some());
@@ -448,6 +453,17 @@ impl Books {
             findings.push(Finding { kind: FindingKind::Reply, place, what: what.to_owned() });
         }
         self.findings.append(&mut findings);
+    }
+
+    /// Who may work at the console, and what they did: nothing else tells it.
+    fn read_staff(&mut self, picture: &Picture<'_>) -> Result<(), StoreError> {
+        for row in picture.scan(Table::Accounts) {
+            let _ = self.read::<account::Account>(Table::Accounts, &row?);
+        }
+        for row in picture.scan(Table::Trail) {
+            let _ = self.read::<Trace>(Table::Trail, &row?);
+        }
+        Ok(())
     }
 
     fn compare_counts(&mut self, picture: &Picture<'_>) -> Result<(), StoreError> {

@@ -8,11 +8,12 @@ use super::keys::{self, Table};
 use super::raw::RawPlace;
 use super::record::{Claim, Unmarked};
 use super::tables::{Change, Count};
-use super::{NoticeKind, Quarantined, Raised, Seen, Store, StoreError};
+use super::{NoticeKind, Quarantined, Raised, Seen, Store, StoreError, queues};
 use crate::domain::case::{Case, IllegalEvent, Rma};
 use crate::domain::decision::Class;
 use crate::domain::event::{CaseEvent, Event};
 use crate::domain::ids::{CaseId, LetterId, MessageId};
+use crate::domain::queue::Place;
 use crate::domain::reply::Reply;
 use crate::ports::Position;
 
@@ -202,6 +203,7 @@ impl Store {
         change: &mut Change,
     ) -> Result<Case, CommitError> {
         let first = known.as_ref().map_or(0, |case| case.version) + 1;
+        let place = known.as_ref().map(Place::of);
         let mut known = known;
         for event in events {
             let due = known.as_ref().and_then(|case| case.due);
@@ -224,6 +226,7 @@ impl Store {
         if !events.is_empty() {
             change.put(Table::Events, keys::events(id, first), &events)?;
             change.put(Table::Cases, id.to_string(), &case)?;
+            queues::replace(place.as_ref(), &case, change)?;
         }
         Ok(case)
     }

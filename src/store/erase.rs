@@ -11,11 +11,12 @@ use jiff::Timestamp;
 use super::keys::{self, Table};
 use super::record::Parcel;
 use super::tables::{Change, Count};
-use super::{Notice, Quarantined, RawPlace, Seen, Store, StoreError, compact};
+use super::{Notice, Quarantined, RawPlace, Seen, Store, StoreError, compact, queues};
 use crate::domain::case::{Case, Draft};
 use crate::domain::erasure::{Symptom, erased, pseudonym};
 use crate::domain::event::{Actor, CaseEvent, Event};
 use crate::domain::ids::{Address, CaseId, LetterId, Malformed, MessageId};
+use crate::domain::queue::Place;
 use crate::domain::reply::Kind;
 use crate::fail_point;
 
@@ -304,6 +305,9 @@ impl Store {
         history.extend(ending);
         let folded = Case::replay(&history).map_err(|e| StoreError::corrupt(case.id.to_string(), &e.to_string()))?;
         change.put(Table::Cases, case.id.to_string(), &folded)?;
+        if let Some(folded) = &folded {
+            queues::replace(Some(&Place::of(case)), folded, change)?;
+        }
         if let Some(due) = case.due {
             change.remove(Table::Due, keys::due_case(due.at, &case.id));
         }

@@ -70,13 +70,15 @@ impl Store {
         self.inner.tables.run(&mark)?;
         self.flush()?;
         fail_point::reached("import-marked");
-        let imported = self.import_lines(from).and_then(|()| self.flush()).and_then(|()| {
-            fail_point::reached("import-flushed");
-            let mut whole = Change::default();
-            whole.remove(Table::Meta, keys::IMPORTING.to_owned());
-            self.inner.tables.run(&whole)?;
-            self.flush()
-        });
+        // An export of an earlier version knows no queues.
+        let imported =
+            self.import_lines(from).and_then(|()| self.place_all_again()).and_then(|()| self.flush()).and_then(|()| {
+                fail_point::reached("import-flushed");
+                let mut whole = Change::default();
+                whole.remove(Table::Meta, keys::IMPORTING.to_owned());
+                self.inner.tables.run(&whole)?;
+                self.flush()
+            });
         if imported.is_err()
             && let Err(e) = self.undo_import()
         {
@@ -268,8 +270,11 @@ fn holds(read: &serde_json::Value, told: &serde_json::Value) -> bool {
 
 /// Whether a row belongs to this copy of the store and not to what it remembers.
 fn is_local(table: Table, key: &str) -> bool {
-    table == Table::Meta
-        && [keys::VERSION, keys::RAW_FROM, keys::IMPORTING, keys::DEADLINES, keys::COMPACT].contains(&key)
+    const KEYS: [&str; 6] =
+        [keys::VERSION, keys::RAW_FROM, keys::IMPORTING, keys::DEADLINES, keys::COMPACT, keys::QUEUES];
+    // The queues follow from the cases, and a copy is no place to be signed in at.
+    let queued = table == Table::Index && keys::words(key).first() == Some(&keys::QUEUE);
+    queued || table == Table::Sessions || table == Table::Meta && KEYS.contains(&key)
 }
 
 fn export_record(table: Table, row: &Row, out: &mut dyn Write) -> Result<(), StoreError> {

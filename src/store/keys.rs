@@ -13,6 +13,7 @@
 //! | | `since` folder | the second of the first start with a folder whose old mail is left alone |
 //! | | `renumbered` folder | its UIDVALIDITY, if that has changed since |
 //! | | `counts` | how many there are |
+//! | | `queues` | the version of the order that cases are queued by |
 //! | | `pseudonyms` | the key under which erased addresses are told apart |
 //! | `cases` | case | the case as it stands |
 //! | `events` | case, number of the first | the events of one commit |
@@ -21,6 +22,7 @@
 //! | `index` | `reply` Message-ID; `rma` number | case |
 //! | | `line` order number, SKU | case and RMA number that hold the order line |
 //! | | `sender` address, time, case | case |
+//! | | `queue` queue, rank, case | what the cases of a queue are picked by |
 //! | `raw` | letter | its place in the archive |
 //! | `outbox` | time of the next try, Message-ID | the reply and the tries so far |
 //! | `pace` | `to` address, time, Message-ID | nothing: counts replies to one address |
@@ -34,11 +36,15 @@
 //! | `notices` | kind, what it is about | what staff have to be told |
 //! | `drafts` | case, Message-ID | a letter that is held back |
 //! | `due` | time, case | nothing: the clock has to look at the case then |
+//! | `accounts` | name | one of the staff, with a digest of the password |
+//! | `sessions` | digest of a token | who is signed in by it |
+//! | `trail` | time, number | who saw or did what at the console |
 
 use jiff::Timestamp;
 
 use super::{LetterEntry, NoticeKind, Quarantined};
 use crate::domain::ids::{Address, CaseId, LetterId, MessageId, OrderNumber, RmaNumber, Sku};
+use crate::domain::queue::Place;
 use crate::ports::Position;
 
 /// A tree of the store.
@@ -57,11 +63,14 @@ pub(super) enum Table {
     Notices,
     Due,
     Drafts,
+    Accounts,
+    Sessions,
+    Trail,
 }
 
 impl Table {
     /// In the order of the discriminants, which is the order of an export.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Meta,
         Self::Cases,
         Self::Events,
@@ -75,6 +84,9 @@ impl Table {
         Self::Notices,
         Self::Due,
         Self::Drafts,
+        Self::Accounts,
+        Self::Sessions,
+        Self::Trail,
     ];
 
     pub fn name(self) -> &'static str {
@@ -92,6 +104,9 @@ impl Table {
             Self::Notices => "notices",
             Self::Due => "due",
             Self::Drafts => "drafts",
+            Self::Accounts => "accounts",
+            Self::Sessions => "sessions",
+            Self::Trail => "trail",
         }
     }
 }
@@ -108,6 +123,8 @@ pub(super) const SINCE: &str = "since";
 pub(super) const RENUMBERED: &str = "renumbered";
 pub(super) const COUNTS: &str = "counts";
 pub(super) const PSEUDONYMS: &str = "pseudonyms";
+pub(super) const QUEUES: &str = "queues";
+pub(super) const QUEUE: &str = "queue";
 
 pub(super) fn events(case: &CaseId, first: u64) -> String {
     join(&[case.as_str(), &format!("{first:010}")])
@@ -173,6 +190,16 @@ pub(super) fn mailed(kind: NoticeKind, at: Timestamp, id: &MessageId) -> String 
 /// No `about` can hold a NUL.
 pub(super) fn notice(kind: NoticeKind, about: &str) -> String {
     join(&[kind.code(), &about.replace('\0', " ")])
+}
+
+/// In the order in which the cases of a queue are worked.
+pub(super) fn queue(place: &Place, case: &CaseId) -> String {
+    join(&[QUEUE, place.queue.code(), &place.rank, case.as_str()])
+}
+
+/// Entries of one moment have numbers.
+pub(super) fn trace(at: Timestamp, number: u32) -> String {
+    join(&[&time(at), &format!("{number:010}")])
 }
 
 pub(super) fn cursor(folder: &str) -> String {

@@ -7,6 +7,7 @@
 //! a power cut; whatever state a crash left, [`Store::open`] opens it, and a mail it can't vouch for is one that the
 //! mailbox was never told to be done with, and is asked for again.
 
+mod accounts;
 mod books;
 mod commit;
 mod compact;
@@ -22,6 +23,7 @@ mod notices;
 mod outbox;
 mod picture;
 mod quarantine;
+mod queues;
 mod raw;
 mod record;
 mod room;
@@ -40,6 +42,7 @@ pub use finding::{Finding, FindingKind, Tally};
 pub use notices::{Notice, NoticeKind, Raised};
 pub use outbox::{OutboxKey, Waiting};
 pub use quarantine::Quarantined;
+pub use queues::Queued;
 pub use raw::RawPlace;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -235,6 +238,8 @@ impl Store {
         fail_point::reached("open-mail-indexed");
         store.ask_again_for_lost_mail()?;
         fail_point::reached("open-lost-mail-asked-for");
+        store.place_all()?;
+        fail_point::reached("open-cases-placed");
         Ok(store)
     }
 

@@ -12,9 +12,11 @@ use serde::{Deserialize, Serialize};
 use super::keys::{self, Table};
 use super::raw::RawPlace;
 use super::{Counts, Notice, Quarantined, Seen, StoreError};
+use crate::domain::account::{Account, Session, Trace};
 use crate::domain::case::Case;
 use crate::domain::event::CaseEvent;
 use crate::domain::ids::{CaseId, LetterId, RmaNumber};
+use crate::domain::queue::Traits;
 use crate::domain::reply::Reply;
 use crate::ports::Position;
 
@@ -84,6 +86,7 @@ pub(super) fn canonical(table: Table, key: &str, json: &[u8]) -> Result<Vec<u8>,
         (Table::Events, _) => through::<Vec<CaseEvent>>,
         (Table::Seen, _) => through::<Seen>,
         (Table::Index, ["line", ..]) => through::<Claim>,
+        (Table::Index, [keys::QUEUE, ..]) => through::<Traits>,
         (Table::Index, _) => through::<CaseId>,
         (Table::Raw, _) => through::<RawPlace>,
         (Table::Outbox, _) => through::<Parcel>,
@@ -94,6 +97,9 @@ pub(super) fn canonical(table: Table, key: &str, json: &[u8]) -> Result<Vec<u8>,
         (Table::Notices, _) => through::<Notice>,
         (Table::Due, _) => through::<()>,
         (Table::Drafts, _) => through::<Reply>,
+        (Table::Accounts, _) => through::<Account>,
+        (Table::Sessions, _) => through::<Session>,
+        (Table::Trail, _) => through::<Trace>,
     };
     through(table, key, json)
 }

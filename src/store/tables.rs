@@ -5,6 +5,7 @@
 //! be read inside a transaction. So a [`Change`] is worked out beforehand, and its transaction only compares what the
 //! change rests on and writes.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -16,9 +17,11 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional, TransactionalTree};
+use tokio::sync::broadcast;
 
 use super::keys::{self, Table};
 use super::picture::{Before, Picture};
+use super::queues::Watch;
 use super::{Counts, StoreError, record};
 use crate::domain::decision::Class;
 use crate::fail_point;
@@ -34,6 +37,7 @@ pub(super) struct Tables {
     log: Option<File>,
     /// Pictures that are being read. Held while a transaction runs, so that none is taken in the midst of one.
     pictures: RwLock<Vec<Weak<Before>>>,
+    watch: Watch,
 }
 
 /// The bytes of a record.
@@ -88,7 +92,7 @@ impl Tables {
             true => Some(File::open(folder.join("db")).map_err(|e| StoreError::io(folder.join("db").display(), e))?),
             false => None,
         };
-        Ok(Self { trees, db, log, pictures: RwLock::default() })
+        Ok(Self { trees, db, log, pictures: RwLock::default(), watch: Watch::default() })
     }
 
     pub fn get<T: DeserializeOwned>(&self, table: Table, key: &str) -> Result<Option<T>, StoreError> {
@@ -163,10 +167,33 @@ impl Tables {
             let view = |table: Table| views_of(&tables, views, table);
             changes.iter().map(|change| change.run_in(&view)).collect::<Result<Vec<bool>, _>>()
         });
-        outcome.map_err(|e| match e {
+        let ran = outcome.map_err(|e| match e {
             TransactionError::Abort(fault) => *fault,
             TransactionError::Storage(e) => fault(Path::new("transaction"), e),
+        })?;
+        for (change, _) in changes.iter().zip(&ran).filter(|(_, ran)| **ran) {
+            self.watch.ran(change.writes.iter().map(|(table, key, value)| (*table, key.as_str(), value.is_some())));
+        }
+        Ok(ran)
+    }
+
+    /// Rows of the queues by the code of the queue.
+    pub fn queue_counts(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        // Nothing runs while this is held, so that nothing is counted twice.
+        let _still = self.pictures.write().unwrap_or_else(PoisonError::into_inner);
+        self.watch.counts(|| {
+            let mut counts = BTreeMap::new();
+            for row in self.scan(Table::Index, &keys::prefix(&[keys::QUEUE])) {
+                let row = row?;
+                *counts.entry(row.words().get(1).copied().unwrap_or_default().to_owned()).or_default() += 1;
+            }
+            Ok(counts)
         })
+    }
+
+    /// Tells the id of each case that changes from now on.
+    pub fn follow(&self) -> broadcast::Receiver<String> {
+        self.watch.follow()
     }
 
     /// The rows as they are now, to be read at leisure.

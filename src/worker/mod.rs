@@ -12,6 +12,7 @@ mod lookup;
 pub mod notice;
 pub mod outbound;
 pub mod pace;
+pub mod premises;
 mod quarantine;
 pub mod retry;
 pub mod settle;

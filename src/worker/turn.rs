@@ -15,7 +15,7 @@ use crate::domain::event::{CaseEvent, Event};
 use crate::domain::ids::CaseId;
 use crate::fail_point;
 use crate::pipeline::due::due;
-use crate::pipeline::resume::{Cause, resume};
+use crate::pipeline::resume::{Cause, Resumed, resume};
 use crate::store::{CaseStep, Commit, CommitError, NoticeKind, StoreError};
 
 /// Cases that are gone on with in one go, before a flush.
@@ -31,6 +31,9 @@ pub enum Undone {
     Impossible(String),
     #[error("there is no case {0}")]
     NoCase(CaseId),
+    /// It is no longer as the person saw it.
+    #[error("case {case} has changed meanwhile")]
+    Changed { case: CaseId, since: Vec<CaseEvent> },
     #[error(transparent)]
     Trouble(#[from] Trouble),
 }
@@ -127,13 +130,39 @@ pub fn act(
     why: Option<&str>,
     now: Timestamp,
 ) -> Result<Case, Undone> {
+    act_on(office, id, None, Cause::Staff { name, act, why }, now)
+}
+
+/// As [`act`], unless something has happened to the case since `seen`, the version that the person looks at.
+pub fn act_as_seen(office: &Office, id: &CaseId, seen: u64, cause: Cause<'_>, now: Timestamp) -> Result<Case, Undone> {
+    act_on(office, id, Some(seen), cause, now)
+}
+
+fn act_on(office: &Office, id: &CaseId, seen: Option<u64>, cause: Cause<'_>, now: Timestamp) -> Result<Case, Undone> {
     let held = office.durable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let case = go_on(office, id, Cause::Staff { name, act, why }, now)?;
+    let case = try_on(office, id, seen, cause, now)?;
     office.store.flush()?;
     fail_point::reached("act-durable");
     drop(held);
     office.ring();
     Ok(case)
+}
+
+/// What an act would do; nothing is done. An RMA number in it is not the one that will be drawn.
+pub fn preview(office: &Office, case: &Case, cause: Cause<'_>, now: Timestamp) -> Result<Resumed, Undone> {
+    if let Cause::Staff { act: Act::Merge { into }, .. } = cause {
+        can_go_on_with(office, into, case)?;
+    }
+    let acts: Vec<&Act> = if let Cause::Staff { act, .. } = cause { vec![act] } else { Vec::new() };
+    let known = known(office, case, &acts, now)?;
+    resume(case, cause, &known, &office.terms, now).map_err(|e| Undone::Impossible(e.to_string()))
+}
+
+/// What happened to a case since a version of it, but for what the program only notes of itself.
+pub fn happened_since(office: &Office, id: &CaseId, seen: u64) -> Result<Vec<CaseEvent>, StoreError> {
+    let is_news = |event: &CaseEvent| !matches!(event.event, Event::ReplySent { .. } | Event::Scheduled { .. });
+    let seen = usize::try_from(seen).unwrap_or(usize::MAX);
+    Ok(office.store.events(id)?.into_iter().skip(seen).filter(is_news).collect())
 }
 
 /// Letters to a merged case go to the other one: it has to be there, and its customer the same.
@@ -180,16 +209,20 @@ pub fn realign(office: &Office) -> Result<(), Trouble> {
 
 /// Proposes and commits. Not durable before the next flush.
 fn go_on(office: &Office, id: &CaseId, cause: Cause<'_>, now: Timestamp) -> Result<Case, Undone> {
+    try_on(office, id, None, cause, now)
+}
+
+fn try_on(office: &Office, id: &CaseId, seen: Option<u64>, cause: Cause<'_>, now: Timestamp) -> Result<Case, Undone> {
     // Another commit may come in between (a reply was sent): then look again.
     for _ in 0..5 {
         let Some(case) = office.store.case(id)? else { return Err(Undone::NoCase(id.clone())) };
-        if let Cause::Staff { act: Act::Merge { into }, .. } = cause {
-            can_go_on_with(office, into, &case)?;
+        if let Some(seen) = seen.filter(|seen| *seen != case.version) {
+            let since = happened_since(office, id, seen)?;
+            if !since.is_empty() || seen > case.version {
+                return Err(Undone::Changed { case: id.clone(), since });
+            }
         }
-        let acts: Vec<&Act> = if let Cause::Staff { act, .. } = cause { vec![act] } else { Vec::new() };
-        let known = known(office, &case, &acts, now)?;
-        let resumed =
-            resume(&case, cause, &known, &office.terms, now).map_err(|e| Undone::Impossible(e.to_string()))?;
+        let resumed = preview(office, &case, cause, now)?;
         let mut notices = Vec::new();
         if let Some(what) = resumed.tell_staff {
             notices.push(notice::raised(office, NoticeKind::Waiting, id.to_string(), what, now)?);

@@ -29,6 +29,7 @@ const AT_START: &[&str] = &[
     "open-archive-cut",
     "open-mail-indexed",
     "open-lost-mail-asked-for",
+    "open-cases-placed",
 ];
 /// Passed when a snapshot of the tables is damaged.
 const AT_REPAIR: &[&str] = &["open-snapshots-copied"];

@@ -20,19 +20,19 @@ const FLOORS: &[(&str, u8)] = &[
     ("store", 2),
     ("feeds", 2),
     ("worker", 3),
-    ("web", 3),
+    ("console", 4),
     ("app", 4),
     ("config", 4),
     ("main", 4),
 ];
 
 /// Who may use whom on the topmost floor.
-const STAIRS: &[(&str, &str)] = &[("main", "app"), ("main", "config"), ("app", "config")];
+const STAIRS: &[(&str, &str)] = &[("main", "app"), ("main", "config"), ("app", "config"), ("app", "console")];
 
 /// Outside crates by the places that may name them: the beginnings of paths below `src/`.
 const PLACES: &[(&str, &[&str])] = &[
     ("mail_parser", &["pipeline/parse"]),
-    ("minijinja", &["pipeline/compose", "web"]),
+    ("minijinja", &["pipeline/compose"]),
     ("image", &["pipeline/extract/photos", "pipeline/papers"]),
     ("heic_rs", &["pipeline/extract/photos"]),
     ("rxing", &["pipeline/extract/photos", "pipeline/papers"]),
@@ -54,7 +54,15 @@ const PLACES: &[(&str, &[&str])] = &[
     ("clap", &["main"]),
     ("tracing_subscriber", &["main"]),
     ("sd_notify", &["app/"]),
-    ("getrandom", &["worker/"]),
+    ("getrandom", &["worker/", "console/", "app/demo"]),
+    ("ammonia", &["console/"]),
+    ("argon2", &["console/"]),
+    ("askama", &["console/"]),
+    ("axum", &["console/"]),
+    ("hyper", &["console/"]),
+    ("hyper_util", &["console/"]),
+    ("tower_http", &["console/"]),
+    ("rustix", &["console/", "app/"]),
     ("fastrand", &["worker/"]),
 ];
 
@@ -125,7 +133,7 @@ use crate::store::Store;
 use crate::{domain::ids, worker};
 use super::super::ports;
 fn f<'a>() { let c = '"'; println!("crate::web {}", sled::open()); }
-// use crate::web;
+// use crate::app;
 const T: &str = r#"use crate::imap; lettre::x "#;
 use tokio::sync;
 use anyhow::{

@@ -17,6 +17,7 @@ mod bad_input;
 mod books;
 mod broken_steps;
 mod clauses;
+mod console;
 mod conversation;
 mod corpora;
 mod crash;

@@ -367,6 +367,8 @@ const STAND_INS: &[(&str, &str)] = &[
         "cargo",
         r#"case "$*" in
         "build --release --locked") mkdir -p target/release; cp "$PROGRAM" target/release/aftersalesd ;;
+        # It would serve its console until somebody ends it.
+        "run --release -- demo") exec "$PROGRAM" demo --exit ;;
         "run --release -- "*) shift 3; exec "$PROGRAM" "$@" ;;
         *) echo "cargo $*: nobody knows how to try this" >&2; exit 1 ;;
         esac

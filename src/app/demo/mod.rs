@@ -6,10 +6,15 @@
 
 use std::fs;
 use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 use super::{AnyMailer, Failure, Setup, daemon, load, open_office};
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::console::passwords;
+use crate::domain::account::{Account, AccountName, Role};
 use crate::domain::decision::{Action, Class, Decision};
 use crate::domain::event::{CaseEvent, Event};
 use crate::domain::facts::Facts;
@@ -45,10 +50,19 @@ file = "orders.csv"
 
 [rma]
 return_address = ["KOSPET Service Center", "12 Example Street", "10115 Berlin", "Germany"]
+
+[console]
+listen = "127.0.0.1:8480"
 "#;
 
-/// Runs the demo in `dir`, or in a new folder below the system's temporary one.
-pub fn run(dir: Option<PathBuf>, out: &mut dyn Write) -> Result<(), Failure> {
+/// Who signs in at the demo's console.
+const NAME: &str = "demo";
+/// The console's port, if it is free and no other is asked for.
+const PORT: u16 = 8480;
+
+/// Runs the demo in `dir`, or in a new folder below the system's temporary one; then serves the console on `port`, unless
+/// it is to `exit`.
+pub fn run(dir: Option<PathBuf>, port: Option<u16>, exit: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let dir = match dir {
         Some(dir) if dir.join("store").exists() => {
             return Err(Failure::Other(format!("{}: a demo ran here before; give another --dir", dir.display())));
@@ -58,14 +72,41 @@ pub fn run(dir: Option<PathBuf>, out: &mut dyn Write) -> Result<(), Failure> {
     };
     let mails = prepare(&dir)?;
     writeln!(out, "{} sample mails wait in {}\n", mails.len(), dir.join("inbox").display())?;
-    let config = load(&dir.join("config.toml"))?;
+    let mut config = load(&dir.join("config.toml"))?;
     let office = open_office(&config)?;
     let mailer = AnyMailer::new(&config)?;
     daemon::pass(&config, &office, &mailer)?;
     for (name, raw) in &mails {
         tell(name, raw, &office.store, out)?;
     }
-    summary(&dir, &office.store, out)
+    summary(&dir, &office.store, out)?;
+    if exit {
+        return Ok(());
+    }
+    let password = admit(&office.store)?;
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let port = port.or_else(|| Some(PORT).filter(free)).unwrap_or(0);
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    config.console = Some(config::Console { listen, behind_tls_proxy: false });
+    daemon::keep_running(&config, office, &mailer, |console| {
+        let console = console.unwrap_or(listen);
+        writeln!(out, "\nconsole: http://{console}   name: {NAME}   password: {password}")?;
+        writeln!(out, "Ctrl-C ends it.")?;
+        Ok(out.flush()?)
+    })
+}
+
+/// Makes an account that sees everything; gives its password.
+fn admit(store: &Store) -> Result<String, Failure> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(|e| Failure::Other(format!("no random numbers: {e}")))?;
+    let password: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = AccountName::new(NAME).map_err(|e| Failure::Other(e.to_string()))?;
+    let digest = passwords::digest(&password).map_err(Failure::Other)?;
+    let changed_at = Timestamp::now();
+    store.keep_account(&Account { name, role: Role::Admin, password: digest, disabled: false, changed_at })?;
+    store.flush()?;
+    Ok(password)
 }
 
 /// The demo's terms, for dry runs without a configuration.
