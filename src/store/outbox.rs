@@ -175,6 +175,11 @@ impl Store {
         self.forget_pace(&to, parcel.reply.written, &mut change)?;
         let id = &parcel.reply.case;
         let case = self.inner.tables.watch::<Case>(&mut change, Table::Cases, id.as_str())?;
+        // Erased between the two looks: its replies went with it.
+        let is_gone = || self.inner.tables.get::<Parcel>(Table::Outbox, &keys::due(key.next_try, &key.message_id));
+        if case.as_ref().is_some_and(|case| case.erased.is_some()) && is_gone()?.is_none() {
+            return Ok(None);
+        }
         // A reply that no case queued has none to tell.
         if case.is_some() {
             match self.apply(case, id, std::slice::from_ref(event), &mut change) {
