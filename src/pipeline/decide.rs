@@ -44,7 +44,16 @@ pub fn decide(situation: &Situation<'_>) -> Decision {
     if closing && !danger {
         return situation.decision(Action::Close, Vec::new(), checklist);
     }
-    let follows = |before: &Case| before.with_staff || before.rma.is_some() || before.state == State::Rejected;
+    // Only what nobody has had in hand yet goes on by itself.
+    let follows = |before: &Case| {
+        before.with_staff
+            || before.rma.is_some()
+            || before.arrival.is_some()
+            || !matches!(
+                before.state,
+                State::New | State::AwaitingInfo | State::Closed | State::Withdrawn | State::Expired
+            )
+    };
     let mut reasons = Vec::new();
     if situation.before.is_some_and(follows) {
         reasons.push(Reason::FollowUp);

@@ -116,3 +116,25 @@ fn a_snoozed_case_comes_back_on_its_day_or_with_the_next_letter() {
     let case = desk.case.unwrap();
     assert_eq!((case.snoozed_until, case.due.unwrap().timer), (None, Timer::RemindStaff));
 }
+
+#[test]
+fn a_letter_about_a_parcel_that_came_without_an_rma_goes_to_a_person() {
+    let complete = FELL.replace("It fell on the floor once. ", "");
+    for (acts, closed) in [
+        (&["arrived unauthorised"][..], false),
+        (&["arrived unauthorised", "inspected not_covered", "shipped"], false),
+        (&["arrived unauthorised", "inspected not_covered", "shipped"], true),
+    ] {
+        let mut desk = Desktop::new();
+        desk.take("My Roam 5 does not charge.");
+        for act in acts {
+            desk.act(act);
+        }
+        if closed {
+            desk.act("close");
+        }
+        let decision = desk.take(&complete).decision;
+        assert_eq!(decision.action, Action::Staff, "{acts:?}");
+        assert!(decision.reasons.contains(&Reason::FollowUp));
+    }
+}
