@@ -3,7 +3,7 @@
 mod draw;
 mod tally;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use askama::Template;
@@ -17,7 +17,6 @@ use self::tally::Numbers;
 use super::Console;
 use super::door::Session;
 use super::page::{Frame, Problem, shown};
-use crate::worker::Office;
 
 /// Numbers that are older are counted anew by the next view.
 const FRESH: SignedDuration = SignedDuration::from_mins(5);
@@ -50,7 +49,6 @@ struct ChartsPage {
 /// The page. Nothing on it tells who a customer is.
 pub async fn page(State(console): State<Console>, session: Session) -> Result<Response, Problem> {
     let mut ended = console.0.counted.ended.subscribe();
-    ended.mark_unchanged();
     count(&console)?;
     if console.0.counted.state().known.is_none() {
         // Without numbers after that the page says that they are being counted.
@@ -86,39 +84,40 @@ fn count(console: &Console) -> Result<(), Problem> {
         }
         state.is_going_on = true;
     }
-    let console = console.clone();
+    let console = Arc::downgrade(&console.0);
     tokio::spawn(async move {
-        let premises = Arc::clone(&console.0.premises);
+        let still = Weak::clone(&console);
         let counting = tokio::task::spawn_blocking(move || {
-            // A store that is to be closed must not wait for charts.
-            let is_wanted = || premises.office().is_some_and(|open| Arc::ptr_eq(&open, &office));
-            let Office { store, terms, .. } = &*office;
-            tally::count(store, &terms.deadlines.hours, now, &is_wanted)
+            // Neither a store that is to be closed nor a daemon that ends waits for charts.
+            let open = || still.upgrade().and_then(|console| console.premises.office());
+            let is_wanted = || open().is_some_and(|open| Arc::ptr_eq(&open, &office));
+            tally::count(&office.store, &office.terms.deadlines.hours, now, &is_wanted)
         });
         let counted = match counting.await {
-            Ok(Ok(counted)) => counted,
-            Ok(Err(error)) => {
-                tracing::error!(%error, "the charts can't be counted");
-                None
-            }
-            Err(error) => {
-                tracing::error!(%error, "the charts can't be counted");
-                None
-            }
+            Ok(counted) => counted.map_err(|e| e.to_string()),
+            Err(e) => Err(e.to_string()),
         };
-        {
-            let mut state = console.0.counted.state();
-            state.is_going_on = false;
-            if let Some(numbers) = counted {
-                state.known = Some(Arc::new(numbers));
-            }
+        if let Some(console) = console.upgrade() {
+            console.counted.end(counted);
         }
-        console.0.counted.ended.send_modify(|times| *times += 1);
     });
     Ok(())
 }
 
 impl Counted {
+    /// What counting came to.
+    fn end(&self, counted: Result<Option<Numbers>, String>) {
+        let mut state = self.state();
+        state.is_going_on = false;
+        match counted {
+            Ok(Some(numbers)) => state.known = Some(Arc::new(numbers)),
+            Ok(None) => {}
+            Err(why) => tracing::error!(%why, "the charts can't be counted"),
+        }
+        drop(state);
+        self.ended.send_modify(|times| *times += 1);
+    }
+
     fn state(&self) -> MutexGuard<'_, Counting> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -67,6 +67,9 @@ pub fn count(
 ) -> Result<Option<Numbers>, StoreError> {
     let mut tally = Tally::new(hours, now);
     for letter in store.letters() {
+        if !is_wanted() {
+            return Ok(None);
+        }
         tally.letter(letter?.at);
     }
     for case in store.cases() {

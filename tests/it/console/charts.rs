@@ -181,6 +181,8 @@ async fn charts_show_what_the_events_tell_and_are_not_counted_at_each_view() {
     let again = house.get("/charts", &cookie).await;
     let charts = |page: &Answer| page.text.split("<main").nth(1).unwrap().to_owned();
     assert_eq!(charts(&page), charts(&again));
+    house.premises.close("the disk is full");
+    assert_eq!(house.get("/charts", &cookie).await.status, StatusCode::SERVICE_UNAVAILABLE);
 }
 
 /// `CHARTS_PICTURES` names a folder for what the browser shows.
