@@ -4,8 +4,6 @@
 //! Whatever is counted is counted of the cases that were opened in the time asked for, so that all sums are those of
 //! `cases list`. Erased cases count as before.
 
-mod spread;
-
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
@@ -15,11 +13,12 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use self::spread::Spread;
 use super::query::{Query, Question, consult};
 use super::{Failure, load};
 use crate::domain::case::{Case, State};
 use crate::domain::event::{Actor, CaseEvent, Event};
+use crate::domain::queue::waits;
+use crate::domain::spread::Spread;
 use crate::pipeline::symptoms;
 use crate::store::{Store, StoreError};
 
@@ -146,14 +145,14 @@ impl Tally {
             Some(false) => stats.handled.by_a_person += 1,
             None => stats.handled.undecided += 1,
         }
-        let waits = match case.state {
+        let waiting = match case.state {
             _ if case.attention.is_some() => case.attention.map(|since| ("staff", since)),
             State::AwaitingInfo => Some(("customer", case.since)),
             State::RmaIssued | State::InTransit => Some(("parcel", case.since)),
             _ => None,
         };
-        if let Some((whom, since)) = waits {
-            *stats.waiting.entry(whom.to_owned()).or_default().entry(age(since, now)).or_default() += 1;
+        if let Some((whom, since)) = waiting {
+            *stats.waiting.entry(whom.to_owned()).or_default().entry(waits(since, now).to_owned()).or_default() += 1;
         }
         let issued = history.iter().find(|event| matches!(event.event, Event::RmaIssued { .. }));
         if let (Some(rma), Some(issued)) = (&case.rma, issued) {
@@ -205,19 +204,6 @@ fn handled(case: &Case, history: &[CaseEvent]) -> Option<bool> {
         return Some(false);
     }
     (decided.is_some() || case.state.is_final()).then_some(true)
-}
-
-/// How long it waits, in words that sort.
-fn age(since: Timestamp, now: Timestamp) -> String {
-    let days = now.duration_since(since).as_hours() / 24;
-    match days {
-        ..1 => "0 under a day",
-        1..3 => "1 to 2 days",
-        3..8 => "3 to 7 days",
-        8..31 => "8 to 30 days",
-        _ => "9 over 30 days",
-    }
-    .to_owned()
 }
 
 fn share(part: u64, whole: u64) -> Option<f64> {

@@ -6,6 +6,7 @@
 
 mod acts;
 mod cases;
+mod charts;
 mod checklist;
 mod conversation;
 mod door;
@@ -36,6 +37,7 @@ use tower_http::timeout::TimeoutLayer;
 
 pub use self::server::{Peer, bind, serve};
 
+use self::charts::Counted;
 use self::door::Session;
 use self::files::Pictures;
 use self::live::Presence;
@@ -70,6 +72,7 @@ struct Inner {
     throttle: Throttle,
     presence: Presence,
     pictures: Pictures,
+    counted: Counted,
 }
 
 impl fmt::Debug for Console {
@@ -86,6 +89,7 @@ impl Console {
             throttle: Throttle::default(),
             presence: Presence::default(),
             pictures: Pictures::default(),
+            counted: Counted::default(),
         }))
     }
 
@@ -104,6 +108,7 @@ impl Console {
             .route("/cases/{case}/letters/{letter}/html", get(files::html))
             .route("/cases/{case}/letters/{letter}/files/{n}", get(files::file))
             .route("/cases/{case}/letters/{letter}/files/{n}/small", get(files::small))
+            .route("/charts", get(charts::page))
             .route("/trail", get(trail::trail))
             .route("/health", get(health::page))
             .route("/healthz", get(health::alive))

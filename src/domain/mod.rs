@@ -35,6 +35,8 @@ pub mod case;
 
 pub mod queue;
 
+pub mod spread;
+
 pub mod erasure;
 
 pub mod reply;

@@ -48,6 +48,9 @@ pub struct Traits {
     pub reasons: Vec<Reason>,
 }
 
+/// How long cases wait, in words that sort.
+pub const WAITS: [&str; 5] = ["0 under a day", "1 to 2 days", "3 to 7 days", "8 to 30 days", "9 over 30 days"];
+
 /// A window that ends within so many days after a case came to wait goes before age.
 const SOON: i64 = 30;
 /// Sorts behind every day that a window can end on.
@@ -99,6 +102,18 @@ impl Place {
             reasons: decision.map(|decision| decision.reasons.clone()).unwrap_or_default(),
         };
         Self { queue, rank, traits }
+    }
+}
+
+/// Which of [`WAITS`] it is.
+pub fn waits(since: Timestamp, now: Timestamp) -> &'static str {
+    let [day, two, week, month, longer] = WAITS;
+    match now.duration_since(since).as_hours() / 24 {
+        ..1 => day,
+        1..3 => two,
+        3..8 => week,
+        8..31 => month,
+        _ => longer,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The console: who comes in, what each page may do, what acts do and refuse, and all of it in a real browser.
 
 mod browser;
+mod charts;
 mod demo;
 mod door;
 mod pages;
