@@ -1,7 +1,7 @@
 //! Floor 4: the desk, where staff see in a browser what is known of a case, why, and what to do next.
 //!
-//! Pages are made on the server and need no script; the one there is adds keys and live counts. [`door`] says who may
-//! come in, [`guard`] what holds for every answer, [`server`] how browsers are served. Everything done to a case goes
+//! Pages are made on the server and need no script; the one there is adds keys and live counts. `door` says who may
+//! come in, `guard` what holds for every answer, `server` how browsers are served. Everything done to a case goes
 //! through `worker::turn`, as from the shell.
 
 mod acts;

@@ -174,8 +174,8 @@ impl<'a> Zone<'a> {
         let whole = self.text.get(span.start..span.end).unwrap_or_default();
         // A clause begins and ends at its words, not at the marks around them.
         let outer = |c: char| c.is_whitespace() || matches!(c, ',' | '.' | ';' | ':' | '!' | '?' | '-' | '–' | '—');
-        let behind = whole.trim_start_matches(outer);
-        let quote = behind.trim_end_matches(outer);
+        let behind = whole.trim_start_matches(|c| outer(c) || matches!(c, ')' | ']' | '}'));
+        let quote = behind.trim_end_matches(|c| outer(c) || matches!(c, '(' | '[' | '{'));
         let start = span.start + (whole.len() - behind.len());
         let span = Span { start, end: start + quote.len() };
         let source = match self.kind {
