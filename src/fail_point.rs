@@ -44,6 +44,7 @@ pub const POINTS: &[(&str, &str)] = &[
     ("import-flushed", "store/export.rs"),
     ("import-undone", "store/export.rs"),
     ("erase-half-done", "store/raw.rs"),
+    ("erase-search-forgot", "store/search.rs"),
     ("erase-overwritten", "store/erase.rs"),
     ("erase-noted", "store/erase.rs"),
     ("erase-key-drawn", "store/erase.rs"),
@@ -57,6 +58,8 @@ pub const POINTS: &[(&str, &str)] = &[
     ("case-struck", "worker/turn.rs"),
     ("act-durable", "worker/turn.rs"),
     ("migrate-table", "store/migrate.rs"),
+    ("search-behind", "store/search.rs"),
+    ("search-followed", "store/search.rs"),
 ];
 
 /// The process is at the point `name`.

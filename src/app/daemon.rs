@@ -19,7 +19,7 @@ use crate::worker::erasure::{Retention, Sweep, retain};
 use crate::worker::inbound::{self, Progress};
 use crate::worker::outbound::{self, Sent};
 use crate::worker::premises::Premises;
-use crate::worker::{Office, Stop, Trouble, flush, pace, turn};
+use crate::worker::{Office, Stop, Trouble, flush, pace, search, turn};
 
 /// Tries after which a store that is still held by a thread of ours is given up.
 const RELEASED_AFTER: u32 = 5;
@@ -170,7 +170,8 @@ async fn serve(
             () = ended.wished() => Ok(()),
         }
     };
-    let (letters, replies, clock, wish) = tokio::join!(letters, replies, clock, wish);
+    let search = search::run(office, end.clone());
+    let (letters, replies, clock, wish, ()) = tokio::join!(letters, replies, clock, wish, search);
     let replies = replies.and(clock);
     match (letters, replies) {
         // The other loop only knows that something was wrong before.

@@ -99,7 +99,7 @@ pub enum Question {
 }
 
 /// The most cases a search shows.
-const FOUND: usize = 200;
+const FOUND: usize = 50;
 
 /// Asks the daemon of the configured store if one runs, else answers by itself; hands each line of the answer to `tell`.
 pub fn consult(config: &Config, query: &Query, tell: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<(), Failure> {
@@ -191,7 +191,8 @@ fn answer_from(store: &Store, question: &Question, out: &mut dyn Write) -> Resul
             }
         }
         Question::Search(words) => {
-            for case in store.search(words, FOUND)? {
+            store.follow_all_with_search()?;
+            for case in store.search(words, FOUND)?.cases {
                 line(out, &report::summary(&case))?;
             }
         }
@@ -346,10 +347,7 @@ fn named(store: &Store, name: &str) -> Result<Vec<CaseId>, StoreError> {
         return Ok(vec![id]);
     }
     let Ok(number) = OrderNumber::new(name) else { return Ok(Vec::new()) };
-    let of_order =
-        |case: &crate::domain::case::Case| case.facts.order_number.as_ref().is_some_and(|o| o.value == number);
-    let found = store.search(number.as_str(), FOUND)?;
-    Ok(found.into_iter().filter(of_order).map(|case| case.id).collect())
+    Ok(store.cases_of_order(&number)?.into_iter().map(|case| case.id).collect())
 }
 
 /// The entries of quarantine that a name means: `all`, a letter's id or the beginning of one, a Message-ID, a file of

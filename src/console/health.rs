@@ -16,7 +16,7 @@ use super::door::Session;
 use super::page::{Frame, Problem, shown};
 use super::server::Peer;
 use crate::domain::queue::Queue;
-use crate::store::{Notice, Quarantined};
+use crate::store::{Notice, Quarantined, SearchState};
 use crate::worker::health::Status;
 
 /// Notices and quarantined letters that are shown.
@@ -31,6 +31,7 @@ struct HealthPage {
     quarantined: Vec<Quarantined>,
     notices: Vec<Notice>,
     disk: Option<Disk>,
+    search: SearchState,
 }
 
 /// The disk that the store lies on.
@@ -48,6 +49,7 @@ pub async fn page(State(console): State<Console>, session: Session) -> Result<Re
                 frame: Frame::new(office, &session, "health")?,
                 status: office.health.status(Some(&store.counts()?)),
                 next_try: store.outbox_next()?,
+                search: store.search_state()?,
                 quarantined: store.quarantined()?.into_iter().take(SHOWN).collect(),
                 notices: store.notices()?.into_iter().take(SHOWN).collect(),
                 disk: space(&folder).map(|(free, total)| Disk {

@@ -18,6 +18,7 @@ use crate::domain::ids::CaseId;
 use crate::domain::queue::{Queue, Traits, is_dangerous, window};
 use crate::domain::warranty::days_between;
 use crate::pipeline::reckon;
+use crate::store::SearchState;
 use crate::worker::Office;
 
 /// Cases on a page.
@@ -25,7 +26,7 @@ const PAGE: usize = 50;
 /// Cases whose traits are looked at for what there is to pick.
 const SAMPLED: usize = 2000;
 /// The most cases a search shows.
-const FOUND: usize = 100;
+const FOUND: usize = 50;
 
 /// What is picked; the same as in the address, so that links can be passed on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +89,14 @@ struct QueuePage {
     /// The address of the next page.
     more: Option<String>,
     is_first: bool,
+    /// Of a search.
+    search: Option<Searched>,
+}
+
+/// How a search went.
+struct Searched {
+    more: bool,
+    state: SearchState,
 }
 
 /// The first page: what needs somebody.
@@ -148,6 +157,7 @@ fn page(office: &Office, session: &Session, queue: Queue, picked: &Picked) -> Re
         picks: picked.picks(),
         more,
         is_first: behind.is_none(),
+        search: None,
     })
 }
 
@@ -195,14 +205,16 @@ pub async fn search(
         .ask(move |office| {
             trace(office, &session, Deed::Searched, None, None)?;
             let found = office.store.search(&q, FOUND)?;
-            if let [only] = found.as_slice() {
+            let state = office.store.search_state()?;
+            if let ([only], None) = (found.cases.as_slice(), state.preparing) {
                 return Ok(Redirect::to(&format!("/cases/{}", only.id)).into_response());
             }
-            let rows = found.into_iter().map(|case| row(office, case)).collect();
+            let rows = found.cases.into_iter().map(|case| row(office, case)).collect();
             let mut frame = Frame::new(office, &session, "search")?;
             frame.query = q;
             let (choices, picks, more, is_first) = (Vec::new(), false, None, true);
-            Ok(shown(&QueuePage { frame, queue: "search", rows, choices, picks, more, is_first }))
+            let search = Some(Searched { more: found.more, state });
+            Ok(shown(&QueuePage { frame, queue: "search", rows, choices, picks, more, is_first, search }))
         })
         .await
 }

@@ -180,7 +180,8 @@ pub fn phrase(text: &str) -> String {
     Folded::new(text, &[]).text.trim().to_owned()
 }
 
-fn fold_char(char: char) -> impl Iterator<Item = char> {
+/// A letter without accents and in lower case, ligatures and the like spelled out.
+pub fn fold_char(char: char) -> impl Iterator<Item = char> {
     let spelled: &[char] = match char {
         'ß' => &['s', 's'],
         'æ' | 'Æ' => &['a', 'e'],

@@ -64,6 +64,7 @@ impl Store {
     /// Takes out of a case what could tell who its customer is, and overwrites its mails; `who` stands for the
     /// customer. A case that is not over is closed. Durable after the next [`Store::flush`], the mails at once.
     pub fn erase_case(&self, id: &CaseId, who: &Address, how: &Erasing) -> Result<Erased, StoreError> {
+        let forgotten = self.forget_in_search(id)?;
         let (done, letters) = loop {
             let mut change = Change::default();
             let Some(case) = self.inner.tables.watch::<Case>(&mut change, Table::Cases, id.as_str())? else {
@@ -80,6 +81,7 @@ impl Store {
                 break (done, letters);
             }
         };
+        drop(forgotten);
         fail_point::reached("erase-case-rewritten");
         let mut done = done;
         for letter in letters {
@@ -96,6 +98,7 @@ impl Store {
             }
             _ => None,
         };
+        let forgotten = self.forget_in_search(id)?;
         let (done, letters) = loop {
             let (mut change, mut done, mut letters) = (Change::default(), Erased::default(), BTreeSet::new());
             self.inner.tables.watch::<Case>(&mut change, Table::Cases, id.as_str())?;
@@ -123,6 +126,7 @@ impl Store {
                 break (done, letters);
             }
         };
+        drop(forgotten);
         let mut done = done;
         for letter in letters {
             done.mails += u64::from(self.erase(&letter)?);

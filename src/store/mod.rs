@@ -44,6 +44,7 @@ pub use outbox::{OutboxKey, Waiting};
 pub use quarantine::Quarantined;
 pub use queues::Queued;
 pub use raw::RawPlace;
+pub use search::{Found, SearchState};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -60,6 +61,7 @@ use serde::{Deserialize, Serialize};
 use self::keys::Table;
 use self::raw::Archive;
 use self::record::{Claim, Unmarked};
+use self::search::Search;
 use self::tables::{Change, Tables};
 use crate::domain::case::Case;
 use crate::domain::decision::Class;
@@ -81,6 +83,7 @@ pub struct Store {
 struct Inner {
     tables: Tables,
     archive: Archive,
+    search: Search,
     flush_failed: AtomicBool,
     _lock: File,
     _temporary: Option<tempfile::TempDir>,
@@ -108,6 +111,9 @@ pub enum StoreError {
     NotEmpty { path: PathBuf },
     #[error("{} is not whole: an import into it was broken off; import the export again", path.display())]
     HalfImported { path: PathBuf },
+    /// The index of the search; the store itself is as it was.
+    #[error("search: {what}")]
+    Search { what: String },
     #[error("line {line}: {what}")]
     Import { line: u64, what: String },
 }
@@ -117,7 +123,7 @@ impl StoreError {
     pub fn is_temporary(&self) -> bool {
         use io::ErrorKind::{Interrupted, QuotaExceeded, ResourceBusy, StorageFull, TimedOut, WouldBlock};
         match self {
-            Self::Locked { .. } | Self::Spent { .. } | Self::Busy { .. } => true,
+            Self::Locked { .. } | Self::Spent { .. } | Self::Busy { .. } | Self::Search { .. } => true,
             Self::Io { source, .. } => matches!(
                 source.kind(),
                 Interrupted | QuotaExceeded | ResourceBusy | StorageFull | TimedOut | WouldBlock
@@ -225,6 +231,7 @@ impl Store {
         let inner = Inner {
             tables,
             archive,
+            search: Search::new(path.join(search::FOLDER)),
             flush_failed: AtomicBool::new(false),
             _lock: lock,
             _temporary: temporary,

@@ -22,6 +22,7 @@ use tokio::sync::broadcast;
 use super::keys::{self, Table};
 use super::picture::{Before, Picture};
 use super::queues::Watch;
+use super::search::Changed;
 use super::{Counts, StoreError, record};
 use crate::domain::decision::Class;
 use crate::fail_point;
@@ -38,6 +39,7 @@ pub(super) struct Tables {
     /// Pictures that are being read. Held while a transaction runs, so that none is taken in the midst of one.
     pictures: RwLock<Vec<Weak<Before>>>,
     watch: Watch,
+    changed: Changed,
 }
 
 /// The bytes of a record.
@@ -92,7 +94,7 @@ impl Tables {
             true => Some(File::open(folder.join("db")).map_err(|e| StoreError::io(folder.join("db").display(), e))?),
             false => None,
         };
-        Ok(Self { trees, db, log, pictures: RwLock::default(), watch: Watch::default() })
+        Ok(Self { trees, db, log, pictures: RwLock::default(), watch: Watch::default(), changed: Changed::default() })
     }
 
     pub fn get<T: DeserializeOwned>(&self, table: Table, key: &str) -> Result<Option<T>, StoreError> {
@@ -173,6 +175,7 @@ impl Tables {
         })?;
         for (change, _) in changes.iter().zip(&ran).filter(|(_, ran)| **ran) {
             self.watch.ran(change.writes.iter().map(|(table, key, value)| (*table, key.as_str(), value.is_some())));
+            self.changed.ran(change.writes.iter().map(|(table, key, _)| (*table, key.as_str())));
         }
         Ok(ran)
     }
@@ -194,6 +197,11 @@ impl Tables {
     /// Tells the id of each case that changes from now on.
     pub fn follow(&self) -> broadcast::Receiver<String> {
         self.watch.follow()
+    }
+
+    /// The cases that the search has still to see.
+    pub fn changed(&self) -> &Changed {
+        &self.changed
     }
 
     /// The rows as they are now, to be read at leisure.

@@ -15,6 +15,7 @@ pub mod pace;
 pub mod premises;
 mod quarantine;
 pub mod retry;
+pub mod search;
 pub mod settle;
 mod start;
 pub mod turn;

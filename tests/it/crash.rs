@@ -55,6 +55,8 @@ const AT_WORK: &[&str] = &[
     "reply-accepted",
     "replies-noted",
     "replies-durable",
+    "search-behind",
+    "search-followed",
 ];
 /// Passed when the SMTP server does not take a reply: the point, and whose mail it refuses.
 const AT_REFUSAL: &[(&str, &str)] = &[("reply-put-off", "later"), ("reply-refused", "never")];
@@ -65,8 +67,14 @@ const AT_ERASURE: &[&str] = &["erase-half-done", "erase-overwritten", "erase-not
 const AT_TURN: &[&str] = &["case-struck", "act-durable", "migrate-table"];
 
 /// Passed when a customer is forgotten.
-pub const AT_FORGETTING: &[&str] =
-    &["erase-key-drawn", "erase-case-rewritten", "forget-case-erased", "erase-letter-hidden", "erase-traces-removed"];
+pub const AT_FORGETTING: &[&str] = &[
+    "erase-key-drawn",
+    "erase-search-forgot",
+    "erase-case-rewritten",
+    "forget-case-erased",
+    "erase-letter-hidden",
+    "erase-traces-removed",
+];
 
 /// Passed when a store is opened in which something was erased.
 pub const AT_COMPACTION: &[&str] = &["compact-copied", "compact-moved-away", "compact-in-place"];
@@ -122,6 +130,10 @@ fn killed_at_every_point_between_two_side_effects() {
     }
     town.pass();
     let repeats = books::check(&town);
+    for case in town.post.here.json(&["cases", "list", "--json"]) {
+        let found = town.post.here.json(&["cases", "search", case["case"].as_str().unwrap(), "--json"]);
+        assert_eq!(found[0], case, "the search has caught up");
+    }
     println!("{} kills, {} mails, {repeats} replies repeated", town.kills(), town.mails.len());
 }
 

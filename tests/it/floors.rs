@@ -44,6 +44,7 @@ const PLACES: &[(&str, &[&str])] = &[
     ("miniz_oxide", &["pipeline/papers"]),
     ("zip", &["pipeline/parse/containers"]),
     ("sled", &["store/"]),
+    ("rusqlite", &["store/search"]),
     ("async_imap", &["imap/"]),
     ("rustls_native_certs", &["imap/", "smtp/"]),
     ("rustls", &["imap/", "smtp/"]),

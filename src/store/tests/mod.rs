@@ -4,6 +4,7 @@ mod archive;
 mod drafts;
 mod erase;
 mod outbox;
+mod search;
 mod transfer;
 mod verify;
 
@@ -16,6 +17,7 @@ use sha2::{Digest, Sha256};
 use super::*;
 use crate::domain::case::Rma;
 use crate::domain::event::Event;
+use crate::domain::facts::Facts;
 use crate::domain::letter::Person;
 use crate::domain::reply::{Kind, Reply};
 use crate::domain::warranty::Track;
@@ -449,24 +451,4 @@ fn quarantine_keeps_one_entry_a_letter_until_it_is_released_or_taken_in() {
     store.commit(&told.commit).unwrap();
     assert_eq!(store.quarantined().unwrap(), []);
     assert_eq!(store.counts().unwrap().quarantined, 0);
-}
-
-#[test]
-fn search_finds_numbers_in_any_spelling_and_words_of_name_address_and_subject() {
-    let store = Store::temporary().unwrap();
-    let (a, b) = (told(&store, 1), told(&store, 22));
-    store.commit(&a.commit).unwrap();
-    store.commit(&b.commit).unwrap();
-    store.commit(&issue(&a.case, 4, rma("KR"), "KS10001")).unwrap();
-    let found =
-        |query: &str| -> Vec<CaseId> { store.search(query, 10).unwrap().into_iter().map(|case| case.id).collect() };
-    assert_eq!(found(&a.case.as_str().to_lowercase().replace('-', " ")), std::slice::from_ref(&a.case));
-    assert_eq!(found(&rma("KR").as_str().replace('-', "").to_lowercase()), std::slice::from_ref(&a.case));
-    assert_eq!(found("WATCH 22"), std::slice::from_ref(&b.case));
-    assert_eq!(found("doe watch"), [a.case.clone(), b.case.clone()], "the latest changed first");
-    assert_eq!(found("jo@EXAMPLE.com").len(), 2);
-    assert_eq!(store.search("jo@example.com", 1).unwrap()[0].id, a.case);
-    for query in ["", "  ", "--", "nothing of it", "watch 3"] {
-        assert_eq!(found(query), [], "{query:?}");
-    }
 }

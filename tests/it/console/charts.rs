@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use aftersalesd::console;
 use aftersalesd::domain::case::Rma;
 use aftersalesd::domain::decision::{Action, Class, Decision};
-use aftersalesd::domain::event::{CaseEvent, Event};
+use aftersalesd::domain::event::{Actor, CaseEvent, Event};
 use aftersalesd::domain::facts::{Evidence, Fact, Facts, Source};
 use aftersalesd::domain::ids::{Address, CaseId, OrderNumber, RmaNumber, Sku};
 use aftersalesd::domain::letter::Person;
 use aftersalesd::domain::warranty::{Checklist, Item, Track};
-use aftersalesd::store::{CaseStep, Commit, LetterEntry};
+use aftersalesd::store::{CaseStep, Commit, Erasing, LetterEntry};
 use aftersalesd::worker::Stop;
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -246,9 +246,40 @@ async fn charts_and_search_over_100_000_cases() {
     let begun = Instant::now();
     house.get("/charts", &cookie).await;
     eprintln!("charts shown in {:?}", begun.elapsed());
-    for query in ["KS199999", "ks-1 99999", "müller stripes", "c77777@post.example", "nobody"] {
+    let store = &house.office.store;
+    let begun = Instant::now();
+    store.follow_all_with_search().unwrap();
+    eprintln!("search index made in {:?}", begun.elapsed());
+    for query in [
+        "KS199999",
+        "ks-1 99999",
+        "müller stripes",
+        "muller strip",
+        "\"coloured stripes as soon\"",
+        "c77777@post.example",
+        "c777",
+        "post.example",
+        "watch",
+        "wa",
+        "ks 1",
+        "kp",
+        "the app",
+        "nobody",
+    ] {
         let begun = Instant::now();
-        let found = house.office.store.search(query, 100).unwrap().len();
-        eprintln!("{query}: {found} in {:?}", begun.elapsed());
+        let found = store.search(query, 50).unwrap();
+        let more = if found.more { " and more" } else { "" };
+        eprintln!("{query}: {}{more} in {:?}", found.cases.len(), begun.elapsed());
     }
+    let begun = Instant::now();
+    let claim =
+        Claim { number: 100_000, ago: SignedDuration::ZERO, sku: &house.office.terms.catalogue.products[0].sku };
+    let id = store.commit(&claim.commit()).unwrap().unwrap().id;
+    store.follow_all_with_search().unwrap();
+    eprintln!("one more case committed and indexed in {:?}", begun.elapsed());
+    let how = Erasing { by: Actor::Daemon, at: Timestamp::now(), symptom: |_, _| String::new() };
+    let begun = Instant::now();
+    store.erase_case(&id, &Address::new("nobody@erased.invalid").unwrap(), &how).unwrap();
+    eprintln!("a case erased in {:?}", begun.elapsed());
+    assert!(store.search("c100000@post.example", 50).unwrap().cases.is_empty());
 }

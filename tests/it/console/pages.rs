@@ -148,6 +148,14 @@ async fn queues_are_paged_picked_and_counted() {
     assert!(none.text.contains("No case is like that."));
     let english = house.get("/queues/needs_you?language=en&reason=request", &cookie).await;
     assert_eq!(links(&english.text), 50);
+    let early = house.get("/search?q=greta7@post.example", &cookie).await;
+    assert!(early.text.contains("being made ready and may miss cases: 0 of 60"), "{}", early.text);
+    let health = house.get("/health", &cookie).await;
+    assert!(health.text.contains("is being made ready: 0 of 60"), "{}", health.text);
+    house.office.store.follow_all_with_search().unwrap();
+    let many = house.get("/search?q=greta", &cookie).await;
+    assert_eq!((many.status, links(&many.text)), (StatusCode::OK, 50), "{}", many.text);
+    assert!(many.text.contains("These are the first 50; there are more.") && !many.text.contains("made ready"));
     let found = house.get("/search?q=greta7@post.example", &cookie).await;
     assert_eq!(found.status, StatusCode::SEE_OTHER, "the only one is shown at once");
     // Closed, a case moves; its order is that of the cases' states.
