@@ -150,6 +150,23 @@ impl Store {
         Ok(Forgotten { _writer: writer })
     }
 
+    /// Takes away the last that [`Store::forget_in_search`] may have left. The index does so too when it follows.
+    pub fn tidy_search(&self) -> Result<(), StoreError> {
+        let search = &self.inner.search;
+        let mut writer = search.writer();
+        if writer.is_none() && !Index::is_there(&search.folder) {
+            return Ok(());
+        }
+        let tidied = search.opened(&mut writer).and_then(|index| search.tidy(index));
+        match tidied {
+            Ok(()) => Ok(()),
+            Err(trouble) => {
+                tracing::warn!(error = %StoreError::from(trouble), "the search index can't be tidied: it is made anew");
+                search.remove(&mut writer)
+            }
+        }
+    }
+
     fn follow_some(&self, index: &mut Index) -> Result<bool, Trouble> {
         let changed = self.inner.tables.changed().take(FOLLOWED);
         match changed {
@@ -166,9 +183,13 @@ impl Store {
             Some(_) => {}
             None => self.inner.search.progress().compare_again(),
         }
-        let (after, count) = match &self.inner.search.progress().compared {
-            Compared::All => return Ok(false),
-            Compared::To { case, count } => (case.clone(), *count),
+        let compared = match &self.inner.search.progress().compared {
+            Compared::All => None,
+            Compared::To { case, count } => Some((case.clone(), *count)),
+        };
+        let Some((after, count)) = compared else {
+            self.inner.search.tidy(index)?;
+            return Ok(false);
         };
         let cases = self.cases_after(after.as_ref()).take(COMPARED).collect::<Result<Vec<_>, _>>()?;
         let last = cases.last().map(|case| case.id.clone()).filter(|_| cases.len() == COMPARED);
@@ -179,12 +200,11 @@ impl Store {
         }
         index.change(&changes)?;
         let count = count + cases.len() as u64;
-        let is_done = last.is_none();
         self.inner.search.progress().compared = match last {
             Some(case) => Compared::To { case: Some(case), count },
             None => Compared::All,
         };
-        Ok(!is_done || !self.inner.tables.changed().is_empty())
+        Ok(true)
     }
 
     fn change(&self, id: String) -> Result<Change, StoreError> {
@@ -290,6 +310,15 @@ impl Search {
         writer.as_mut().ok_or_else(|| Fault::Failed("it is not open".to_owned()).into())
     }
 
+    fn tidy(&self, index: &mut Index) -> Result<(), Trouble> {
+        if !index.is_tidy()? {
+            index.tidy()?;
+            let _reader = self.reader();
+            index.write_back()?;
+        }
+        Ok(())
+    }
+
     /// Takes the index away; it is made anew by the next steps.
     fn remove(&self, writer: &mut Option<Index>) -> Result<(), StoreError> {
         *writer = None;
@@ -350,10 +379,6 @@ impl Changed {
         };
         let rest = known.iter().nth(most).cloned().map(|first| known.split_off(&first)).unwrap_or_default();
         Some(std::mem::replace(known, rest))
-    }
-
-    fn is_empty(&self) -> bool {
-        self.cases().as_ref().is_some_and(BTreeSet::is_empty)
     }
 
     fn cases(&self) -> MutexGuard<'_, Option<BTreeSet<String>>> {

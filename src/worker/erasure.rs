@@ -79,6 +79,7 @@ pub fn forget(store: &Store, address: &Address, force: bool, by: &str, now: Time
         Ok(())
     })?;
     done += store.erase_traces(address)?;
+    store.tidy_search()?;
     store.flush()?;
     Ok(done)
 }

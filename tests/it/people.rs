@@ -92,6 +92,7 @@ fn town() -> (Installation, String) {
     assert_eq!(cases.len(), 2, "{cases:?}");
     let of_priya = cases.iter().find(|case| case["customer"] == PRIYA).unwrap();
     assert_eq!(of_priya["state"], "rma_issued");
+    assert_eq!(here.json(&["cases", "search", "priya raman", "--json"]).len(), 2, "the search knows her");
     (here, of_priya["case"].as_str().unwrap().to_owned())
 }
 
@@ -116,6 +117,7 @@ fn assert_forgotten(here: &Installation, case: &str) {
     here.ok(&["verify"]);
     here.ok(&["audit"]);
     here.ok(&["cases", "explain", case]);
+    assert!(here.json(&["cases", "search", "priya", "--json"]).is_empty());
     let left = &here.json(&["cases", "show", case, "--json"])[0];
     assert_eq!((left["state"].as_str(), left["sku"].as_str()), (Some("closed"), Some("KP-TKT3U-BK")), "{left}");
     assert!(left["rma"].is_string() && left["customer"].as_str().unwrap().ends_with("@erased.invalid"), "{left}");

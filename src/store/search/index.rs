@@ -17,6 +17,8 @@ use crate::store::create_folder;
 
 /// The form of the index: one of another form is made anew. Whatever `words.rs` changes is another form.
 const FORM: i64 = 1;
+/// The form while a word that is to be gone may still stand where FTS5 parts two pages of its lists.
+const UNTIDY: i64 = -FORM;
 const NAME: &str = "index.sqlite";
 /// The write-ahead log is written back when it has so many pages.
 const LOG_PAGES: u32 = 1000;
@@ -88,8 +90,8 @@ impl Index {
              PRAGMA cache_size=-8000; PRAGMA wal_autocheckpoint={LOG_PAGES}; PRAGMA journal_size_limit=0;"
         ))?;
         let mut index = Self(connection);
-        match index.0.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))? {
-            FORM => {}
+        match index.form()? {
+            FORM | UNTIDY => {}
             0 if index.is_empty()? => index.create()?,
             other => return Err(Fault::Damaged(format!("it is of form {other}, this program's is {FORM}"))),
         }
@@ -150,15 +152,33 @@ impl Index {
         Ok(transaction.commit()?)
     }
 
-    /// Removes a case so that nothing of it is left in the files.
+    /// Removes a case. Nothing of it is left in the files but a single word, if the index is not tidy then. Nobody may
+    /// read meanwhile.
     pub fn forget(&mut self, case: &str) -> Result<(), Fault> {
         let Some(row) = row_of(&self.0, case)? else { return Ok(()) };
         let said = "SELECT codes || ' ' || words FROM texts WHERE rowid = ?";
         let said: Option<String> = self.0.query_row(said, [row], |row| row.get(0)).optional()?;
         self.change(&[(case.to_owned(), None)])?;
         if self.has_leftovers(&said.unwrap_or_default())? {
-            self.0.execute_batch("INSERT INTO texts(texts) VALUES('optimize')")?;
+            self.0.pragma_update(None, "user_version", UNTIDY)?;
         }
+        self.write_back()
+    }
+
+    pub fn is_tidy(&self) -> Result<bool, Fault> {
+        Ok(self.form()? == FORM)
+    }
+
+    /// Writes the lists anew, which takes seconds where there are many cases; [`Index::write_back`] is due then.
+    pub fn tidy(&mut self) -> Result<(), Fault> {
+        let transaction = self.0.transaction()?;
+        transaction.execute_batch("INSERT INTO texts(texts) VALUES('optimize')")?;
+        transaction.pragma_update(None, "user_version", FORM)?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Empties the write-ahead log. Nobody may read meanwhile.
+    pub fn write_back(&self) -> Result<(), Fault> {
         let busy: i64 = self.0.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
         match busy {
             0 => Ok(()),
@@ -197,6 +217,10 @@ impl Index {
         transaction.execute_batch(TABLES)?;
         transaction.pragma_update(None, "user_version", FORM)?;
         Ok(transaction.commit()?)
+    }
+
+    fn form(&self) -> Result<i64, Fault> {
+        Ok(self.0.query_row("PRAGMA user_version", [], |row| row.get(0))?)
     }
 
     fn is_empty(&self) -> Result<bool, Fault> {
