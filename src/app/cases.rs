@@ -13,15 +13,23 @@ use super::{Failure, explain, load};
 pub fn run(config: &Path, query: &Query, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let mut count = 0;
     let mut staying = 0;
+    let mut more = false;
     consult(&load(config)?, query, &mut |line| {
-        count += 1;
         let object: Value = serde_json::from_slice(line)?;
+        if object.get("more").is_some() {
+            more = true;
+            return Ok(());
+        }
+        count += 1;
         staying += usize::from(object.get("outcome").is_some_and(|outcome| outcome == "stays"));
         match as_json {
             true => out.write_all(line),
             false => print(query, &object, out),
         }
     })?;
+    if more && !as_json {
+        writeln!(out, "there are more: further words find fewer")?;
+    }
     if count == 0 && !as_json {
         writeln!(out, "nothing found")?;
     }

@@ -192,8 +192,12 @@ fn answer_from(store: &Store, question: &Question, out: &mut dyn Write) -> Resul
         }
         Question::Search(words) => {
             store.follow_all_with_search()?;
-            for case in store.search(words, FOUND)?.cases {
-                line(out, &report::summary(&case))?;
+            let found = store.search(words, FOUND)?;
+            for case in &found.cases {
+                line(out, &report::summary(case))?;
+            }
+            if found.more {
+                line(out, &json!({"more": true}))?;
             }
         }
         Question::Show(name) => {

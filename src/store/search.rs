@@ -57,7 +57,7 @@ impl Store {
     /// Says what the index knows, which follows the cases.
     pub fn search(&self, query: &str, limit: usize) -> Result<Found, StoreError> {
         let Some(asked) = Asked::new(query) else { return Ok(Found::default()) };
-        let mut found = self.inner.search.read(|index| index.find(&asked, limit.saturating_add(1)))?;
+        let mut found = self.ask_index(|index| index.find(&asked, limit.saturating_add(1)))?;
         let more = found.len() > limit;
         found.truncate(limit);
         Ok(Found { cases: self.cases_called(&found)?, more })
@@ -67,7 +67,7 @@ impl Store {
     pub fn cases_of_order(&self, number: &OrderNumber) -> Result<Vec<Case>, StoreError> {
         self.follow_all_with_search()?;
         let key = squeezed(number.as_str());
-        let found = self.inner.search.read(|index| index.with_key(&key, OF_ORDER))?;
+        let found = self.ask_index(|index| index.with_key(&key, OF_ORDER))?;
         let mut cases = self.cases_called(&found)?;
         cases.retain(|case| case.facts.order_number.as_ref().is_some_and(|fact| fact.value == *number));
         Ok(cases)
@@ -165,6 +165,24 @@ impl Store {
                 search.remove(&mut writer)
             }
         }
+    }
+
+    /// What was asked; of an index that is not open, nothing is found. One that is damaged is made anew.
+    fn ask_index<T: Default>(&self, ask: impl FnOnce(&Index) -> Result<T, Fault>) -> Result<T, StoreError> {
+        let search = &self.inner.search;
+        let answered = match search.reader().as_ref() {
+            Some(index) => ask(index),
+            None => return Ok(T::default()),
+        };
+        answered.map_err(|fault| {
+            if matches!(fault, Fault::Damaged(_)) {
+                if let Err(e) = search.remove(&mut search.writer()) {
+                    tracing::error!(error = %e, "the damaged search index can't be taken away");
+                }
+                self.inner.tables.changed().rung.notify_one();
+            }
+            fault.into()
+        })
     }
 
     fn follow_some(&self, index: &mut Index) -> Result<bool, Trouble> {
@@ -282,23 +300,6 @@ impl Default for Compared {
 impl Search {
     pub fn new(folder: PathBuf) -> Self {
         Self { folder, writer: Mutex::default(), reader: Mutex::default(), progress: Mutex::default() }
-    }
-
-    /// What was asked; of an index that is not open, nothing is found.
-    fn read<T: Default>(&self, ask: impl FnOnce(&Index) -> Result<T, Fault>) -> Result<T, StoreError> {
-        let answered = match self.reader().as_ref() {
-            Some(index) => ask(index),
-            None => return Ok(T::default()),
-        };
-        answered.map_err(|fault| {
-            if matches!(fault, Fault::Damaged(_)) {
-                let mut writer = self.writer();
-                if let Err(e) = self.remove(&mut writer) {
-                    tracing::error!(error = %e, "the damaged search index can't be taken away");
-                }
-            }
-            fault.into()
-        })
     }
 
     fn opened<'a>(&self, writer: &'a mut Option<Index>) -> Result<&'a mut Index, Trouble> {

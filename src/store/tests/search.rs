@@ -308,13 +308,41 @@ fn an_index_that_is_damaged_or_of_another_form_is_made_anew() {
         assert_eq!(found(&store, "watch 7"), [cases[6].clone()], "{what}");
         assert_eq!(store.search_state().unwrap(), SearchState::default(), "{what}");
     }
-    // Garbled while it is open: whoever asks next is told, then it is made anew.
-    let store = Store::open(folder.path()).unwrap();
-    assert_eq!(found(&store, "watch 7"), [cases[6].clone()]);
     fs::remove_dir_all(folder.path().join(FOLDER)).unwrap();
-    drop(store);
     let store = Store::open(folder.path()).unwrap();
     assert_eq!(found(&store, "watch 7"), [cases[6].clone()], "missing");
+    // Damaged behind the back of the store: who asks next is told, and it is made anew.
+    drop(store);
+    let store = Store::open(folder.path()).unwrap();
+    store.follow_all_with_search().unwrap();
+    let bytes = fs::read(&file).unwrap();
+    fs::write(&file, vec![b'~'; bytes.len()]).unwrap();
+    let told = store.search("watch 7", 9);
+    assert!(matches!(&told, Err(e @ StoreError::Search { .. }) if e.is_temporary()), "{told:?}");
+    assert_eq!(store.search_state().unwrap().preparing, Some((0, 199)));
+    assert_eq!(found(&store, "watch 7"), [cases[6].clone()]);
+}
+
+#[test]
+fn a_store_whose_index_can_not_be_made_works_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let in_the_way = folder.path().join(FOLDER);
+    fs::write(&in_the_way, "not a folder").unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let (a, b) = (told(&store, 1), told(&store, 2));
+    store.commit(&a.commit).unwrap();
+    let failed = store.follow_with_search().unwrap_err();
+    assert!(matches!(failed, StoreError::Search { .. }) && !failed.is_of_the_disk(), "{failed}");
+    assert!(store.search_state().unwrap().failure.unwrap().contains("search"));
+    assert_eq!(store.search("doe", 9).unwrap(), Found::default());
+    store.commit(&b.commit).unwrap();
+    let who = store.pseudonym(&jo().address, "a key").unwrap();
+    assert_eq!(store.erase_case(&a.case, &who, &how()).unwrap().cases, 1);
+    store.tidy_search().unwrap();
+    store.flush().unwrap();
+    fs::remove_file(in_the_way).unwrap();
+    assert_eq!(found(&store, "doe"), [b.case]);
+    assert_eq!(store.search_state().unwrap(), SearchState::default());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What pages show, and what acts do and refuse.
 
+use aftersalesd::app::query::{self, Query, Question};
 use aftersalesd::domain::account::Deed;
 use aftersalesd::domain::event::Event;
 use aftersalesd::domain::queue::Queue;
@@ -156,6 +157,10 @@ async fn queues_are_paged_picked_and_counted() {
     let many = house.get("/search?q=greta", &cookie).await;
     assert_eq!((many.status, links(&many.text)), (StatusCode::OK, 50), "{}", many.text);
     assert!(many.text.contains("These are the first 50; there are more.") && !many.text.contains("made ready"));
+    let mut told = Vec::new();
+    query::answer(&house.office, &Query::Ask(Question::Search("greta".to_owned())), &mut told).unwrap();
+    let told = String::from_utf8(told).unwrap();
+    assert_eq!((told.lines().count(), told.lines().last()), (51, Some(r#"{"more":true}"#)));
     let found = house.get("/search?q=greta7@post.example", &cookie).await;
     assert_eq!(found.status, StatusCode::SEE_OTHER, "the only one is shown at once");
     // Closed, a case moves; its order is that of the cases' states.
