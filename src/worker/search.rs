@@ -25,7 +25,7 @@ pub async fn run(office: &Arc<Office>, stop: Stop) {
                 GATHERS
             }
             Err(trouble) => {
-                tracing::error!(%trouble, "the search does not follow the cases; will try again");
+                tracing::warn!(%trouble, "the search does not follow the cases; will try again");
                 failures += 1;
                 pace::reopen(failures)
             }
