@@ -5,20 +5,21 @@
 
 use askama::Template;
 use axum::Form;
-use axum::extract::{Path, State as Shared};
+use axum::extract::{Path, Query, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::Timestamp;
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::cases::{id, known};
+use super::correct::{self, Becomes, Fact, Field};
 use super::door::Session;
 use super::page::{Frame, Problem, shown};
 use super::{Console, trace};
 use crate::domain::account::Deed;
 use crate::domain::act::{Act, WORDS};
 use crate::domain::case::{Case, State};
-use crate::domain::correction::FACTS;
 use crate::domain::event::{Actor, CaseEvent, Event};
 use crate::domain::reply::Reply;
 use crate::domain::returns::{Arrival, Finding, Service};
@@ -64,6 +65,8 @@ const KEYS: [(&str, char); 28] = [
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offered {
     pub verb: &'static str,
+    /// What it is called on the page of this case.
+    pub name: &'static str,
     pub key: Option<char>,
     pub is_proposed: bool,
 }
@@ -73,11 +76,20 @@ pub fn offered(case: &Case, now: Timestamp) -> Vec<Offered> {
     let proposed = proposal(case);
     let proposed = proposed.as_deref().and_then(|line| line.split_whitespace().next());
     // Nothing else moves before.
-    let proposed = if case.state == State::SafetyHold { Some("release") } else { proposed };
+    let proposed = match case.held() {
+        _ if case.state == State::SafetyHold => Some("release"),
+        Some(_) => Some("send"),
+        None => proposed,
+    };
+    let name = |verb| match verb {
+        "send" if case.held().is_none() => "send_now",
+        "drop" if case.held().is_none() => "undo",
+        verb => verb,
+    };
     let mut offered: Vec<Offered> = WORDS
         .iter()
         .filter(|(verb, _)| fits(case, verb, now))
-        .map(|(verb, _)| Offered { verb, key: key(verb), is_proposed: proposed == Some(*verb) })
+        .map(|(verb, _)| Offered { verb, name: name(verb), key: key(verb), is_proposed: proposed == Some(*verb) })
         .collect();
     offered.sort_by_key(|offered| !offered.is_proposed);
     offered
@@ -148,6 +160,8 @@ impl Filled {
             match name.as_str() {
                 _ if value.is_empty() => {}
                 "word" => line = format!("{line} {value}"),
+                // Whatever stands in the field beside it.
+                "none" => line = format!("{verb} {} none", self.value("word")),
                 // A value is one word.
                 "order" | "sku" | "deducted" => {
                     line = format!("{line} {name}={}", value.split_whitespace().collect::<String>());
@@ -166,6 +180,7 @@ impl Filled {
 struct Preview {
     events: Vec<CaseEvent>,
     reply: Option<Reply>,
+    becomes: Option<Becomes>,
     /// Says what was looked at: what is done has to be the same.
     mark: String,
 }
@@ -180,8 +195,11 @@ struct ActPage {
     grammar: &'static str,
     filled: Filled,
     items: Vec<Item>,
-    /// What can be put right.
-    facts: Vec<&'static str>,
+    /// What can be put right, as long as nothing is chosen of it.
+    facts: Vec<Fact>,
+    fact: Option<Fact>,
+    /// The subjects and texts of the letters that wait, where it is about them.
+    drafts: Vec<(String, String)>,
     preview: Option<Preview>,
     /// Why it can't be done, or not yet.
     why: Option<String>,
@@ -189,18 +207,27 @@ struct ActPage {
     changed: Vec<CaseEvent>,
 }
 
+/// What a link says of an act.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Said {
+    /// The fact to put right.
+    fact: String,
+}
+
 /// The page of an act, filled in with what the case suggests.
 pub async fn form(
     Shared(console): Shared<Console>,
     session: Session,
     Path((case, verb)): Path<(String, String)>,
+    Query(said): Query<Said>,
 ) -> Result<Response, Problem> {
     let id = id(&case)?;
     console
         .ask(move |office| {
             trace(office, &session, Deed::SawCase, Some(&id), Some(verb.clone()))?;
             let case = known(office, &id)?;
-            let filled = suggested(&case, &verb);
+            let filled = suggested(&case, &verb, &said);
             Ok(shown(&page(office, &session, case, &verb, filled, Vec::new(), false)?))
         })
         .await
@@ -266,7 +293,10 @@ fn page(
         Ok(act) => {
             let cause = Cause::Staff { name: session.name.as_str(), act: &act, why: None };
             match turn::preview(office, &case, cause, Timestamp::now()) {
-                Ok(Resumed { events, reply, .. }) => (Some(Preview { events, reply, mark: mark(&line) }), None),
+                Ok(Resumed { events, reply, .. }) => {
+                    let becomes = correct::becomes(&case, &events);
+                    (Some(Preview { events, reply, becomes, mark: mark(&line) }), None)
+                }
                 Err(Undone::Impossible(why)) => (None, Some(why)),
                 Err(Undone::NoCase(case)) => (None, Some(format!("there is no case {case}"))),
                 Err(undone) => return Err(undone.into()),
@@ -277,9 +307,30 @@ fn page(
         Err(why) => (None, Some(why)),
     };
     let items = ITEMS.to_vec();
-    let facts = FACTS.iter().map(|(fact, _)| *fact).collect();
     let frame = Frame::new(office, session, format!("{} {verb}", case.id))?;
-    Ok(ActPage { frame, case, verb: verb.to_owned(), grammar, filled, items, facts, preview, why, changed })
+    let catalogue = &office.terms.catalogue;
+    let (mut facts, mut fact) = (Vec::new(), None);
+    if verb == "correct" {
+        let name = filled.value("word");
+        fact = correct::fact(name, filled.second("word"), &case, catalogue, &frame);
+        match (&fact, name) {
+            (None, "") => facts = correct::facts(&case, catalogue, &frame),
+            (None, name) => return Err(Problem::NotFound(format!("There is no fact {name} to put right."))),
+            (Some(_), _) => {}
+        }
+    }
+    let drafts = if matches!(verb, "send" | "drop") { drafts(office, &case)? } else { Vec::new() };
+    let verb = verb.to_owned();
+    Ok(ActPage { frame, case, verb, grammar, filled, items, facts, fact, drafts, preview, why, changed })
+}
+
+fn drafts(office: &Office, case: &Case) -> Result<Vec<(String, String)>, Problem> {
+    let waits = |id: &crate::domain::ids::MessageId| case.drafts.iter().any(|draft| draft.message_id == *id);
+    let written = office.store.events(&case.id)?.into_iter().filter_map(|event| match event.event {
+        Event::DraftWritten { message_id, subject, text, .. } if waits(&message_id) => Some((subject, text)),
+        _ => None,
+    });
+    Ok(written.collect())
 }
 
 const ITEMS: [Item; 11] = [
@@ -297,8 +348,12 @@ const ITEMS: [Item; 11] = [
 ];
 
 /// What the case suggests for an act: the proposed words, or what is known and missing.
-fn suggested(case: &Case, verb: &str) -> Filled {
+fn suggested(case: &Case, verb: &str, said: &Said) -> Filled {
     let word = |word: String| ("word".to_owned(), word);
+    if verb == "correct" && !said.fact.is_empty() {
+        let other = correct::opposite(&said.fact, case).map(str::to_owned);
+        return Filled([Some(said.fact.clone()), other].into_iter().flatten().map(word).collect());
+    }
     if let Some(line) = proposal(case)
         && let Some(words) = line.strip_prefix(verb)
     {
@@ -334,6 +389,8 @@ mod tests {
         assert_eq!(Act::parse(&line), Ok(Act::Answer { text: "Dear Kim,\n\nyes: it does.".to_owned() }));
         let line = filled(&[("word", "photo"), ("word", "sku"), ("step", "do")]).line("ask");
         assert_eq!(Act::parse(&line), Ok(Act::Ask { items: vec![Item::Photo, Item::Sku] }));
+        let line = filled(&[("word", "order_number"), ("word", "KS1"), ("none", "none")]).line("correct");
+        assert_eq!(line, "correct order_number none");
         let line = filled(&[("word", "12.50 EUR"), ("deducted", "3.10 EUR"), ("text", "Sorry.")]).line("refunded");
         assert!(Act::parse(&line).is_ok(), "{line}");
     }

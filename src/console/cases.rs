@@ -60,6 +60,7 @@ struct CasePage<'a> {
     reasons: Vec<&'static str>,
     proposed: Option<Proposed>,
     offered: Vec<Offered>,
+    can_correct: bool,
     steps: Vec<Step>,
     signs: Vec<checklist::Entry>,
     reckoning: Vec<Line>,
@@ -107,6 +108,7 @@ fn page<'a>(
     let photo = first_photo(&entries);
     // Later something else was decided, by whoever led it on.
     let is_undecided = matches!(case.state, State::New | State::AwaitingInfo | State::WithStaff | State::SafetyHold);
+    let offered = acts::offered(case, now);
     Ok(CasePage {
         frame: Frame::new(office, session, format!("{} {}", case.id, case.customer.address))?,
         state: case.state.code(),
@@ -124,7 +126,8 @@ fn page<'a>(
             .map(|reason: &Reason| reckon::reason(*reason))
             .collect(),
         proposed: proposed(office, session, case, now)?,
-        offered: acts::offered(case, now),
+        can_correct: offered.iter().any(|act| act.verb == "correct"),
+        offered,
         steps: checklist::steps(case, photo.as_deref()),
         signs: checklist::signs(case),
         reckoning: reckon(case, events, &office.terms),

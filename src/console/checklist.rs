@@ -1,6 +1,7 @@
 //! The four steps of the warranty process as entries of a list: where each item stands, its value, and a link to where
 //! it was read.
 
+use super::correct::is_fact;
 use super::marks::{anchor, entry, named, short};
 use crate::domain::case::Case;
 use crate::domain::facts::{Evidence, Source};
@@ -37,6 +38,8 @@ pub struct Entry {
     pub counts: Vec<(&'static str, usize)>,
     /// What is to be known beside it.
     pub remark: Option<&'static str>,
+    /// Whether it is a fact that can be put right.
+    pub is_fact: bool,
 }
 
 /// The words that something was read from.
@@ -82,6 +85,7 @@ pub fn signs(case: &Case) -> Vec<Entry> {
                 proof,
                 counts: Vec::new(),
                 remark: None,
+                is_fact: is_fact(name),
             });
         }
     };
@@ -142,7 +146,8 @@ fn item_entry(case: &Case, item: Item, status: Option<Status>, photo: Option<&st
         () if facts.where_to_find.contains(&item) => Some("where_to_find"),
         () => None,
     };
-    Some(Entry { id: entry(&code), name: code, status, value: value.unwrap_or_default(), proof, counts, remark })
+    let (value, is_fact) = (value.unwrap_or_default(), is_fact(&code));
+    Some(Entry { id: entry(&code), name: code, status, value, proof, counts, remark, is_fact })
 }
 
 /// How many pictures, videos and links there are.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::correct::is_fact;
 use crate::domain::facts::{Evidence, Facts, Source};
 use crate::domain::ids::LetterId;
 
@@ -16,6 +17,8 @@ pub struct Piece {
     pub anchor: Option<String>,
     /// The entry of the checklist that the first fact is of.
     pub entry: String,
+    /// The first fact's name, if it can be put right.
+    pub fact: Option<&'static str>,
     pub rule: String,
 }
 
@@ -80,6 +83,7 @@ pub fn pieces(text: &str, facts: &Facts, zone: Zone, letter: &LetterId) -> Vec<P
             names,
             anchor: begins.map(|(_, _, name, _)| anchor(letter, name)),
             entry: entry(first),
+            fact: Some(first).filter(|first| is_fact(first)),
             rule,
         });
     }

@@ -9,6 +9,7 @@ mod cases;
 mod charts;
 mod checklist;
 mod conversation;
+mod correct;
 mod door;
 mod files;
 mod guard;

@@ -71,6 +71,26 @@ impl Frame {
         self.word(of, code.as_ref().and_then(|code| code.as_str()).unwrap_or_default())
     }
 
+    /// A line of the reckoning with what is asked for by its name instead of its code.
+    pub fn plain(&self, text: &str) -> String {
+        let is_code = |c: char| c.is_ascii_lowercase() || c == '_';
+        let word = |word: &str| match word.contains('_').then(|| self.word("item", word)) {
+            Some(name) => format!("“{name}”"),
+            None => word.to_owned(),
+        };
+        let mut plain = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(is_code) {
+            let (before, from) = rest.split_at_checked(at).unwrap_or((rest, ""));
+            let end = from.find(|c| !is_code(c)).unwrap_or(from.len());
+            let (code, behind) = from.split_at_checked(end).unwrap_or((from, ""));
+            plain.push_str(before);
+            plain.push_str(&word(code));
+            rest = behind;
+        }
+        plain + rest
+    }
+
     /// What a person has put right.
     pub fn correction(&self, correction: &Correction) -> String {
         let value = serde_json::to_value(correction).unwrap_or_default();

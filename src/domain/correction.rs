@@ -114,6 +114,39 @@ impl Correction {
         }
     }
 
+    /// The value of a fact as it stands, as [`Self::parse`] takes it; `None`: there is no such fact.
+    pub fn standing(fact: &str, facts: &Facts) -> Option<String> {
+        fn text<T: ToString>(fact: &Option<Fact<T>>) -> String {
+            fact.as_ref().map_or_else(|| "none".to_owned(), |fact| fact.value.to_string())
+        }
+        let told = |evidence: &Option<Evidence>| if evidence.is_some() { "yes" } else { "no" }.to_owned();
+        Some(match fact {
+            "request" => facts.request.as_ref().map_or_else(String::new, |fact| Self::Request(fact.value).value()),
+            "order_number" => text(&facts.order_number),
+            "sku" => text(&facts.sku),
+            "item_code" => text(&facts.item_code),
+            "received_on" => text(&facts.received_on),
+            "problem_what" => told(&facts.problem_what),
+            "problem_when" => told(&facts.problem_when),
+            "problem_how" => told(&facts.problem_how),
+            "steps_taken" => told(&facts.steps_taken),
+            "photo" => {
+                let is_shown = facts.evidence_seen.is_some()
+                    || facts.usable_photos() > 0
+                    || !facts.videos.is_empty()
+                    || !facts.links.is_empty();
+                Self::Photo(is_shown).value()
+            }
+            "packaging_photo" => told(&facts.packaging_shown),
+            "unopened" => Self::Unopened(facts.unopened.as_ref().map(|fact| fact.value)).value(),
+            "void" => Self::Void(facts.void_signals.first().map(|signal| signal.value)).value(),
+            "safety" => told(&facts.safety),
+            "doubt" => told(&facts.doubt),
+            "legal" => told(&facts.legal),
+            _ => return None,
+        })
+    }
+
     /// Puts the fact right. A later letter's own words go before it, as they go before those of an earlier letter.
     pub fn apply(&self, facts: &mut Facts, by: &str) {
         let evidence = Evidence { letter: None, source: Source::Staff, quote: by.to_owned(), rule: RULE.to_owned() };
@@ -171,6 +204,7 @@ mod tests {
                 assert_eq!((correction.fact(), correction.value().as_str()), (fact, value));
                 let mut facts = Facts::default();
                 correction.apply(&mut facts, "kim");
+                assert_eq!(Correction::standing(fact, &facts).as_deref(), Some(value), "{fact}");
                 assert_eq!(
                     facts == Facts::default(),
                     matches!(value, "no" | "none") && fact != "unopened" || value == "none",

@@ -1,29 +1,36 @@
 //! The console: who comes in, what each page may do, what acts do and refuse, and all of it in a real browser.
 
+mod axe;
 mod browser;
 mod charts;
 mod demo;
 mod door;
+mod drafts;
+mod facts;
 mod pages;
 mod users;
 
 use std::sync::Arc;
 
 use aftersalesd::app::triage;
-use aftersalesd::console::{Console, Peer, Settings, passwords};
+use aftersalesd::console::{self, Console, Peer, Settings, passwords};
 use aftersalesd::domain::account::{Account, AccountName, Role, Trace};
 use aftersalesd::domain::case::Case;
 use aftersalesd::domain::ids::LetterId;
+use aftersalesd::domain::reply::Sending;
 use aftersalesd::store::Store;
-use aftersalesd::worker::Office;
 use aftersalesd::worker::premises::Premises;
 use aftersalesd::worker::settle::Taken;
+use aftersalesd::worker::{Office, Stop};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::header::{CONTENT_TYPE, COOKIE, HOST, ORIGIN, SET_COOKIE};
 use axum::http::{HeaderMap, Request, StatusCode};
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::watch;
 use tower::ServiceExt;
+
+use crate::support::chromium::{Chromium, Tab};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -59,7 +66,13 @@ impl House {
     }
 
     fn with(behind_tls_proxy: bool) -> Self {
-        let (setup, config) = aftersalesd::app::demo::setup().unwrap();
+        Self::sending(behind_tls_proxy, Sending::default())
+    }
+
+    /// Whose letters may wait.
+    fn sending(behind_tls_proxy: bool, sending: Sending) -> Self {
+        let (mut setup, config) = aftersalesd::app::demo::setup().unwrap();
+        setup.terms.sending = sending;
         let office = Arc::new(setup.office(&config, Store::temporary().unwrap()));
         let premises = Arc::new(Premises::new(Arc::clone(&office)));
         let settings = Settings { behind_tls_proxy, store: std::env::temp_dir() };
@@ -115,9 +128,32 @@ impl House {
         answer.header(SET_COOKIE.as_str()).split(';').next().unwrap().to_owned()
     }
 
+    /// Serves it to browsers as long as the switch is kept; gives the address.
+    async fn serve(&self) -> (String, watch::Sender<bool>) {
+        let listener = console::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let desk = format!("http://{}", listener.local_addr().unwrap());
+        let (switch, stop) = Stop::new();
+        tokio::spawn(console::serve(listener, self.router.clone(), stop));
+        (desk, switch)
+    }
+
     fn trail(&self) -> Vec<Trace> {
         self.office.store.trail().map(Result::unwrap).collect()
     }
+}
+
+/// Somebody who has signed in.
+fn signed_in(chromium: &Chromium, desk: &str, name: &str) -> Tab {
+    let mut tab = chromium.person();
+    tab.go(&format!("{desk}/"));
+    assert_eq!(tab.path(), "/login");
+    tab.await_that("document.activeElement.name === 'name'");
+    tab.type_in(name);
+    tab.press("Tab");
+    tab.type_in(PASSWORD);
+    tab.follow(|tab| tab.press("Enter"));
+    assert_eq!(tab.path(), "/queues/needs_you", "{}", tab.text());
+    tab
 }
 
 /// As a browser sends a form of ours.

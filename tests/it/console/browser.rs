@@ -5,32 +5,36 @@ use std::time::Duration;
 
 use aftersalesd::ports::Security;
 
+use super::PASSWORD;
 use crate::support::chromium::{Chromium, Tab};
 use crate::support::dovecot::Dovecot;
 use crate::support::post::{Draft, Reply};
 use crate::support::program::{Daemon, Installation, await_that, keys, run};
 use crate::support::smtpd::Smtpd;
 
-const PASSWORD: &str = "correct horse battery";
-
 /// A daemon with its servers, and a browser.
-struct Shop {
+pub struct Shop {
     // Ended before the servers.
     _daemon: Daemon,
     mailbox: Dovecot,
-    smtp: Smtpd,
-    here: Installation,
-    desk: String,
+    pub smtp: Smtpd,
+    pub here: Installation,
+    pub desk: String,
     chromium: Chromium,
 }
 
 impl Shop {
-    fn open() -> Self {
+    pub fn open() -> Self {
+        Self::with("")
+    }
+
+    /// With these further keys in `[delivery]`.
+    pub fn with(delivery: &str) -> Self {
         let (mailbox, smtp) = (Dovecot::start(), Smtpd::start(Security::Tls, &["--login", "claims:secret"]));
         let console = "[policy]\napprove = [\"repair\"]\n[console]\nlisten = \"127.0.0.1:0\"\n";
         let here = Installation::new(
             &keys("imap", &mailbox.server(Security::Tls)),
-            &keys("smtp", &smtp.server(Some(("claims", "secret")))),
+            &(keys("smtp", &smtp.server(Some(("claims", "secret")))) + delivery),
             console,
         );
         here.write("password", format!("{PASSWORD}\n"));
@@ -47,27 +51,18 @@ impl Shop {
         Self { _daemon: daemon, mailbox, smtp, here, desk, chromium: Chromium::start() }
     }
 
-    fn post(&self, draft: &Draft<'_>) {
+    pub fn post(&self, draft: &Draft<'_>) {
         self.mailbox.deliver(draft.raw().as_bytes());
     }
 
     /// Somebody who has signed in.
-    fn person(&self, name: &str) -> Tab {
-        let mut tab = self.chromium.person();
-        tab.go(&format!("{}/", self.desk));
-        assert_eq!(tab.path(), "/login");
-        tab.await_that("document.activeElement.name === 'name'");
-        tab.type_in(name);
-        tab.press("Tab");
-        tab.type_in(PASSWORD);
-        tab.follow(|tab| tab.press("Enter"));
-        assert_eq!(tab.path(), "/queues/needs_you", "{}", tab.text());
-        tab
+    pub fn person(&self, name: &str) -> Tab {
+        super::signed_in(&self.chromium, &self.desk, name)
     }
 }
 
 /// Complete, so that nothing but a person's approval is missing.
-fn claim<'a>(id: &'a str, from: &'a str) -> Draft<'a> {
+pub fn claim<'a>(id: &'a str, from: &'a str) -> Draft<'a> {
     Draft {
         from,
         id,

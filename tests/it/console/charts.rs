@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use aftersalesd::console;
 use aftersalesd::domain::case::Rma;
 use aftersalesd::domain::decision::{Action, Class, Decision};
 use aftersalesd::domain::event::{Actor, CaseEvent, Event};
@@ -12,13 +11,11 @@ use aftersalesd::domain::ids::{Address, CaseId, OrderNumber, RmaNumber, Sku};
 use aftersalesd::domain::letter::Person;
 use aftersalesd::domain::warranty::{Checklist, Item, Track};
 use aftersalesd::store::{CaseStep, Commit, Erasing, LetterEntry};
-use aftersalesd::worker::Stop;
 use jiff::ToSpan;
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::support::chromium::Chromium;
 
 const DAY: i64 = 24 * 3600;
 
@@ -190,22 +187,13 @@ async fn charts_show_what_the_events_tell_and_are_not_counted_at_each_view() {
 async fn charts_are_legible_on_a_phone_and_on_a_desk_in_light_and_dark() {
     let house = House::new();
     fill(&house, 1500, 80);
-    let listener = console::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let desk = format!("http://{}", listener.local_addr().unwrap());
-    let (_go_on, stop) = Stop::new();
-    tokio::spawn(console::serve(listener, house.router.clone(), stop));
+    let (desk, _switch) = house.serve().await;
     tokio::task::spawn_blocking(move || look(&desk)).await.unwrap();
 }
 
 fn look(desk: &str) {
     let chromium = Chromium::start();
-    let mut tab = chromium.person();
-    tab.go(&format!("{desk}/login"));
-    tab.await_that("document.activeElement.name === 'name'");
-    tab.type_in("kim");
-    tab.press("Tab");
-    tab.type_in(PASSWORD);
-    tab.follow(|tab| tab.press("Enter"));
+    let mut tab = signed_in(&chromium, desk, "kim");
     tab.go(&format!("{desk}/charts"));
     for (width, scheme) in [(390, "light"), (390, "dark"), (1280, "light"), (1280, "dark")] {
         tab.look_as(width, 900, scheme);

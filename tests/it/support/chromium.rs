@@ -62,6 +62,8 @@ impl Chromium {
         for domain in ["Page.enable", "Runtime.enable", "Log.enable", "Network.enable"] {
             wire.ask(domain, json!({}));
         }
+        // Each has the keyboard to itself, whoever else is there.
+        wire.ask("Emulation.setFocusEmulationEnabled", json!({"enabled": true}));
         Tab { wire, _browser: browser }
     }
 }
@@ -149,6 +151,18 @@ impl Tab {
         }
         self.wire.ask("Input.dispatchKeyEvent", down);
         self.wire.ask("Input.dispatchKeyEvent", json!({"type": "keyUp", "key": key, "windowsVirtualKeyCode": code}));
+    }
+
+    /// Clicks with the mouse on the first element that a selector finds.
+    pub fn click(&mut self, selector: &str) {
+        let place = self.run(&format!(
+            "{{ const found = document.querySelector({selector:?}); found.scrollIntoView({{ block: 'center', behavior: 'instant' }}); \
+             const at = found.getClientRects()[0]; [at.x + at.width / 2, at.y + at.height / 2]; }}"
+        ));
+        for kind in ["mousePressed", "mouseReleased"] {
+            let event = json!({"type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1});
+            self.wire.ask("Input.dispatchMouseEvent", event);
+        }
     }
 
     /// Types into what has the focus.
