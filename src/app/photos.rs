@@ -24,8 +24,10 @@ use crate::worker::budget;
 
 /// Each picture of a case, one line; its bytes stand in a string in which each character is one byte.
 pub fn tell(store: &Store, case: &CaseId, tell: &mut dyn FnMut(Value) -> io::Result<()>) -> Result<(), Failure> {
-    let letters = store.events(case)?.into_iter().filter_map(|event| match event.event {
-        Event::LetterTaken { letter, .. } => Some(letter),
+    let events = store.events(case)?;
+    let moved = Event::moved(&events);
+    let letters = events.into_iter().filter_map(|event| match event.event {
+        Event::LetterTaken { letter, .. } if !moved.contains(&letter) => Some(letter),
         _ => None,
     });
     for letter in letters.collect::<BTreeSet<_>>() {

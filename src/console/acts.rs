@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use super::cases::{id, known};
 use super::correct::{self, Becomes, Fact, Field};
 use super::door::Session;
+use super::marks::short;
 use super::page::{Frame, Problem, shown};
 use super::{Console, trace};
 use crate::domain::account::Deed;
@@ -30,7 +31,7 @@ use crate::worker::Office;
 use crate::worker::turn::{self, Undone};
 
 /// The key of each act; one without a key has none.
-const KEYS: [(&str, char); 28] = [
+const KEYS: [(&str, char); 29] = [
     ("approve", 'a'),
     ("ask", 'q'),
     ("answer", 'w'),
@@ -54,6 +55,7 @@ const KEYS: [(&str, char); 28] = [
     ("close", 'z'),
     ("reopen", 't'),
     ("merge", 'm'),
+    ("split", 'M'),
     ("send", 'S'),
     ("drop", 'D'),
     ("correct", 'C'),
@@ -105,6 +107,7 @@ fn fits(case: &Case, verb: &str, now: Timestamp) -> bool {
     let event = match verb {
         _ if case.erased.is_some() => return false,
         "approve" => return !has_rma && matches!(case.state, State::New | State::AwaitingInfo | State::WithStaff),
+        "split" => return case.letters > 1 && case.state != State::Merged,
         "merge" => return !matches!(case.state, State::Closed | State::Merged),
         "release" => return case.state == State::SafetyHold,
         "handled" | "snooze" => return case.attention.is_some(),
@@ -181,6 +184,8 @@ struct Preview {
     events: Vec<CaseEvent>,
     reply: Option<Reply>,
     becomes: Option<Becomes>,
+    /// What is decided on a case that it opens.
+    opened: Option<Becomes>,
     /// Says what was looked at: what is done has to be the same.
     mark: String,
 }
@@ -200,6 +205,8 @@ struct ActPage {
     fact: Option<Fact>,
     /// The subjects and texts of the letters that wait, where it is about them.
     drafts: Vec<(String, String)>,
+    /// The letters that can be split off.
+    letters: Vec<Splittable>,
     preview: Option<Preview>,
     /// Why it can't be done, or not yet.
     why: Option<String>,
@@ -293,9 +300,10 @@ fn page(
         Ok(act) => {
             let cause = Cause::Staff { name: session.name.as_str(), act: &act, why: None };
             match turn::preview(office, &case, cause, Timestamp::now()) {
-                Ok(Resumed { events, reply, .. }) => {
-                    let becomes = correct::becomes(&case, &events);
-                    (Some(Preview { events, reply, becomes, mark: mark(&line) }), None)
+                Ok(Resumed { events, reply, opened, .. }) => {
+                    let becomes = correct::becomes(Some(&case), &events);
+                    let opened = opened.and_then(|opened| correct::becomes(None, &opened.events));
+                    (Some(Preview { events, reply, becomes, opened, mark: mark(&line) }), None)
                 }
                 Err(Undone::Impossible(why)) => (None, Some(why)),
                 Err(Undone::NoCase(case)) => (None, Some(format!("there is no case {case}"))),
@@ -320,8 +328,9 @@ fn page(
         }
     }
     let drafts = if matches!(verb, "send" | "drop") { drafts(office, &case)? } else { Vec::new() };
+    let letters = if verb == "split" { splittable(office, &case, &frame)? } else { Vec::new() };
     let verb = verb.to_owned();
-    Ok(ActPage { frame, case, verb, grammar, filled, items, facts, fact, drafts, preview, why, changed })
+    Ok(ActPage { frame, case, verb, grammar, filled, items, facts, fact, drafts, letters, preview, why, changed })
 }
 
 fn drafts(office: &Office, case: &Case) -> Result<Vec<(String, String)>, Problem> {
@@ -331,6 +340,30 @@ fn drafts(office: &Office, case: &Case) -> Result<Vec<(String, String)>, Problem
         _ => None,
     });
     Ok(written.collect())
+}
+
+/// A letter that can become a case of its own.
+struct Splittable {
+    id: String,
+    came: String,
+    subject: String,
+    begins: String,
+}
+
+/// All but the first, by which the case was opened.
+fn splittable(office: &Office, case: &Case, frame: &Frame) -> Result<Vec<Splittable>, Problem> {
+    let events = office.store.events(&case.id)?;
+    let moved = Event::moved(&events);
+    let letters = events.iter().filter_map(|event| match &event.event {
+        Event::LetterTaken { letter, subject, words, .. } if !moved.contains(letter) => Some(Splittable {
+            id: short(letter),
+            came: frame.time(&event.at),
+            subject: subject.clone(),
+            begins: words.chars().take(200).collect(),
+        }),
+        _ => None,
+    });
+    Ok(letters.skip(1).collect())
 }
 
 const ITEMS: [Item; 11] = [

@@ -58,9 +58,12 @@ pub fn of<'a>(store: &Store, pictures: &Pictures, events: &'a [CaseEvent]) -> Re
     let fates = fates(events);
     let last =
         events.iter().rposition(|event| matches!(event.event, Event::ReplyQueued { .. } | Event::DraftWritten { .. }));
+    let moved = Event::moved(events);
     let mut entries = Vec::new();
     for (n, event) in events.iter().enumerate() {
         entries.push(match &event.event {
+            // Shown in the case that it is in now.
+            Event::LetterTaken { letter, .. } if moved.contains(letter) => continue,
             Event::LetterTaken { letter, from, subject, words, facts, .. } => Entry::Letter(Letter {
                 event,
                 id: letter,

@@ -83,13 +83,13 @@ pub fn opposite(name: &str, case: &Case) -> Option<&'static str> {
     (*values == "yes | no").then(|| if standing(name, case) == "yes" { "no" } else { "yes" })
 }
 
-/// What events make of the decision; `None`: nothing is decided by them.
-pub fn becomes(case: &Case, events: &[CaseEvent]) -> Option<Becomes> {
+/// What events make of the decision, of a case that there is or of one that they open; `None`: nothing is decided by them.
+pub fn becomes(case: Option<&Case>, events: &[CaseEvent]) -> Option<Becomes> {
     let is_decided = |event: &CaseEvent| matches!(event.event, Event::Decided { .. });
     events.iter().find(|event| is_decided(event))?;
-    let after = events.iter().try_fold(case.clone(), |case, event| Case::apply(Some(case), event)).ok()?;
+    let after = events.iter().try_fold(case.cloned(), |case, event| Case::apply(case, event).map(Some)).ok()??;
     let decision = after.decision.as_ref()?;
-    let before = case.decision.as_ref();
+    let before = case.and_then(|case| case.decision.as_ref());
     let was = |item| before.and_then(|d| d.checklist.items.iter().find(|(known, _)| *known == item)).map(|(_, s)| *s);
     let items = decision.checklist.items.iter();
     Some(Becomes {

@@ -97,10 +97,14 @@ pub enum Act {
     Merge {
         into: CaseId,
     },
+    /// Letters become a case of their own; each by the beginning of its id.
+    Split {
+        letters: Vec<String>,
+    },
 }
 
 /// The words that [`Act::parse`] takes, each with what may stand behind it.
-pub const WORDS: [(&str, &str); 28] = [
+pub const WORDS: [(&str, &str); 29] = [
     ("approve", "[doa | unopened_refund | repair] [order=NUMBER] [sku=CODE]"),
     ("ask", "ITEM…  (order_number sku item_code received_on problem_what … photo packaging_photo unopened)"),
     ("answer", ": words to the customer"),
@@ -132,6 +136,7 @@ pub const WORDS: [(&str, &str); 28] = [
     ("close", ""),
     ("reopen", ""),
     ("merge", "CASE that goes on with it"),
+    ("split", "LETTER…  (by id, or its first characters) that becomes a case of its own"),
 ];
 
 impl Act {
@@ -219,6 +224,10 @@ impl Act {
                 let into = needed(words.joined(), "merge AS-XXXXXXXX")?;
                 Self::Merge { into: CaseId::new(&into).map_err(|e| format!("{into:?}: {e}"))? }
             }
+            "split" => {
+                let letters = words.plain().into_iter().map(letter).collect::<Result<Vec<_>, _>>()?;
+                Self::Split { letters: needed((!letters.is_empty()).then_some(letters), "split 3f9a2c51b7e0")? }
+            }
             _ => {
                 let known: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
                 return Err(format!("{verb:?} is nothing that can be done; there are: {}", known.join(" ")));
@@ -304,6 +313,16 @@ fn day(text: &str) -> Result<Date, String> {
     text.parse().map_err(|_| format!("expected a day as 2026-12-24, found {text:?}"))
 }
 
+/// Enough of a letter's id to tell it from others by chance.
+fn letter(word: &str) -> Result<String, String> {
+    let word = word.trim_end_matches(',').to_ascii_lowercase();
+    let is_id = (6..=64).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match is_id {
+        true => Ok(word),
+        false => Err(format!("expected a letter's id, or its first 6 to 64 characters, found {word:?}")),
+    }
+}
+
 fn amount(text: &str) -> Result<Money, String> {
     Money::parse(text).ok_or_else(|| format!("expected an amount as 12.50 EUR, found {text:?}"))
 }
@@ -361,6 +380,8 @@ mod tests {
             ("refunded twelve", "12.50 EUR"),
             ("close now", "takes nothing"),
             ("merge me", "case"),
+            ("split", "something is missing"),
+            ("split 12", "first 6 to 64 characters"),
         ] {
             let error = Act::parse(line).unwrap_err();
             assert!(error.contains(told), "{line:?}: {error}");

@@ -243,6 +243,8 @@ impl Case {
             Event::RmaIssued { .. } => self.rma.is_none(),
             Event::RmaExtended { .. } | Event::Posted { .. } => self.rma.is_some(),
             Event::Merged { into } => *into != self.id,
+            // One has to be left.
+            Event::Split { into, letters, .. } => *into != self.id && letters.len() < self.letters as usize,
             Event::ReplyQueued { number, .. } | Event::DraftWritten { number, .. } => *number == self.replies + 1,
             Event::DraftReleased { message_id } | Event::DraftDropped { message_id } => {
                 self.drafts.iter().any(|draft| draft.message_id == *message_id)
@@ -309,6 +311,12 @@ impl Case {
             Event::Snoozed { until } => self.snoozed_until = Some(*until),
             Event::Reminded { of: Timer::Wake } => self.snoozed_until = None,
             Event::Merged { into } => self.merged_into = Some(into.clone()),
+            Event::Split { letters, messages, replies, facts, request, .. } => {
+                self.letters = self.letters.saturating_sub(letters.len().try_into().unwrap_or(u32::MAX));
+                self.facts = facts.as_ref().clone();
+                self.request = *request;
+                self.thread.retain(|id| !messages.contains(id) && !replies.contains(id));
+            }
             Event::Erased => self.erased = Some(at),
             Event::Reminded { of: Timer::RemindItems } => {
                 self.reminders += 1;

@@ -53,6 +53,10 @@ pub fn erased(event: &CaseEvent, who: &Address, symptom: Symptom) -> Result<Case
             subject.clear();
             text.clear();
         }
+        Event::Split { messages, facts, .. } => {
+            messages.clear();
+            erase_facts(facts, &|said| symptom(None, said));
+        }
         Event::Decided { .. }
         | Event::Asked { .. }
         | Event::HandedToStaff
@@ -72,6 +76,7 @@ pub fn erased(event: &CaseEvent, who: &Address, symptom: Symptom) -> Result<Case
         | Event::Closed
         | Event::Reopened
         | Event::Merged { .. }
+        | Event::SplitOff { .. }
         | Event::Handled
         | Event::Corrected { .. }
         | Event::Assigned { .. }

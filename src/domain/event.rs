@@ -1,5 +1,7 @@
 //! What happens to a case: who did it, when, why, and what it was.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -7,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::case::{Due, Rma};
 use super::correction::Correction;
 use super::decision::{Class, Decision};
-use super::facts::{Fact, Facts};
+use super::facts::{Fact, Facts, Request};
 use super::ids::{CaseId, Country, LetterId, MessageId, OrderNumber, Sku};
 use super::letter::{Defect, Person};
 use super::reply::Kind;
@@ -156,6 +158,22 @@ pub enum Event {
     Merged {
         into: CaseId,
     },
+    /// Letters went to a case of their own, with whoever answers them or what answered them.
+    Split {
+        into: CaseId,
+        letters: Vec<LetterId>,
+        /// Their Message-IDs.
+        messages: Vec<MessageId>,
+        /// What answered them: an answer to that belongs to the other case too.
+        replies: Vec<MessageId>,
+        /// What the other letters and staff say.
+        facts: Box<Facts>,
+        request: Option<Request>,
+    },
+    /// The letters so far came from that case.
+    SplitOff {
+        case: CaseId,
+    },
     /// A person has done what there was to do for now.
     Handled,
     /// A person has put a fact right that was read wrongly, or not at all.
@@ -266,6 +284,15 @@ impl CaseEvent {
 }
 
 impl Event {
+    /// The letters of a case that are in a case of their own since.
+    pub fn moved(events: &[CaseEvent]) -> BTreeSet<LetterId> {
+        let letters = events.iter().filter_map(|event| match &event.event {
+            Self::Split { letters, .. } => Some(letters),
+            _ => None,
+        });
+        letters.flatten().cloned().collect()
+    }
+
     /// The event's name, as stored.
     pub fn name(&self) -> &'static str {
         match self {
@@ -296,6 +323,8 @@ impl Event {
             Self::Closed => "closed",
             Self::Reopened => "reopened",
             Self::Merged { .. } => "merged",
+            Self::Split { .. } => "split",
+            Self::SplitOff { .. } => "split_off",
             Self::Handled => "handled",
             Self::Corrected { .. } => "corrected",
             Self::Assigned { .. } => "assigned",

@@ -86,6 +86,7 @@ impl State {
         use State::*;
         Some(match (self, event) {
             (_, Event::Opened { .. }) => return None,
+            (_, Event::Split { .. }) if !by_staff => return None,
             (
                 Merged,
                 Event::LetterNoted { .. }
@@ -108,6 +109,8 @@ impl State {
                 | Event::Chosen { .. }
                 | Event::ReceiptTaken { .. }
                 | Event::Reimbursed { .. }
+                | Event::Split { .. }
+                | Event::SplitOff { .. }
                 | Event::Handled
                 | Event::Corrected { .. }
                 | Event::Assigned { .. }

@@ -217,11 +217,7 @@ fn request(course: &Course, reading: &Reading) -> Option<Fact<Request>> {
     let facts = &reading.facts;
     let said = facts.request.clone();
     let Some(known) = course.case.request else {
-        let only_facts = said.is_none() && brings_items(facts);
-        return match only_facts {
-            true => evidence_of_any(facts).map(|evidence| Fact { value: Request::Defect, evidence }),
-            false => said,
-        };
+        return said.or_else(|| first_request(facts));
     };
     let keeps = match said.as_ref().map(|f| f.value)? {
         Request::Closing | Request::Defect => false,
@@ -229,6 +225,12 @@ fn request(course: &Course, reading: &Reading) -> Option<Fact<Request>> {
         _ => brings_items(facts) || !facts.where_to_find.is_empty() || !facts.not_available.is_empty(),
     };
     said.filter(|_| !keeps)
+}
+
+/// What a first letter wants that does not say it.
+pub fn first_request(facts: &Facts) -> Option<Fact<Request>> {
+    let evidence = brings_items(facts).then(|| evidence_of_any(facts)).flatten();
+    evidence.map(|evidence| Fact { value: Request::Defect, evidence })
 }
 
 fn brings_items(facts: &Facts) -> bool {

@@ -91,8 +91,9 @@ pub fn is_needed(before: Option<&Case>, after: &Case) -> bool {
 
 /// The letter that a hand-over passes on: the customer's latest.
 pub fn latest_letter(events: &[CaseEvent]) -> Option<&LetterId> {
+    let moved = Event::moved(events);
     events.iter().rev().find_map(|event| match &event.event {
-        Event::LetterTaken { letter, .. } => Some(letter),
+        Event::LetterTaken { letter, .. } if !moved.contains(letter) => Some(letter),
         _ => None,
     })
 }
@@ -113,8 +114,9 @@ pub fn digest(case: &Case, events: &[CaseEvent], occasion: &Occasion<'_>, terms:
         clause: line.clause,
         text: on_one_line(&line.text, 300),
     };
+    let moved = Event::moved(events);
     let words = events.iter().rev().find_map(|event| match &event.event {
-        Event::LetterTaken { words, .. } => Some(words.as_str()),
+        Event::LetterTaken { letter, words, .. } if !moved.contains(letter) => Some(words.as_str()),
         _ => None,
     });
     let unnamed = occasion.files.len().saturating_sub(FILES);

@@ -1,6 +1,7 @@
 //! What staff or the clock do to a case: the same proposal of events and a letter as a customer's letter makes.
 
 mod correct;
+pub mod split;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -17,7 +18,7 @@ use crate::domain::catalogue::OrderAnswer;
 use crate::domain::decision::{Action, Decision};
 use crate::domain::event::{Actor, CaseEvent, Event, Timer};
 use crate::domain::hours::Deadlines;
-use crate::domain::ids::{OrderNumber, RmaNumber, Sku};
+use crate::domain::ids::{CaseId, OrderNumber, RmaNumber, Sku};
 use crate::domain::reply::{Kind, Reply};
 use crate::domain::returns::Arrival;
 use crate::domain::warranty::{Item, Track};
@@ -41,6 +42,15 @@ pub struct Resumed {
     pub reply: Option<Reply>,
     /// Staff have to be told that the case waits for them.
     pub tell_staff: Option<String>,
+    /// A case that it opens.
+    pub opened: Option<Opened>,
+}
+
+/// A new case, by its first events.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Opened {
+    pub case: CaseId,
+    pub events: Vec<CaseEvent>,
 }
 
 /// Why it can't be done; the text says what to do.
@@ -64,12 +74,14 @@ pub struct Known {
     pub orders: BTreeMap<OrderNumber, OrderAnswer>,
     /// The lines of those orders for which other cases hold an RMA.
     pub rmas_elsewhere: BTreeSet<(OrderNumber, Sku)>,
+    /// Of the letters that become a case of their own.
+    pub split: Option<split::Split>,
 }
 
 impl Known {
     /// Where nothing can be looked up.
     pub fn nothing_but(fresh_rma: RmaNumber) -> Self {
-        Self { fresh_rma, orders: BTreeMap::new(), rmas_elsewhere: BTreeSet::new() }
+        Self { fresh_rma, orders: BTreeMap::new(), rmas_elsewhere: BTreeSet::new(), split: None }
     }
 
     fn order_of(&self, case: &Case) -> OrderAnswer {
@@ -99,7 +111,7 @@ pub fn resume(
         Cause::Staff { why, .. } => why.map(str::to_owned),
         Cause::Timer => None,
     };
-    let mut turn = Turn { course: Course::of(case), by, why, terms, now, reply: None, tell_staff: None };
+    let mut turn = Turn { course: Course::of(case), by, why, terms, now, reply: None, tell_staff: None, opened: None };
     match cause {
         Cause::Staff { act, .. } => {
             turn.act(act, known)?;
@@ -113,7 +125,7 @@ pub fn resume(
         }
     }
     turn.course.schedule(terms, now).map_err(|e| Impossible(e.to_string()))?;
-    Ok(Resumed { events: turn.course.events, reply: turn.reply, tell_staff: turn.tell_staff })
+    Ok(Resumed { events: turn.course.events, reply: turn.reply, tell_staff: turn.tell_staff, opened: turn.opened })
 }
 
 /// One proposal in the making.
@@ -125,6 +137,7 @@ struct Turn<'a> {
     now: Timestamp,
     reply: Option<Reply>,
     tell_staff: Option<String>,
+    opened: Option<Opened>,
 }
 
 impl Turn<'_> {
@@ -258,6 +271,7 @@ impl Turn<'_> {
                 self.add(Event::Reopened)?;
                 self.add(Event::HandedToStaff)
             }
+            Act::Split { .. } => self.split(known),
             Act::Merge { into } => self.add(Event::Merged { into: into.clone() }),
         }
     }

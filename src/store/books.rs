@@ -11,8 +11,7 @@ use serde::Serialize;
 use super::finding::{Finding, FindingKind, Tally};
 use super::keys::{self, Table};
 use super::picture::Picture;
-use super::record::{self, Claim, Parcel, Unmarked};
-use super::start::started;
+use super::record::{self, Claim, Parcel};
 use super::tables::{Change, Row};
 use super::{Counts, Notice, Quarantined, RawPlace, Seen, Store, StoreError};
 use crate::domain::account::{self, Trace};
@@ -218,6 +217,17 @@ impl Books {
             Event::LetterTaken { letter, .. } | Event::LetterNoted { letter, .. } => {
                 self.letters.entry(letter.clone()).or_default().cases.push(case.id.clone());
             }
+            Event::Split { into, letters, replies, .. } => {
+                for letter in letters {
+                    self.letters.entry(letter.clone()).or_default().cases.retain(|one| *one != case.id);
+                }
+                for reply in replies {
+                    let found = self.index.get_mut(&keys::reply(reply)).zip(record::encode(into).ok());
+                    if let Some((bytes, other)) = found {
+                        *bytes = other;
+                    }
+                }
+            }
             Event::RmaIssued { rma, .. } => {
                 self.is_found(keys::rma(&rma.number), &case.id, case);
                 let claim = Claim { case: case.id.clone(), rma: rma.number.clone() };
@@ -334,34 +344,6 @@ impl Books {
         for row in picture.scan(Table::Notices) {
             let row = row?;
             let _ = self.read::<Notice>(Table::Notices, &row);
-        }
-        Ok(())
-    }
-
-    fn read_mailbox(&mut self, picture: &Picture<'_>) -> Result<(), StoreError> {
-        let mut meta = BTreeMap::new();
-        for row in picture.scan(Table::Meta) {
-            let row = row?;
-            if let Some(&(keys::SINCE | keys::RENUMBERED)) = row.words().first()
-                && let Some(number) = self.read::<u32>(Table::Meta, &row)
-            {
-                meta.insert(row.key, number);
-            }
-        }
-        for row in picture.scan(Table::Mailbox) {
-            let row = row?;
-            match row.words().first() {
-                Some(&"cursor") => {
-                    let cursor = self.read::<Position>(Table::Mailbox, &row);
-                    self.cursors.extend(cursor);
-                }
-                Some(&"start") => {
-                    let start = self.read::<Position>(Table::Mailbox, &row);
-                    self.starts.extend(start.map(|position| started(position, &meta)));
-                }
-                _ if self.read::<Unmarked>(Table::Mailbox, &row).is_some() => self.tally.unmarked += 1,
-                _ => {}
-            }
         }
         Ok(())
     }

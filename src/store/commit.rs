@@ -25,6 +25,8 @@ pub struct Commit {
     /// Where the letter lies in the archive; wanted with every letter, a duplicate too.
     pub raw: Option<RawPlace>,
     pub case: Option<CaseStep>,
+    /// What happens to another case with it.
+    pub other: Option<CaseStep>,
     /// Goes to the outbox, due at once, or to the drafts, as the events say.
     pub reply: Option<Reply>,
     /// Further replies of the same case, likewise.
@@ -146,6 +148,9 @@ impl Store {
             Some(step) => Some(self.step(step, &mut change)?),
             None => None,
         };
+        if let Some(step) = &commit.other {
+            self.step(step, &mut change)?;
+        }
         for reply in commit.reply.iter().chain(&commit.more_replies) {
             self.queue_or_hold(reply, commit.case.as_ref(), &mut change)?;
         }
@@ -250,7 +255,38 @@ impl Store {
                 self.take_draft(&case.id, message_id, change)?;
             }
             Event::RmaIssued { rma, .. } => self.claim(case, rma, change)?,
+            Event::Split { into, letters, messages, replies, .. } => {
+                for reply in replies {
+                    let key = keys::reply(reply);
+                    if self.inner.tables.watch::<CaseId>(change, Table::Index, &key)?.is_some() {
+                        change.put(Table::Index, key, into)?;
+                    }
+                }
+                self.move_letters(letters, messages, into, change)?;
+            }
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whoever recognises the letters, or answers them, is led to the other case.
+    fn move_letters(
+        &self,
+        letters: &[LetterId],
+        messages: &[MessageId],
+        into: &CaseId,
+        change: &mut Change,
+    ) -> Result<(), StoreError> {
+        let with_ids = messages.iter().map(|id| keys::prefix(&["id", id.as_str()]));
+        let without = letters.iter().map(|letter| keys::seen_as(letter, letter, None));
+        for prefix in with_ids.chain(without) {
+            for row in self.inner.tables.scan(Table::Seen, &prefix) {
+                let key = row?.key;
+                let seen = self.inner.tables.watch::<Seen>(change, Table::Seen, &key)?;
+                if let Some(seen) = seen.filter(|seen| letters.contains(&seen.letter)) {
+                    change.put(Table::Seen, key, &Seen { case: Some(into.clone()), ..seen })?;
+                }
+            }
         }
         Ok(())
     }

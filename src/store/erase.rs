@@ -267,13 +267,15 @@ impl Store {
         self.inner.tables.scan_from(Table::Cases, "", &start).map(|row| row?.read())
     }
 
-    /// The letters that a case names.
+    /// The letters that a case names, but for those in a case of their own.
     pub fn named_letters(&self, id: &CaseId) -> Result<BTreeSet<LetterId>, StoreError> {
         let named = |event: CaseEvent| match event.event {
             Event::LetterTaken { letter, .. } | Event::LetterNoted { letter, .. } => Some(letter),
             _ => None,
         };
-        Ok(self.events(id)?.into_iter().filter_map(named).collect())
+        let events = self.events(id)?;
+        let moved = Event::moved(&events);
+        Ok(events.into_iter().filter_map(named).filter(|letter| !moved.contains(letter)).collect())
     }
 
     fn rewrite(
@@ -285,12 +287,14 @@ impl Store {
         done: &mut Erased,
     ) -> Result<(), StoreError> {
         let mut history = Vec::new();
+        let moved = Event::moved(&self.events(&case.id)?);
         for row in self.inner.tables.scan(Table::Events, &keys::prefix(&[case.id.as_str()])) {
             let row = row?;
             let events: Vec<CaseEvent> = row.read()?;
             for event in &events {
                 if let Event::LetterTaken { letter, message_id, .. } | Event::LetterNoted { letter, message_id, .. } =
                     &event.event
+                    && !moved.contains(letter)
                 {
                     done.traces += u64::from(self.hide_seen(letter, message_id.as_ref(), change)?);
                 }

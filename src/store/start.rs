@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::books::Books;
 use super::keys::{self, Table};
+use super::picture::Picture;
+use super::record::Unmarked;
 use super::tables::Change;
 use super::{Store, StoreError};
 use crate::ports::{FirstStart, Position};
@@ -54,6 +57,37 @@ impl Store {
             }
         }
         Ok(Some(started(position, &known)))
+    }
+}
+
+impl Books {
+    /// The books of where each folder stands.
+    pub(super) fn read_mailbox(&mut self, picture: &Picture<'_>) -> Result<(), StoreError> {
+        let mut meta = BTreeMap::new();
+        for row in picture.scan(Table::Meta) {
+            let row = row?;
+            if let Some(&(keys::SINCE | keys::RENUMBERED)) = row.words().first()
+                && let Some(number) = self.read::<u32>(Table::Meta, &row)
+            {
+                meta.insert(row.key, number);
+            }
+        }
+        for row in picture.scan(Table::Mailbox) {
+            let row = row?;
+            match row.words().first() {
+                Some(&"cursor") => {
+                    let cursor = self.read::<Position>(Table::Mailbox, &row);
+                    self.cursors.extend(cursor);
+                }
+                Some(&"start") => {
+                    let start = self.read::<Position>(Table::Mailbox, &row);
+                    self.starts.extend(start.map(|position| started(position, &meta)));
+                }
+                _ if self.read::<Unmarked>(Table::Mailbox, &row).is_some() => self.tally.unmarked += 1,
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 

@@ -3,17 +3,21 @@
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Office, Trouble};
+use super::turn::Undone;
+use super::{Office, Trouble, budget};
 use crate::domain::act::Act;
 use crate::domain::case::{Case, State};
 use crate::domain::catalogue::OrderAnswer;
 use crate::domain::correction::Correction;
 use crate::domain::decision::Class;
 use crate::domain::facts::Facts;
-use crate::domain::ids::{Address, CaseId, LetterId, MessageId, RmaNumber, Sku};
+use crate::domain::ids::{Address, CaseId, LetterId, MessageId, OrderNumber, RmaNumber, Sku};
+use crate::pipeline::parse;
 use crate::pipeline::resume::Known;
+use crate::pipeline::resume::split::{Parts, Split};
 use crate::pipeline::trace::{self, Link};
 use crate::pipeline::{self, Lookup, Reading};
+use crate::ports::BEGINNING;
 
 /// The case that a letter belongs to.
 pub struct Found {
@@ -168,18 +172,59 @@ pub fn known(office: &Office, case: &Case, acts: &[&Act], now: Timestamp) -> Res
         }
     }
     numbers.extend(case.facts.order_number.as_ref().map(|fact| fact.value.clone()));
-    let link = Link::Known(Box::new(case.clone()));
+    let elsewhere = |holder: &CaseId| *holder != case.id;
     for number in numbers {
-        let order = office.orders.as_ref().map_or(OrderAnswer::NotAsked, |orders| orders.answer(&number));
-        for sku in possible_skus(office, &link, &Facts::default(), &order).into_iter().chain(said.clone()) {
-            let held = office.store.rma_of_line(&number, &sku)?;
-            if held.is_some_and(|(by, _)| by != case.id) {
-                known.rmas_elsewhere.insert((number.clone(), sku));
-            }
-        }
-        known.orders.insert(number, order);
+        look_at_order(office, number, (&case.facts, &said), &elsewhere, &mut known)?;
     }
     Ok(known)
+}
+
+/// What letters becoming a case of their own rests on: both cases are decided anew.
+pub fn known_of_split(office: &Office, case: &Case, named: &[String], now: Timestamp) -> Result<Known, Undone> {
+    let events = office.store.events(&case.id)?;
+    let parts = Parts::of(&events, named).map_err(|e| Undone::Impossible(e.to_string()))?;
+    let Some((letter, at)) = parts.first() else {
+        return Err(Undone::Impossible("no letter is named".to_owned()));
+    };
+    let written = office.store.raw(letter)?.map(|raw| {
+        let parse = move || parse::letter(&raw, raw.len() as u64 == BEGINNING).arrived(at).date();
+        budget::step("looking for its day", parse).map_err(Undone::Impossible)
+    });
+    let opened_on = match written {
+        Some(day) => day?,
+        // Erased since.
+        None => office.terms.deadlines.hours.day(at),
+    };
+    let fresh_case = fresh_case(office, letter)?;
+    let mut known = Known::nothing_but(fresh_rma(office, office.terms.deadlines.hours.day(now))?);
+    // For what is split off, the case that it comes from is another one; with an RMA, that is not decided anew.
+    let elsewhere = |holder: &CaseId| *holder != case.id || case.rma.is_some();
+    for facts in [&parts.own, &parts.rest] {
+        if let Some(number) = &facts.order_number {
+            look_at_order(office, number.value.clone(), (facts, &[]), &elsewhere, &mut known)?;
+        }
+    }
+    known.split = Some(Split { parts, fresh_case, opened_on });
+    Ok(known)
+}
+
+/// The feed's answer about an order, and which of its lines have an RMA `elsewhere`.
+fn look_at_order(
+    office: &Office,
+    number: OrderNumber,
+    (facts, said): (&Facts, &[Sku]),
+    elsewhere: &dyn Fn(&CaseId) -> bool,
+    known: &mut Known,
+) -> Result<(), Trouble> {
+    let order = office.orders.as_ref().map_or(OrderAnswer::NotAsked, |orders| orders.answer(&number));
+    for sku in possible_skus(office, &Link::New, facts, &order).iter().chain(said) {
+        let held = office.store.rma_of_line(&number, sku)?;
+        if held.is_some_and(|(by, _)| elsewhere(&by)) {
+            known.rmas_elsewhere.insert((number.clone(), sku.clone()));
+        }
+    }
+    known.orders.insert(number, order);
+    Ok(())
 }
 
 fn fresh_case(office: &Office, letter: &LetterId) -> Result<CaseId, Trouble> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::erasure::{Sweep, retain};
-use super::lookup::known;
+use super::lookup::{known, known_of_split};
 use super::{Office, Stop, Trouble, handover, notice};
 use crate::domain::act::Act;
 use crate::domain::case::{Case, State};
@@ -15,8 +15,8 @@ use crate::domain::event::{CaseEvent, Event};
 use crate::domain::ids::CaseId;
 use crate::fail_point;
 use crate::pipeline::due::due;
-use crate::pipeline::resume::{Cause, Resumed, resume};
-use crate::store::{CaseStep, Commit, CommitError, NoticeKind, StoreError};
+use crate::pipeline::resume::{Cause, Opened, Resumed, resume};
+use crate::store::{CaseStep, Commit, CommitError, HeldBack, NoticeKind, StoreError};
 
 /// Cases that are gone on with in one go, before a flush.
 const BATCH: usize = 200;
@@ -153,8 +153,11 @@ pub fn preview(office: &Office, case: &Case, cause: Cause<'_>, now: Timestamp) -
     if let Cause::Staff { act: Act::Merge { into }, .. } = cause {
         can_go_on_with(office, into, case)?;
     }
-    let acts: Vec<&Act> = if let Cause::Staff { act, .. } = cause { vec![act] } else { Vec::new() };
-    let known = known(office, case, &acts, now)?;
+    let known = match cause {
+        Cause::Staff { act: Act::Split { letters }, .. } => known_of_split(office, case, letters, now)?,
+        Cause::Staff { act, .. } => known(office, case, &[act], now)?,
+        Cause::Timer => known(office, case, &[], now)?,
+    };
     resume(case, cause, &known, &office.terms, now).map_err(|e| Undone::Impossible(e.to_string()))
 }
 
@@ -231,9 +234,15 @@ fn try_on(office: &Office, id: &CaseId, seen: Option<u64>, cause: Cause<'_>, now
             notices.extend(notice::of_reply(office, reply, now)?);
         }
         let step = CaseStep { id: id.clone(), from: Some(case.version), events: resumed.events };
-        let (to_staff, held_back) = handover::of_step(office, Some(&case), Some(&step), now)?;
+        let (mut to_staff, mut held_back) = handover::of_step(office, Some(&case), Some(&step), now)?;
+        let other = resumed.opened.map(|Opened { case, events }| CaseStep { id: case, from: None, events });
+        if other.is_some() {
+            let (also, held) = handover::of_step(office, None, other.as_ref(), now)?;
+            to_staff.extend(also);
+            held_back = if held == HeldBack::AsBefore { held_back } else { held };
+        }
         let commit =
-            Commit { case: Some(step), reply: resumed.reply, notices, to_staff, held_back, ..Commit::default() };
+            Commit { case: Some(step), other, reply: resumed.reply, notices, to_staff, held_back, ..Commit::default() };
         match office.store.commit(&commit) {
             Ok(changed) => {
                 notice::say(&commit.notices);

@@ -40,6 +40,7 @@ mod replay;
 mod secrets;
 mod seen;
 mod smtp;
+mod split;
 mod stores;
 mod strangers;
 mod support;

@@ -98,18 +98,35 @@ fn recorded(office: &Office, listed: &Listed) -> Result<Option<Recorded>, Failur
 }
 
 fn taken_in(store: &Store, seen: &Seen, terms: &Terms) -> Result<Recorded, Failure> {
-    let events = seen.case.as_ref().map(|case| store.events(case)).transpose()?.unwrap_or_default();
+    let (case, events) = decided_in(store, seen)?;
     let illegal = |e: IllegalEvent| Failure::Other(format!("letter {}: {e}; run verify --repair", seen.letter));
     let history = History::up_to(&events, &seen.letter).map_err(illegal)?;
     Ok(Recorded {
         letter: seen.letter.clone(),
         at: seen.at,
-        case: seen.case.clone(),
+        case,
         root: history.case.as_ref().and_then(|case| case.thread.first().cloned()),
         after_staff: history.events.iter().any(|event| matches!(event.by, Actor::Staff(_))),
         account: history.account(seen.class, &seen.letter, terms),
         mail: mail(store, &seen.letter)?,
     })
+}
+
+/// The case that the letter was decided on in, and its events: staff may have split the letter off since.
+fn decided_in(store: &Store, seen: &Seen) -> Result<(Option<CaseId>, Vec<CaseEvent>), StoreError> {
+    let mut case = seen.case.clone();
+    loop {
+        let events = case.as_ref().map(|case| store.events(case)).transpose()?.unwrap_or_default();
+        let earlier = events.iter().find_map(|event| match &event.event {
+            Event::SplitOff { case } => Some(case.clone()),
+            _ => None,
+        });
+        let joined_before = History::knows(&events, &seen.letter);
+        match earlier {
+            Some(earlier) if !joined_before => case = Some(earlier),
+            _ => return Ok((case, events)),
+        }
+    }
 }
 
 fn mail(store: &Store, letter: &LetterId) -> Result<Mail, StoreError> {
@@ -138,6 +155,14 @@ impl<'a> History<'a> {
         let count = events.iter().position(is_about).map_or(0, |at| at + 1);
         let events = events.get(..count).unwrap_or_default();
         Ok(Self { case: Case::replay(events)?, events })
+    }
+
+    /// Whether the letter was decided on among these events.
+    fn knows(events: &[CaseEvent], letter: &LetterId) -> bool {
+        events.iter().any(|event| match &event.event {
+            Event::Decided { letter: Some(of), .. } | Event::LetterNoted { letter: of, .. } => of == letter,
+            _ => false,
+        })
     }
 
     /// What was decided on the letter.

@@ -15,6 +15,11 @@ use crate::pipeline::decide::{Situation, decide};
 impl Turn<'_> {
     pub(super) fn correct(&mut self, correction: &Correction, known: &Known) -> Result<(), Impossible> {
         self.add(Event::Corrected { correction: correction.clone() })?;
+        self.decide_anew(known, true)
+    }
+
+    /// Decides on what is known now. `warns`: whoever was not told how to deal with a danger is.
+    pub(super) fn decide_anew(&mut self, known: &Known, warns: bool) -> Result<(), Impossible> {
         let case = &self.course.case;
         // What is authorised stays authorised; a person sees what is known now.
         if case.state.is_final() || case.state.is_in_house() || case.rma.is_some() {
@@ -44,7 +49,7 @@ impl Turn<'_> {
         if danger && case.state != State::SafetyHold {
             let warned = case.warned;
             self.add(Event::SafetyHeld)?;
-            return if warned { Ok(()) } else { self.write(Kind::Safety, &Step::default()) };
+            return if warned || !warns { Ok(()) } else { self.write(Kind::Safety, &Step::default()) };
         }
         if case.attention.is_none() && !(waits_for_customer && case.state == State::AwaitingInfo) {
             self.add(Event::HandedToStaff)?;

@@ -103,6 +103,23 @@ fn killed_around_a_draft_it_is_there_once_and_leaves_once() {
 }
 
 #[test]
+fn killed_around_a_split_both_cases_are_there_or_neither() {
+    for point in ["flush-begun", "flush-archive-synced", "flush-done", "act-durable"] {
+        let (here, case, letter) = crate::split::with_a_second_letter();
+        dies_at(&here, point, &["cases", "act", &case, &format!("split {letter}")]);
+        here.ok(&["verify"]);
+        let cases = here.json(&["cases", "list", "--json"]).len();
+        assert!(matches!(cases, 1 | 2) && (point != "act-durable" || cases == 2), "{point}: {cases}");
+        let again = here.run(&["cases", "act", &case, &format!("split {letter}")]);
+        // What was done is not done twice.
+        assert_eq!(again.code == Some(0), cases == 1, "{point}: {again:?}");
+        assert_eq!(here.json(&["cases", "list", "--json"]).len(), 2, "{point}");
+        here.ok(&["verify"]);
+        here.ok(&["audit"]);
+    }
+}
+
+#[test]
 fn killed_while_it_takes_over_a_store_of_an_earlier_version() {
     let old = |here: &Installation| {
         let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store/v1.tar.gz");
