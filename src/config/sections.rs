@@ -297,6 +297,7 @@ fn retention(t: &mut Table<'_>) -> Retention {
     let kept = Retention {
         raw: t.optional("raw_days", |v| values::number(v, 1, 36500)),
         personal: t.optional("personal_days", |v| values::number(v, 1, 36500)),
+        trail: t.optional("trail_days", |v| values::number(v, 1, 36500)),
     };
     if kept.raw.zip(kept.personal).is_some_and(|(raw, personal)| raw > personal) {
         t.warn("raw_days", "has no effect: mails go with personal_days at the latest");

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -18,7 +18,7 @@ use super::Console;
 use super::door::Session;
 use super::page::Problem;
 use crate::domain::ids::CaseId;
-use crate::worker::Office;
+use crate::worker::{Office, Stop};
 
 /// Events that a browser may be behind.
 const BEHIND: usize = 8;
@@ -93,6 +93,7 @@ pub struct Looking {
 pub async fn live(
     State(console): State<Console>,
     session: Session,
+    stop: Option<Extension<Stop>>,
     Query(Looking { case }): Query<Looking>,
 ) -> Result<Response, Problem> {
     let office = console.0.premises.office().ok_or(Problem::Closed)?;
@@ -104,8 +105,18 @@ pub async fn live(
     let office = Arc::downgrade(&office);
     tokio::spawn(async move {
         let telling = Telling { office, changes, present, presence: console.0.presence.clone(), events };
-        // Whoever is told for so long comes back, and shows the session anew.
-        let _ = tokio::time::timeout(LONGEST, telling.tell()).await;
+        let stopped = async {
+            match stop {
+                Some(Extension(mut stop)) => stop.wished().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            // Whoever is told for so long comes back, and shows the session anew.
+            _ = tokio::time::timeout(LONGEST, telling.tell()) => {}
+            // Nobody waits for an open page to be left.
+            () = stopped => {}
+        }
     });
     let told = stream::unfold(told, |mut told| async {
         told.recv().await.map(|event| (Ok::<_, std::convert::Infallible>(event), told))

@@ -94,7 +94,7 @@ impl Console {
         }))
     }
 
-    /// All pages. What comes in has to have a [`Peer`] among its extensions.
+    /// All pages. What comes in has to have a [`Peer`] among its extensions, and what is served to be ended a `Stop`.
     pub fn router(&self) -> Router {
         let slow = Router::new().route("/live", get(live::live));
         let pages = Router::new()

@@ -58,12 +58,12 @@ pub async fn serve(listener: TcpListener, router: Router, mut stop: Stop) {
         while connections.try_join_next().is_some() {}
     }
     let finished = async { while connections.join_next().await.is_some() {} };
-    // Those that are not done by then, live counts above all, are cut.
+    // Live counts end by themselves; what is not done by then is cut.
     let _ = tokio::time::timeout(FAREWELL, finished).await;
 }
 
 async fn converse(stream: TcpStream, from: SocketAddr, router: Router, mut stop: Stop) {
-    let with_peer = tower_service(router, from);
+    let with_peer = tower_service(router, from, stop.clone());
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(64 << 10);
     let connection = server.serve_connection(TokioIo::new(stream), with_peer);
@@ -83,15 +83,20 @@ async fn converse(stream: TcpStream, from: SocketAddr, router: Router, mut stop:
 fn tower_service(
     router: Router,
     from: SocketAddr,
+    stop: Stop,
 ) -> impl hyper::service::Service<
     hyper::Request<hyper::body::Incoming>,
     Response = axum::response::Response,
     Error = std::convert::Infallible,
     Future: Send,
 > {
-    let router = router.layer(axum::middleware::map_request(move |mut request: Request| async move {
-        request.extensions_mut().insert(Peer(from));
-        request
+    let router = router.layer(axum::middleware::map_request(move |mut request: Request| {
+        let stop = stop.clone();
+        async move {
+            request.extensions_mut().insert(Peer(from));
+            request.extensions_mut().insert(stop);
+            request
+        }
     }));
     TowerToHyperService::new(router)
 }

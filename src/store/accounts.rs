@@ -63,6 +63,31 @@ impl Store {
         Ok(())
     }
 
+    /// Removes what was done before that moment from the audit trail; gives how much that was.
+    pub fn forget_trail(&self, before: Timestamp) -> Result<u64, StoreError> {
+        const AT_ONCE: usize = 500;
+        let mut gone = 0;
+        loop {
+            let mut change = Change::default();
+            let mut count = 0;
+            let end = keys::time(before);
+            for row in self.inner.tables.scan(Table::Trail, "").take(AT_ONCE) {
+                let key = row?.key;
+                if key >= end {
+                    break;
+                }
+                change.remove(Table::Trail, key);
+                count += 1;
+            }
+            if count == 0 {
+                return Ok(gone);
+            }
+            if self.inner.tables.run(&change)? {
+                gone += count;
+            }
+        }
+    }
+
     /// The audit trail, the latest first.
     pub fn trail(&self) -> impl Iterator<Item = Result<Trace, StoreError>> + use<> {
         self.inner.tables.scan_back(Table::Trail, "").map(|row| row?.read())
@@ -89,6 +114,11 @@ mod tests {
         store.trace(&trace).unwrap();
         store.trace(&trace).unwrap();
         assert_eq!(store.trail().count(), 2);
+        for second in 6..1206 {
+            store.trace(&Trace { at: at(second), ..trace.clone() }).unwrap();
+        }
+        assert_eq!(store.forget_trail(at(5)).unwrap(), 0);
+        assert_eq!((store.forget_trail(at(1200)).unwrap(), store.trail().count()), (1196, 6));
         let account = Account {
             name: name.clone(),
             role: Role::Lead,

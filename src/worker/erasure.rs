@@ -24,6 +24,8 @@ pub struct Retention {
     pub raw: Option<u32>,
     /// Days for whatever could tell who the customer is.
     pub personal: Option<u32>,
+    /// Days for the audit trail, since each entry.
+    pub trail: Option<u32>,
 }
 
 /// Why nobody was erased.
@@ -154,18 +156,20 @@ const REST: SignedDuration = SignedDuration::from_hours(1);
 
 /// Erases some of what has been kept long enough, and makes that durable. Only what is over for good counts.
 pub fn retain(office: &Office, sweep: &mut Sweep, now: Timestamp) -> Result<Erased, Trouble> {
-    let Retention { raw, personal } = office.retention;
+    let Retention { raw, personal, trail } = office.retention;
     let mut done = Erased::default();
-    if sweep.rests(now) || raw.is_none() && personal.is_none() {
+    if sweep.rests(now) || office.retention == Retention::default() {
         return Ok(done);
     }
     let store = &office.store;
-    let cases = store.cases_after(sweep.case.as_ref()).take(CASES).collect::<Result<Vec<_>, _>>()?;
+    // The trail alone is no reason to read every mail.
+    let (most_cases, most_mails) = if raw.is_some() || personal.is_some() { (CASES, MAILS) } else { (0, 0) };
+    let cases = store.cases_after(sweep.case.as_ref()).take(most_cases).collect::<Result<Vec<_>, _>>()?;
     for case in &cases {
         done += retain_case(store, case, office.retention, now)?;
         sweep.case = Some(case.id.clone());
     }
-    let mails = store.mails_after(sweep.mail.as_ref()).take(MAILS).collect::<Result<Vec<_>, _>>()?;
+    let mails = store.mails_after(sweep.mail.as_ref()).take(most_mails).collect::<Result<Vec<_>, _>>()?;
     for letter in &mails {
         done += retain_mail(store, letter, office.retention, now)?;
         sweep.mail = Some(letter.clone());
@@ -173,6 +177,9 @@ pub fn retain(office: &Office, sweep: &mut Sweep, now: Timestamp) -> Result<Eras
     if cases.len() < CASES && mails.len() < MAILS {
         if let Some(before) = personal.and_then(|days| now.checked_sub(in_days(days)).ok()) {
             done.traces += store.forget_notices(before)?;
+        }
+        if let Some(before) = trail.and_then(|days| now.checked_sub(in_days(days)).ok()) {
+            done.traces += store.forget_trail(before)?;
         }
         *sweep = Sweep { rests_until: now.checked_add(REST).ok(), ..Sweep::default() };
     }

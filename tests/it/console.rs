@@ -8,6 +8,7 @@ mod door;
 mod drafts;
 mod facts;
 mod pages;
+mod serving;
 mod users;
 
 use std::sync::Arc;

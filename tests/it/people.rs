@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use aftersalesd::app::{load, open_office};
+use aftersalesd::domain::account::{Deed, Trace};
 use aftersalesd::domain::decision::Class;
 use aftersalesd::domain::event::{CaseEvent, Event};
 use aftersalesd::domain::ids::{Address, CaseId, LetterId};
@@ -352,7 +353,7 @@ fn what_is_over_is_kept_as_long_as_configured_and_what_goes_on_for_ever() {
         mails
     };
     let export = here.ok(&["export"]).out;
-    let kept = Retention { raw: Some(30), personal: Some(90) };
+    let kept = Retention { raw: Some(30), personal: Some(90), trail: None };
     assert_eq!(sweep_all(kept, in_days(20)), 0);
     let mut never = Sweep::default();
     assert_eq!(retain(&office(), &mut never, in_days(9999)).unwrap(), Default::default());
@@ -370,6 +371,15 @@ fn what_is_over_is_kept_as_long_as_configured_and_what_goes_on_for_ever() {
     assert!(!shown.to_string().to_lowercase().contains("priya"), "{shown}");
     let sabine = here.json(&["cases", "list", "--json"]);
     assert!(sabine.iter().any(|case| case["customer"] == "sabine@example.org"), "her case goes on");
+    // Who saw what is kept for so long by itself.
+    let seen = Trace { at: Timestamp::now(), who: Some("kim".into()), what: Deed::SawQueue, case: None, detail: None };
+    office().store.trace(&seen).unwrap();
+    let entries = || office().store.trail().count();
+    let trail = Retention { trail: Some(30), ..Retention::default() };
+    for (retention, days, left) in [(kept, 9999, 1), (trail, 29, 1), (trail, 31, 0)] {
+        sweep_all(retention, in_days(days));
+        assert_eq!(entries(), left, "{retention:?} after {days} days");
+    }
     here.ok(&["verify"]);
     here.ok(&["audit"]);
 }
