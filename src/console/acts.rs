@@ -23,8 +23,8 @@ use crate::domain::act::{Act, WORDS};
 use crate::domain::case::{Case, State};
 use crate::domain::event::{Actor, CaseEvent, Event};
 use crate::domain::reply::Reply;
-use crate::domain::returns::{Arrival, Finding, Service};
-use crate::domain::warranty::Item;
+use crate::domain::returns::{Arrival, Finding, Remedy, Service};
+use crate::domain::warranty::{Item, Track};
 use crate::pipeline::propose::proposal;
 use crate::pipeline::resume::{Cause, Resumed};
 use crate::worker::Office;
@@ -81,7 +81,7 @@ pub fn offered(case: &Case, now: Timestamp) -> Vec<Offered> {
     let proposed = match case.held() {
         _ if case.state == State::SafetyHold => Some("release"),
         Some(_) => Some("send"),
-        None => proposed,
+        None => proposed.or_else(|| on_the_way(case)),
     };
     let name = |verb| match verb {
         "send" if case.held().is_none() => "send_now",
@@ -95,6 +95,23 @@ pub fn offered(case: &Case, now: Timestamp) -> Vec<Offered> {
         .collect();
     offered.sort_by_key(|offered| !offered.is_proposed);
     offered
+}
+
+/// What comes next on the way of a parcel.
+fn on_the_way(case: &Case) -> Option<&'static str> {
+    let track = case.rma.as_ref().map(|rma| rma.track);
+    Some(match case.state {
+        State::RmaIssued | State::InTransit => "arrived",
+        State::Received => "inspected",
+        State::Inspected if track == Some(Track::Repair) => "repaired",
+        State::Inspected if track == Some(Track::UnopenedRefund) => "refunded",
+        State::Inspected if case.remedy.is_none() => "chosen",
+        State::Inspected if case.remedy == Some(Remedy::Refund) => "refunded",
+        State::Inspected => "replaced",
+        State::Repaired | State::Replaced => "shipped",
+        State::Rejected if case.arrival.is_some() => "shipped",
+        _ => return None,
+    })
 }
 
 fn key(verb: &str) -> Option<char> {

@@ -18,7 +18,7 @@ use super::{Console, trace};
 use crate::domain::account::Deed;
 use crate::domain::act::Act;
 use crate::domain::case::{Case, State};
-use crate::domain::decision::Reason;
+use crate::domain::decision::{Action, Decision, Reason};
 use crate::domain::event::{CaseEvent, Event};
 use crate::domain::ids::CaseId;
 use crate::domain::letter::Body;
@@ -118,9 +118,13 @@ fn page<'a>(
         window: window(case)
             .filter(|_| !case.state.is_final())
             .map(|ends| (ends.to_string(), days_between(today, ends))),
-        verdict: decision.filter(|_| is_undecided).map(reckon::verdict),
+        verdict: decision.filter(|_| is_undecided).map(|decision| match case.state {
+            // By whoever asked.
+            State::AwaitingInfo => reckon::verdict(&Decision { action: Action::Ask, ..decision.clone() }),
+            _ => reckon::verdict(decision),
+        }),
         reasons: decision
-            .filter(|_| is_undecided)
+            .filter(|_| is_undecided && case.state != State::AwaitingInfo)
             .iter()
             .flat_map(|d| &d.reasons)
             .map(|reason: &Reason| reckon::reason(*reason))

@@ -74,7 +74,7 @@ impl Frame {
     /// A line of the reckoning with what is asked for by its name instead of its code.
     pub fn plain(&self, text: &str) -> String {
         let is_code = |c: char| c.is_ascii_lowercase() || c == '_';
-        let word = |word: &str| match word.contains('_').then(|| self.word("item", word)) {
+        let word = |word: &str| match (word.contains('_') || word == "sku").then(|| self.word("item", word)) {
             Some(name) => format!("“{name}”"),
             None => word.to_owned(),
         };
