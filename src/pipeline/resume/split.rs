@@ -259,7 +259,7 @@ mod tests {
             let letters: Vec<CaseEvent> = says.iter().enumerate().map(|(number, says)| letter(number, *says)).collect();
             let is_split = |number: usize| number > 0 && picked[number];
             let named: Vec<String> =
-                (0..letters.len()).filter(|n| is_split(*n)).map(|n| short(n)).collect();
+                (0..letters.len()).filter(|n| is_split(*n)).map(short).collect();
             let history = |of: &dyn Fn(usize) -> bool| -> Vec<CaseEvent> {
                 let own = letters.iter().enumerate().filter(|(number, _)| of(*number)).map(|(_, event)| event.clone());
                 std::iter::once(opened()).chain(own).collect()
