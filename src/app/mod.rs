@@ -33,6 +33,8 @@ pub mod stats;
 
 pub mod status;
 
+pub mod tokens;
+
 pub mod transfer;
 
 pub mod triage;

@@ -5,6 +5,7 @@
 //! through `worker::turn`, as from the shell.
 
 mod acts;
+mod api;
 mod cases;
 mod charts;
 mod checklist;
@@ -21,6 +22,7 @@ mod queues;
 mod server;
 mod statics;
 mod throttle;
+pub mod tokens;
 mod trail;
 
 use std::fmt;
@@ -37,6 +39,7 @@ use tower_http::timeout::TimeoutLayer;
 
 pub use self::server::{Peer, bind, serve};
 
+use self::api::Pace;
 use self::charts::Counted;
 use self::door::Session;
 use self::files::Pictures;
@@ -73,6 +76,7 @@ struct Inner {
     presence: Presence,
     pictures: Pictures,
     counted: Counted,
+    pace: Pace,
 }
 
 impl fmt::Debug for Console {
@@ -90,6 +94,7 @@ impl Console {
             presence: Presence::default(),
             pictures: Pictures::default(),
             counted: Counted::default(),
+            pace: Pace::default(),
         }))
     }
 
@@ -120,6 +125,7 @@ impl Console {
         pages
             .merge(slow)
             .layer(RequestBodyLimitLayer::new(LARGEST_FORM))
+            .merge(api::router())
             .layer(middleware::from_fn_with_state(self.clone(), guard::guard))
             .with_state(self.clone())
     }

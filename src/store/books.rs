@@ -15,7 +15,6 @@ use super::record::{self, Claim, Parcel, Unmarked};
 use super::start::started;
 use super::tables::{Change, Row};
 use super::{Counts, Notice, Quarantined, RawPlace, Seen, Store, StoreError};
-use crate::domain::account::{self, Trace};
 use crate::domain::case::Case;
 use crate::domain::event::{CaseEvent, Event};
 use crate::domain::ids::{CaseId, LetterId, MessageId};
@@ -453,17 +452,6 @@ impl Books {
             findings.push(Finding { kind: FindingKind::Reply, place, what: what.to_owned() });
         }
         self.findings.append(&mut findings);
-    }
-
-    /// Who may work at the console, and what they did: nothing else tells it.
-    fn read_staff(&mut self, picture: &Picture<'_>) -> Result<(), StoreError> {
-        for row in picture.scan(Table::Accounts) {
-            let _ = self.read::<account::Account>(Table::Accounts, &row?);
-        }
-        for row in picture.scan(Table::Trail) {
-            let _ = self.read::<Trace>(Table::Trail, &row?);
-        }
-        Ok(())
     }
 
     fn compare_counts(&mut self, picture: &Picture<'_>) -> Result<(), StoreError> {

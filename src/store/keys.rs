@@ -39,6 +39,9 @@
 //! | `accounts` | name | one of the staff, with a digest of the password |
 //! | `sessions` | digest of a token | who is signed in by it |
 //! | `trail` | time, number | who saw or did what at the console |
+//! | `tokens` | digest of a token | a program, and what it may do |
+//! | `once` | `by` digest of a key | what was done under the key, so that it is done once |
+//! | | `at` time, digest of a key | nothing: when it can be forgotten |
 
 use jiff::Timestamp;
 
@@ -66,11 +69,13 @@ pub(super) enum Table {
     Accounts,
     Sessions,
     Trail,
+    Tokens,
+    Once,
 }
 
 impl Table {
     /// In the order of the discriminants, which is the order of an export.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Meta,
         Self::Cases,
         Self::Events,
@@ -87,6 +92,8 @@ impl Table {
         Self::Accounts,
         Self::Sessions,
         Self::Trail,
+        Self::Tokens,
+        Self::Once,
     ];
 
     pub fn name(self) -> &'static str {
@@ -107,6 +114,8 @@ impl Table {
             Self::Accounts => "accounts",
             Self::Sessions => "sessions",
             Self::Trail => "trail",
+            Self::Tokens => "tokens",
+            Self::Once => "once",
         }
     }
 }
@@ -200,6 +209,14 @@ pub(super) fn queue(place: &Place, case: &CaseId) -> String {
 /// Entries of one moment have numbers.
 pub(super) fn trace(at: Timestamp, number: u32) -> String {
     join(&[&time(at), &format!("{number:010}")])
+}
+
+pub(super) fn once(key: &str) -> String {
+    join(&["by", key])
+}
+
+pub(super) fn once_at(at: Timestamp, key: &str) -> String {
+    join(&["at", &time(at), key])
 }
 
 pub(super) fn cursor(folder: &str) -> String {

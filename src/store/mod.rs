@@ -32,6 +32,7 @@ mod start;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod verify;
 
 pub use books::{Account, Books, Kept};
@@ -45,6 +46,7 @@ pub use quarantine::Quarantined;
 pub use queues::Queued;
 pub use raw::RawPlace;
 pub use search::{Found, SearchState};
+pub use tokens::{DoneOnce, Once};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

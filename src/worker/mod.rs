@@ -18,6 +18,7 @@ pub mod retry;
 pub mod search;
 pub mod settle;
 mod start;
+pub mod stats;
 pub mod turn;
 
 use std::collections::HashSet;

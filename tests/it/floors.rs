@@ -63,6 +63,8 @@ const PLACES: &[(&str, &[&str])] = &[
     ("hyper", &["console/"]),
     ("hyper_util", &["console/"]),
     ("tower_http", &["console/"]),
+    ("utoipa", &["console/", "domain/report", "pipeline/explain", "pipeline/reckon", "worker/health", "worker/stats"]),
+    ("utoipa_axum", &["console/"]),
     ("rustix", &["console/", "app/"]),
     ("fastrand", &["worker/"]),
 ];

@@ -10,6 +10,7 @@
     reason = "a test fails by panicking, and tells what it counted"
 )]
 
+mod api;
 mod attachments;
 mod audit;
 mod backup;
