@@ -154,6 +154,11 @@ enum Command {
         #[command(subcommand)]
         query: access::Tokens,
     },
+    /// How it goes with the programs that hear of cases; works whether or not the daemon is running
+    Webhooks {
+        #[command(subcommand)]
+        query: access::Webhooks,
+    },
     /// Write the whole store as JSON lines to standard output; the daemon may run
     Export(Configured),
     /// Read an export into an empty store; the daemon must not run
@@ -381,6 +386,7 @@ fn command(command: Command) -> Result<(), Failure> {
         }
         Command::Users { query } => query.run(&mut out),
         Command::Tokens { query } => query.run(&mut out),
+        Command::Webhooks { query } => query.run(&mut out),
         Command::Backup { config, target } => app::transfer::backup(&config.config, &target, &mut out),
         Command::Replay { config, new, json } => app::replay::run(&config.config, &new, json, &mut out),
         Command::Corrections { config, folder } => app::corrections::export(&config.config, &folder, &mut out),

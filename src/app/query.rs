@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::tokens::{self, Tokens};
 use super::users::{self, Users};
-use super::{Failure, control, corrections, daemon, letters, open_office, people, photos, replay, report};
+use super::webhooks::{self, Webhooks};
+use super::{Failure, control, corrections, daemon, letters, open_office, open_store, people, photos, replay, report};
 use crate::config::Config;
 use crate::domain::act::Act;
 use crate::domain::ids::{CaseId, LetterId, OrderNumber, RmaNumber};
@@ -42,6 +43,8 @@ pub enum Query {
     Users(Users),
     /// About the tokens of programs.
     Tokens(Tokens),
+    /// About the programs that hear of cases.
+    Webhooks(Webhooks),
     /// How the daemon is; answered from a store alone, that none runs.
     Status,
 }
@@ -122,7 +125,7 @@ pub fn consult(config: &Config, query: &Query, tell: &mut dyn FnMut(&[u8]) -> io
 fn answer_here(config: &Config, query: &Query, tell: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<(), Failure> {
     let mut lines = Lines { tell, line: Vec::new() };
     match query {
-        Query::Ask(question) => answer_from(&Store::open(&config.store)?, question, &mut lines),
+        Query::Ask(question) => answer_from(&open_store(config)?, question, &mut lines),
         Query::Retry(_) | Query::Act { .. } | Query::SendAll { .. } | Query::Explain(_) | Query::Replay => {
             answer(&open_office(config)?, query, &mut lines)
         }
@@ -130,6 +133,7 @@ fn answer_here(config: &Config, query: &Query, tell: &mut dyn FnMut(&[u8]) -> io
         Query::Tokens(asked) => {
             tokens::answer(&Store::open(&config.store)?, asked, &mut |told| line(&mut lines, &told))
         }
+        Query::Webhooks(asked) => webhooks::answer(&open_store(config)?, asked, &mut |told| line(&mut lines, &told)),
         Query::Status => {
             let counts = Store::open(&config.store)?.counts()?;
             Ok(tell_status(&Status::without_daemon(&counts), &mut lines)?)
@@ -146,6 +150,7 @@ pub fn answer(office: &Arc<Office>, query: &Query, out: &mut dyn Write) -> Resul
         Query::Replay => replay::tell(office, out),
         Query::Users(asked) => users::answer(&office.store, asked, &mut |told| line(out, &told)),
         Query::Tokens(asked) => tokens::answer(&office.store, asked, &mut |told| line(out, &told)),
+        Query::Webhooks(asked) => webhooks::answer(&office.store, asked, &mut |told| line(out, &told)),
         Query::Status => Ok(tell_status(&office.health.status(Some(&office.store.counts()?)), out)?),
         Query::Act { case, act, by, why } => {
             let id = the_one(&office.store, case)?;

@@ -1,8 +1,8 @@
-//! `users` and `tokens`: who may come in, people and programs.
+//! `users`, `tokens` and `webhooks`: people and programs, who may come in and who hears of cases.
 
 use std::io::Write;
 
-use aftersalesd::app::{Failure, tokens, users};
+use aftersalesd::app::{Failure, tokens, users, webhooks};
 use aftersalesd::domain::account::{AccountName, Role};
 use aftersalesd::domain::ids::CaseId;
 use aftersalesd::domain::token::Scope;
@@ -75,6 +75,29 @@ pub enum Tokens {
         #[command(flatten)]
         asked: Asked,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Webhooks {
+    /// Each with what waits for it, and what it did not take for three days
+    List(Asked),
+    /// Try again what was given up
+    Retry {
+        /// Its name in the configuration, or all
+        name: String,
+        #[command(flatten)]
+        asked: Asked,
+    },
+}
+
+impl Webhooks {
+    pub fn run(self, out: &mut impl Write) -> Result<(), Failure> {
+        let (query, asked) = match self {
+            Self::List(asked) => (webhooks::Webhooks::List, asked),
+            Self::Retry { name, asked } => (webhooks::Webhooks::Retry((name != "all").then_some(name)), asked),
+        };
+        webhooks::run(&asked.config.config, query, asked.json, out)
+    }
 }
 
 impl Users {

@@ -95,6 +95,7 @@ impl Store {
         books.read_drafts(&picture)?;
         books.read_quarantine(&picture)?;
         books.read_staff(&picture)?;
+        books.read_webhooks(&picture)?;
         books.compare();
         books.compare_counts(&picture)?;
         let places = std::mem::take(&mut books.places);

@@ -235,6 +235,7 @@ impl Store {
             change.put(Table::Events, keys::events(id, first), &events)?;
             change.put(Table::Cases, id.to_string(), &case)?;
             queues::replace(place.as_ref(), &case, change)?;
+            self.announce(&case, first, events, change)?;
         }
         Ok(case)
     }

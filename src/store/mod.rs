@@ -34,6 +34,7 @@ mod tables;
 mod tests;
 mod tokens;
 mod verify;
+mod webhooks;
 
 pub use books::{Account, Books, Kept};
 pub use commit::{CaseStep, Claimed, Commit, CommitError, HeldBack, LetterEntry};
@@ -47,6 +48,7 @@ pub use queues::Queued;
 pub use raw::RawPlace;
 pub use search::{Found, SearchState};
 pub use tokens::{DoneOnce, Once};
+pub use webhooks::{Delivered, Message, Posted, Posting, Subscription};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -54,8 +56,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -87,6 +89,7 @@ struct Inner {
     archive: Archive,
     search: Search,
     flush_failed: AtomicBool,
+    subscriptions: OnceLock<Vec<Subscription>>,
     _lock: File,
     _temporary: Option<tempfile::TempDir>,
     path: PathBuf,
@@ -235,6 +238,7 @@ impl Store {
             archive,
             search: Search::new(path.join(search::FOLDER)),
             flush_failed: AtomicBool::new(false),
+            subscriptions: OnceLock::new(),
             _lock: lock,
             _temporary: temporary,
             path: path.to_owned(),

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::{self, Table};
 use super::raw::RawPlace;
+use super::webhooks::{Line, Message};
 use super::{Counts, DoneOnce, Notice, Quarantined, Seen, StoreError};
 use crate::domain::account::{Account, Session, Trace};
 use crate::domain::case::Case;
@@ -104,6 +105,9 @@ pub(super) fn canonical(table: Table, key: &str, json: &[u8]) -> Result<Vec<u8>,
         (Table::Tokens, _) => through::<Token>,
         (Table::Once, ["by", ..]) => through::<DoneOnce>,
         (Table::Once, _) => through::<()>,
+        (Table::Webhooks, [keys::HOOK_LINE, ..]) => through::<Line>,
+        (Table::Webhooks, [keys::HOOK_DUE, ..]) => through::<()>,
+        (Table::Webhooks, _) => through::<Message>,
     };
     through(table, key, json)
 }

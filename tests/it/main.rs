@@ -44,5 +44,6 @@ mod smtp;
 mod stores;
 mod strangers;
 mod support;
+mod webhooks;
 mod wire;
 mod year;
