@@ -97,7 +97,7 @@ impl Store {
         self.inner.archive.clear()?;
         fail_point::reached("import-undone");
         self.inner.tables.clear()?;
-        super::check_format(&self.inner.tables, &self.inner.path)
+        super::migrate::check_format(&self.inner.tables, &self.inner.path)
     }
 
     fn export_mail(&self, row: &Row, out: &mut dyn Write, exported: &mut Exported) -> Result<(), StoreError> {

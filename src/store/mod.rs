@@ -226,7 +226,7 @@ impl Store {
             }
             tables = Tables::open(&path.join("cases"), durable)?;
         }
-        check_format(&tables, path)?;
+        migrate::check_format(&tables, path)?;
         fail_point::reached("open-format-noted");
         let from = tables.get::<u32>(Table::Meta, keys::RAW_FROM)?.unwrap_or(1);
         let (archive, unknown) = Archive::open(path.join("raw"), segment_size, durable, from, |place| {
@@ -475,28 +475,5 @@ fn lock(path: &Path) -> Result<File, StoreError> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: path.to_owned() }),
         Err(TryLockError::Error(e)) => Err(StoreError::io(name.display(), e)),
-    }
-}
-
-/// Reads the format, or notes it in a new store. It is on the disk before any mail is: mail without a format is what
-/// is left of a store whose log was lost, and to begin anew there would answer everybody a second time.
-fn check_format(tables: &Tables, path: &Path) -> Result<(), StoreError> {
-    match tables.get::<u32>(Table::Meta, keys::VERSION)? {
-        Some(found) if found > FORMAT => Err(StoreError::Newer { found, known: FORMAT }),
-        Some(FORMAT) => Ok(()),
-        None if raw::holds_mail(&path.join("raw"))? => Err(StoreError::corrupt(
-            path.join("cases").display().to_string(),
-            "the cases are gone, but mail is kept beside them; move the store away and import an export",
-        )),
-        found => {
-            if found.is_some() {
-                tracing::info!(folder = %path.display(), "the store is of an earlier version: bringing it to this one");
-                migrate::migrate(tables)?;
-            }
-            let mut change = Change::default();
-            change.put(Table::Meta, keys::VERSION.to_owned(), &FORMAT)?;
-            tables.run(&change)?;
-            tables.flush()
-        }
     }
 }
