@@ -60,6 +60,8 @@ pub const POINTS: &[(&str, &str)] = &[
     ("migrate-table", "store/migrate.rs"),
     ("search-behind", "store/search.rs"),
     ("search-followed", "store/search.rs"),
+    ("webhook-to-be-posted", "worker/webhooks.rs"),
+    ("webhook-answered", "worker/webhooks.rs"),
 ];
 
 /// The process is at the point `name`.

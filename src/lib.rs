@@ -13,6 +13,9 @@ pub mod ports;
 // Floor 1: where tests let the process die; empty in a release.
 pub mod fail_point;
 
+// Floor 1: whom to trust over TLS.
+pub mod tls;
+
 // Floor 1: the path of one e-mail, pure functions, one file a step.
 pub mod pipeline;
 
@@ -24,6 +27,9 @@ pub mod maildir;
 
 // Floor 2: replies out, over SMTP or into a Maildir.
 pub mod smtp;
+
+// Floor 2: news out, to other programs.
+pub mod webhook;
 
 // Floor 2: cases, outbox and raw mail on disk; the only place that knows sled.
 pub mod store;

@@ -6,14 +6,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 
+#[path = "main/access.rs"]
+mod access;
+
 use aftersalesd::app::letters::LETTERS;
 use aftersalesd::app::query::{Query, Question};
-use aftersalesd::app::stats::{self, Wanted};
+use aftersalesd::app::stats;
 use aftersalesd::app::triage::Form;
-use aftersalesd::app::{self, Failure, users};
-use aftersalesd::domain::account::{AccountName, Role};
+use aftersalesd::app::{self, Failure};
 use aftersalesd::domain::act::WORDS;
-use aftersalesd::domain::ids::{CaseId, masked};
+use aftersalesd::domain::ids::masked;
+use aftersalesd::worker::stats::Wanted;
 use clap::{Args, Parser, Subcommand};
 use jiff::civil::Date;
 use tracing_subscriber::EnvFilter;
@@ -144,7 +147,17 @@ enum Command {
     /// Who may work at the console, and what they did there; works whether or not the daemon is running
     Users {
         #[command(subcommand)]
-        query: Users,
+        query: access::Users,
+    },
+    /// Which programs may come in by the API, and to do what; works whether or not the daemon is running
+    Tokens {
+        #[command(subcommand)]
+        query: access::Tokens,
+    },
+    /// How it goes with the programs that hear of cases; works whether or not the daemon is running
+    Webhooks {
+        #[command(subcommand)]
+        query: access::Webhooks,
     },
     /// Write the whole store as JSON lines to standard output; the daemon may run
     Export(Configured),
@@ -288,48 +301,6 @@ enum Cases {
     },
 }
 
-#[derive(Debug, Subcommand)]
-enum Users {
-    /// Add an account; the password is typed unseen, or is the first line of standard input
-    Add {
-        /// Letters, digits and . _ - @
-        name: String,
-        /// agent: works on cases; lead: also sees who saw and did what; admin: also sees who signed in
-        #[arg(long, default_value = "agent")]
-        role: String,
-        #[command(flatten)]
-        asked: Asked,
-    },
-    /// All accounts
-    List(Asked),
-    /// Let somebody in no longer; ends their sessions at once
-    Disable {
-        name: String,
-        #[command(flatten)]
-        asked: Asked,
-    },
-    /// Set a password, of a disabled account too; ends the sessions of before
-    Password {
-        name: String,
-        #[command(flatten)]
-        asked: Asked,
-    },
-    /// Who saw or did what, the latest first
-    Trail {
-        /// Only of this case
-        #[arg(long, value_name = "ID")]
-        case: Option<String>,
-        /// Only by this person
-        #[arg(long, value_name = "NAME")]
-        user: Option<String>,
-        /// How many at most
-        #[arg(long, value_name = "N", default_value_t = 1000)]
-        last: usize,
-        #[command(flatten)]
-        asked: Asked,
-    },
-}
-
 #[derive(Debug, Args)]
 struct Person {
     /// Who does it [default: the user of this shell]
@@ -413,10 +384,9 @@ fn command(command: Command) -> Result<(), Failure> {
         Command::Verify { config, repair, folder } => {
             app::verify::run(config.as_deref(), folder.as_deref(), repair, &mut out)
         }
-        Command::Users { query } => {
-            let (query, asked) = users(query)?;
-            users::run(&asked.config.config, query, asked.json, &mut out)
-        }
+        Command::Users { query } => query.run(&mut out),
+        Command::Tokens { query } => query.run(&mut out),
+        Command::Webhooks { query } => query.run(&mut out),
         Command::Backup { config, target } => app::transfer::backup(&config.config, &target, &mut out),
         Command::Replay { config, new, json } => app::replay::run(&config.config, &new, json, &mut out),
         Command::Corrections { config, folder } => app::corrections::export(&config.config, &folder, &mut out),
@@ -429,28 +399,6 @@ fn command(command: Command) -> Result<(), Failure> {
         }
     };
     ended(done, out)
-}
-
-/// What is asked about accounts; asks for a password where one is needed.
-fn users(query: Users) -> Result<(users::Users, Asked), Failure> {
-    let named = |name: &str| AccountName::new(name).map_err(|e| Failure::Usage(format!("{name:?}: {e}")));
-    Ok(match query {
-        Users::Add { name, role, asked } => {
-            let known = Role::from_code(&role);
-            let role =
-                known.ok_or_else(|| Failure::Usage(format!("--role {role}: there are agent, lead and admin")))?;
-            (users::Users::Add { name: named(&name)?, role, password: users::asked()?, by: who(None) }, asked)
-        }
-        Users::List(asked) => (users::Users::List, asked),
-        Users::Disable { name, asked } => (users::Users::Disable { name: named(&name)?, by: who(None) }, asked),
-        Users::Password { name, asked } => {
-            (users::Users::Password { name: named(&name)?, password: users::asked()?, by: who(None) }, asked)
-        }
-        Users::Trail { case, user, last, asked } => {
-            let case = case.map(|case| CaseId::new(&case).map_err(|e| Failure::Usage(format!("{case:?}: {e}"))));
-            (users::Users::Trail { case: case.transpose()?, user, last }, asked)
-        }
-    })
 }
 
 fn ended(done: Result<(), Failure>, mut out: impl Write) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::{AnyMailer, Failure, Setup, daemon, imap_settings, load};
+use super::{AnyMailer, Failure, Setup, daemon, imap_settings, load, receivers};
 use crate::config::{Source, Start, Target};
 use crate::domain::reply::{Kind, Sending};
 use crate::imap;
@@ -33,6 +33,10 @@ pub fn check(path: &Path, offline: bool, out: &mut dyn Write) -> Result<(), Fail
             (false, false) => "answers of [staff] addresses are followed",
         };
         writeln!(out, "hand-over      {to}; {answers}")?;
+    }
+    for (webhook, receiver) in config.webhooks.iter().zip(receivers(&config)?) {
+        let events: Vec<&str> = webhook.subscription.events.iter().map(String::as_str).collect();
+        writeln!(out, "webhook        {} hears of: {}", receiver.name(), events.join(" "))?;
     }
     if config.rma.return_address.is_none() && matches!(config.delivery.target, Target::Smtp(_)) {
         writeln!(out, "note           [rma] return_address is not set: RMA letters say that it follows from staff")?;

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::control;
-use super::{AnyMailbox, AnyMailer, Failure, load, open_office};
+use super::{AnyMailbox, AnyMailer, Failure, load, open_office, open_store};
 use crate::config::{self, Config};
 use crate::console::{self, Console};
 use crate::store::{CommitError, Store, StoreError};
@@ -19,7 +19,7 @@ use crate::worker::erasure::{Retention, Sweep, retain};
 use crate::worker::inbound::{self, Progress};
 use crate::worker::outbound::{self, Sent};
 use crate::worker::premises::Premises;
-use crate::worker::{Office, Stop, Trouble, flush, pace, search, turn};
+use crate::worker::{Office, Stop, Trouble, flush, pace, search, turn, webhooks};
 
 /// Tries after which a store that is still held by a thread of ours is given up.
 const RELEASED_AFTER: u32 = 5;
@@ -163,6 +163,7 @@ async fn serve(
             failed => failed,
         })
     };
+    let news = async { ending(webhooks::run(office, end.clone()).await) };
     let wish = async {
         let mut ended = end.clone();
         tokio::select! {
@@ -171,8 +172,8 @@ async fn serve(
         }
     };
     let search = search::run(office, end.clone());
-    let (letters, replies, clock, wish, ()) = tokio::join!(letters, replies, clock, wish, search);
-    let replies = replies.and(clock);
+    let (letters, replies, clock, news, wish, ()) = tokio::join!(letters, replies, clock, news, wish, search);
+    let replies = replies.and(clock).and(news);
     match (letters, replies) {
         // The other loop only knows that something was wrong before.
         (Err(_), Err(replies)) if replies.is_disk_full() => Err(replies),
@@ -197,8 +198,8 @@ async fn reopen(config: &Config, mut stop: Stop) -> Result<Option<Store>, Failur
             () = tokio::time::sleep(pace::reopen(failures)) => {}
             () = stop.wished() => return Ok(None),
         }
-        let path = config.store.clone();
-        let opened = tokio::task::spawn_blocking(move || Store::has_room(&path).and_then(|()| Store::open(&path)));
+        let of = config.clone();
+        let opened = tokio::task::spawn_blocking(move || Store::has_room(&of.store).and_then(|()| open_store(&of)));
         match opened.await.map_err(|e| Failure::Other(e.to_string()))? {
             Ok(store) => {
                 tracing::info!(folder = %config.store.display(), "the store is open again: going on");
@@ -231,6 +232,7 @@ pub fn once(path: &Path) -> Result<(), Failure> {
     let (progress, sent) = pass(&config, &office, &mailer)?;
     tracing::info!(letters = progress.letters, quarantined = progress.quarantined, "mailbox drained");
     tracing::info!(sent = sent.sent, later = sent.later, refused = sent.refused, "outbox served");
+    runtime()?.block_on(webhooks::pass(&office)).map_err(failure)?;
     match office.store.counts()?.waiting {
         0 => Ok(()),
         1 => Err(Failure::Temporary("1 reply waits in the outbox; the log says why".to_owned())),

@@ -2,37 +2,9 @@
 
 use std::io::{self, Write};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::domain::case::Case;
-use crate::domain::event::CaseEvent;
-use crate::pipeline::Terms;
-use crate::pipeline::propose::proposal;
-use crate::pipeline::reckon::{reason, reckon, verdict};
-
-/// One object of `cases explain --json`.
-pub fn explained(case: &Case, events: &[CaseEvent], terms: &Terms) -> Value {
-    let decision = case.decision.as_ref();
-    let reasons =
-        decision.map(|d| d.reasons.iter().map(|r| json!({"code": r.code(), "text": reason(*r)})).collect::<Vec<_>>());
-    json!({
-        "case": case.id.as_str(),
-        "state": case.state.code(),
-        "request": case.request.map(|r| r.code()),
-        "decision": decision.map(|d| d.action.code()),
-        "verdict": decision.map(verdict),
-        "track": decision.and_then(|d| d.checklist.track).map(|t| t.code()),
-        "reasons": reasons,
-        "terms": decision.map(|d| d.terms.as_str()),
-        "terms_now": terms.version,
-        "reckoning": reckon(case, events, terms),
-        "next": case.due.map(|due| json!({"at": due.at.to_string(), "timer": due.timer})),
-        "proposed": proposal(case),
-        "waits_for_staff_since": case.attention.map(|since| since.to_string()),
-    })
-}
-
-/// The same for people.
+/// An object of `cases explain --json`, for people.
 pub fn print(object: &Value, out: &mut dyn Write) -> io::Result<()> {
     let text = |value: &Value| value.as_str().unwrap_or("–").to_owned();
     writeln!(out, "{}  {}  {}", text(&object["case"]), text(&object["state"]), text(&object["request"]))?;

@@ -33,6 +33,8 @@ pub mod stats;
 
 pub mod status;
 
+pub mod tokens;
+
 pub mod transfer;
 
 pub mod triage;
@@ -40,6 +42,8 @@ pub mod triage;
 pub mod users;
 
 pub mod verify;
+
+pub mod webhooks;
 
 use std::fmt;
 use std::fs;
@@ -58,6 +62,7 @@ use crate::pipeline::{Caps, Terms};
 use crate::ports::{Delivery, End, Fault, FaultKind, FirstStart, Incoming, Mailbox, Mailer, Position};
 use crate::smtp::{self, MaildirMailer, SmtpMailer};
 use crate::store::{Store, StoreError};
+use crate::webhook::Receiver;
 use crate::worker::Office;
 use crate::worker::handover::Handover;
 
@@ -352,6 +357,24 @@ impl Mailer for AnyMailer {
 /// Opens the store and reads what the configuration names.
 pub fn open_office(config: &Config) -> Result<Arc<Office>, Failure> {
     let setup = Setup::new(config)?;
+    let receivers = receivers(config)?;
+    let mut office = setup.office(config, open_store(config)?);
+    office.receivers = receivers;
+    Ok(Arc::new(office))
+}
+
+/// Opens the store, and says to it who hears of what happens to cases.
+pub fn open_store(config: &Config) -> Result<Store, StoreError> {
     let store = Store::open(&config.store)?;
-    Ok(Arc::new(setup.office(config, store)))
+    let gone = store.subscribe(config.webhooks.iter().map(|webhook| webhook.subscription.clone()).collect())?;
+    if gone > 0 {
+        tracing::warn!(messages = gone, "forgot what waited for webhooks that the configuration no longer has");
+    }
+    Ok(store)
+}
+
+/// Those who hear of cases.
+pub fn receivers(config: &Config) -> Result<Vec<Receiver>, Failure> {
+    let receiver = |webhook: &config::Webhook| Receiver::new(webhook.receiver.clone()).map_err(Failure::from);
+    config.webhooks.iter().map(receiver).collect()
 }

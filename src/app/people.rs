@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::query::{Query, Question, consult};
 use super::{Failure, daemon, load, report};
 use crate::domain::ids::{Address, LetterId};
+use crate::domain::report::Whole;
 use crate::store::Store;
 use crate::worker::erasure::{self, Refused};
 
@@ -32,7 +33,7 @@ pub fn held(store: &Store, customer: &str, tell: &mut dyn FnMut(Value) -> io::Re
     for id in erasure::cases_of(store, &address).map_err(daemon::failure)? {
         // Of an erased case nothing is theirs any more.
         if let Some(case) = store.case(&id)?.filter(|case| case.erased.is_none()) {
-            tell(json!({"case": report::whole(&case, &store.events(&id)?)}))?;
+            tell(json!({"case": Whole::of(&case, &store.events(&id)?)}))?;
             known.extend(store.named_letters(&id)?);
         }
     }

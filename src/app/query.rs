@@ -7,17 +7,19 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::stats::Wanted;
+use super::tokens::{self, Tokens};
 use super::users::{self, Users};
-use super::{
-    Failure, control, corrections, daemon, explain, letters, open_office, people, photos, replay, report, stats,
-};
+use super::webhooks::{self, Webhooks};
+use super::{Failure, control, corrections, daemon, letters, open_office, open_store, people, photos, replay, report};
 use crate::config::Config;
 use crate::domain::act::Act;
 use crate::domain::ids::{CaseId, LetterId, OrderNumber, RmaNumber};
+use crate::domain::report::{Summary, Whole};
+use crate::pipeline::explain::Explanation;
 use crate::store::{Books, Kept, Quarantined, Store, StoreError};
 use crate::worker::health::Status;
 use crate::worker::settle::Taken;
+use crate::worker::stats::{self, Wanted};
 use crate::worker::turn::{self, Undone};
 use crate::worker::{Office, retry};
 
@@ -39,6 +41,10 @@ pub enum Query {
     Replay,
     /// About the accounts of the console.
     Users(Users),
+    /// About the tokens of programs.
+    Tokens(Tokens),
+    /// About the programs that hear of cases.
+    Webhooks(Webhooks),
     /// How the daemon is; answered from a store alone, that none runs.
     Status,
 }
@@ -119,11 +125,15 @@ pub fn consult(config: &Config, query: &Query, tell: &mut dyn FnMut(&[u8]) -> io
 fn answer_here(config: &Config, query: &Query, tell: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<(), Failure> {
     let mut lines = Lines { tell, line: Vec::new() };
     match query {
-        Query::Ask(question) => answer_from(&Store::open(&config.store)?, question, &mut lines),
+        Query::Ask(question) => answer_from(&open_store(config)?, question, &mut lines),
         Query::Retry(_) | Query::Act { .. } | Query::SendAll { .. } | Query::Explain(_) | Query::Replay => {
             answer(&open_office(config)?, query, &mut lines)
         }
         Query::Users(asked) => users::answer(&Store::open(&config.store)?, asked, &mut |told| line(&mut lines, &told)),
+        Query::Tokens(asked) => {
+            tokens::answer(&Store::open(&config.store)?, asked, &mut |told| line(&mut lines, &told))
+        }
+        Query::Webhooks(asked) => webhooks::answer(&open_store(config)?, asked, &mut |told| line(&mut lines, &told)),
         Query::Status => {
             let counts = Store::open(&config.store)?.counts()?;
             Ok(tell_status(&Status::without_daemon(&counts), &mut lines)?)
@@ -139,11 +149,13 @@ pub fn answer(office: &Arc<Office>, query: &Query, out: &mut dyn Write) -> Resul
         Query::Ask(question) => answer_from(&office.store, question, out),
         Query::Replay => replay::tell(office, out),
         Query::Users(asked) => users::answer(&office.store, asked, &mut |told| line(out, &told)),
+        Query::Tokens(asked) => tokens::answer(&office.store, asked, &mut |told| line(out, &told)),
+        Query::Webhooks(asked) => webhooks::answer(&office.store, asked, &mut |told| line(out, &told)),
         Query::Status => Ok(tell_status(&office.health.status(Some(&office.store.counts()?)), out)?),
         Query::Act { case, act, by, why } => {
             let id = the_one(&office.store, case)?;
             let case = turn::act(office, &id, by, act, why.as_deref(), Timestamp::now()).map_err(undone)?;
-            Ok(line(out, &report::summary(&case))?)
+            Ok(line(out, &Summary::of(&case))?)
         }
         Query::SendAll { by, why } => {
             for case in office.store.cases() {
@@ -151,7 +163,7 @@ pub fn answer(office: &Arc<Office>, query: &Query, out: &mut dyn Write) -> Resul
                 if case.held().is_some() {
                     let now = Timestamp::now();
                     let case = turn::act(office, &case.id, by, &Act::Send, why.as_deref(), now).map_err(undone)?;
-                    line(out, &report::summary(&case))?;
+                    line(out, &Summary::of(&case))?;
                 }
             }
             Ok(())
@@ -159,7 +171,7 @@ pub fn answer(office: &Arc<Office>, query: &Query, out: &mut dyn Write) -> Resul
         Query::Explain(name) => {
             for id in known(&office.store, name)? {
                 if let Some(case) = office.store.case(&id)? {
-                    line(out, &explain::explained(&case, &office.store.events(&id)?, &office.terms))?;
+                    line(out, &Explanation::of(&case, &office.store.events(&id)?, &office.terms))?;
                 }
             }
             Ok(())
@@ -187,14 +199,14 @@ fn answer_from(store: &Store, question: &Question, out: &mut dyn Write) -> Resul
     match question {
         Question::List => {
             for case in store.cases() {
-                line(out, &report::summary(&case?))?;
+                line(out, &Summary::of(&case?))?;
             }
         }
         Question::Search(words) => {
             store.follow_all_with_search()?;
             let found = store.search(words, FOUND)?;
             for case in &found.cases {
-                line(out, &report::summary(case))?;
+                line(out, &Summary::of(case))?;
             }
             if found.more {
                 line(out, &json!({"more": true}))?;
@@ -213,7 +225,7 @@ fn answer_from(store: &Store, question: &Question, out: &mut dyn Write) -> Resul
             }
             for id in ids {
                 if let Some(case) = store.case(&id)? {
-                    line(out, &report::whole(&case, &store.events(&id)?))?;
+                    line(out, &Whole::of(&case, &store.events(&id)?))?;
                 }
             }
         }
@@ -253,7 +265,7 @@ fn answer_from(store: &Store, question: &Question, out: &mut dyn Write) -> Resul
         }
         Question::Stats(wanted) => {
             let stats = stats::gather(store, wanted, Timestamp::now())?;
-            line(out, &serde_json::to_value(stats).map_err(io::Error::from)?)?;
+            line(out, &stats)?;
         }
         Question::Photos(name) => {
             for id in known(store, name)? {
@@ -299,7 +311,7 @@ fn tell_books(store: &Store, books: &Books, out: &mut dyn Write) -> Result<(), F
 }
 
 pub fn tell_status(status: &Status, out: &mut dyn Write) -> io::Result<()> {
-    line(out, &serde_json::to_value(status)?)
+    line(out, status)
 }
 
 /// Each finding, then how many there are of each thing.
@@ -394,8 +406,9 @@ fn with_letter(mut told: Value, entry: &Quarantined) -> Value {
     told
 }
 
-fn line(out: &mut dyn Write, object: &Value) -> io::Result<()> {
-    writeln!(out, "{object}")
+fn line(out: &mut dyn Write, object: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, object)?;
+    writeln!(out)
 }
 
 /// Cuts what is written into lines.

@@ -1,15 +1,15 @@
-//! The JSON that outside tools rely on (contract sections 1 and 3).
+//! The JSON that outside tools rely on (contract sections 1 and 3), but for that of cases: `domain/report.rs`.
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::domain::case::Case;
 use crate::domain::decision::{Action, Class, Decision};
-use crate::domain::event::{CaseEvent, Event};
 use crate::domain::facts::{Facts, Request};
 use crate::domain::ids::LetterId;
 use crate::domain::letter::Letter;
 use crate::domain::reply::Reply;
+use crate::domain::report::FactsTold;
 use crate::pipeline::Reading;
 use crate::store::{Notice, Quarantined, Seen};
 use crate::worker::settle::Taken;
@@ -55,7 +55,7 @@ fn line(
         "language": reading.language,
         "case": case,
         "request": request.map(|r| r.code()),
-        "facts": facts_json(facts, &reading.facts),
+        "facts": FactsTold::of(facts, &reading.facts),
         "missing": missing,
         "decision": decision.action.code(),
         "track": decision.track.filter(|_| decision.action == Action::IssueRma).map(|t| t.code()),
@@ -84,7 +84,7 @@ fn bare(
         "language": reading.and_then(|r| r.language.clone()),
         "case": case,
         "request": (class == Class::Customer).then(|| request.code()),
-        "facts": facts_json(&own, &own),
+        "facts": FactsTold::of(&own, &own),
         "missing": [],
         "decision": decision,
         "track": null,
@@ -101,86 +101,6 @@ fn request(class: Class, reading: &Reading, case: Option<&Case>) -> Option<Reque
     let closing = reading.facts.request.as_ref().is_some_and(|f| f.value == Request::Closing);
     let of_case = case.and_then(|c| c.request).unwrap_or(Request::Other);
     Some(if closing { Request::Closing } else { of_case })
-}
-
-/// The facts of a case after a letter; pictures, videos and links are the letter's own.
-fn facts_json(case: &Facts, own: &Facts) -> Value {
-    let usable = own.usable_photos();
-    json!({
-        "order_number": case.order_number.as_ref().map(|f| f.value.as_str()),
-        "sku": case.sku.as_ref().map(|f| f.value.as_str()),
-        "item_code": case.item_code.as_ref().map(|f| f.value.as_str()),
-        "received_on": case.received_on.as_ref().map(|f| f.value.to_string()),
-        "problem": {
-            "what": case.problem_what.is_some(), "when": case.problem_when.is_some(), "how": case.problem_how.is_some(),
-        },
-        "steps_taken": case.steps_taken.is_some(),
-        "photos": usable,
-        "photos_unusable": own.photos.len() - usable,
-        "videos": own.videos.len(),
-        "links": own.links.len(),
-        "packaging_shown": case.packaging_shown.is_some(),
-        "unopened": case.unopened.as_ref().map(|f| f.value),
-        "void_signals": case.void_signals.iter().map(|f| f.value.code()).collect::<Vec<_>>(),
-        "safety": case.safety.is_some(),
-    })
-}
-
-/// One object of `cases list --json`.
-pub fn summary(case: &Case) -> Value {
-    json!({
-        "case": case.id.as_str(),
-        "state": case.state.code(),
-        "waits_for_staff": case.attention.is_some(),
-        "customer": case.customer.address.as_str(),
-        "order_number": case.facts.order_number.as_ref().map(|f| f.value.as_str()),
-        "sku": case.facts.sku.as_ref().map(|f| f.value.as_str()),
-        "rma": case.rma.as_ref().map(|r| r.number.as_str()),
-        "letters": case.letters,
-        "replies": case.replies_out(),
-        "drafts": case.drafts.len(),
-        "request": case.request.map(|r| r.code()),
-        "language": case.language,
-        "subject": case.subject,
-        "opened_at": case.opened_at.to_string(),
-        "changed_at": case.changed_at.to_string(),
-        "decision": case.decision.as_ref().map(|d| d.action.code()),
-        "reasons": case.decision.as_ref().map(|d| d.reasons.iter().map(|r| r.code()).collect::<Vec<_>>()),
-    })
-}
-
-/// The object of `cases show --json`: the summary with facts, evidence, what is missing and the events.
-pub fn whole(case: &Case, events: &[CaseEvent]) -> Value {
-    let mut object = match summary(case) {
-        Value::Object(object) => object,
-        _ => Map::new(),
-    };
-    let missing: Vec<String> = case.decision.iter().flat_map(|d| d.checklist.missing()).map(|i| i.code()).collect();
-    object.insert("customer_name".to_owned(), json!(case.customer.name));
-    object.insert("facts".to_owned(), facts_json(&case.facts, &case.facts));
-    object.insert("evidence".to_owned(), json!(case.facts));
-    object.insert("missing".to_owned(), json!(missing));
-    object.insert("track".to_owned(), json!(case.rma.as_ref().map(|r| r.track.code())));
-    object.insert("valid_until".to_owned(), json!(case.rma.as_ref().map(|r| r.valid_until.to_string())));
-    object.insert("drafts".to_owned(), json!(drafts(case, events)));
-    object.insert("events".to_owned(), json!(events));
-    Value::Object(object)
-}
-
-/// The letters that the case holds back, as they were written.
-fn drafts(case: &Case, events: &[CaseEvent]) -> Vec<Value> {
-    let held = |event: &CaseEvent| match &event.event {
-        Event::DraftWritten { number, kind, message_id, subject, text, until } => {
-            case.drafts.iter().any(|draft| draft.message_id == *message_id).then(|| {
-                json!({
-                    "number": number, "kind": kind.folder(), "since": event.at.to_string(),
-                    "until": until.map(|until| until.to_string()), "subject": subject, "text": text,
-                })
-            })
-        }
-        _ => None,
-    };
-    events.iter().filter_map(held).collect()
 }
 
 /// One object of `cases drafts --json`.

@@ -10,6 +10,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod values;
+mod webhooks;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -19,6 +20,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use regex::Regex;
+
+pub use self::webhooks::Webhook;
 
 use crate::domain::hours::Deadlines;
 use crate::domain::ids::Address;
@@ -59,6 +62,8 @@ pub struct Config {
     /// How long things are kept once all is over.
     pub retention: Retention,
     pub console: Option<Console>,
+    /// Who hears of cases.
+    pub webhooks: Vec<Webhook>,
     /// What is odd about the file but no hindrance: one line each.
     pub warnings: Vec<String>,
 }

@@ -14,7 +14,7 @@ use super::server::{IMAP, Kind, SMTP, server};
 use super::table::{Document, Table};
 use super::{
     Config, Console, Delivery, Handled, Limits, Mailbox, Orders, Rma, Source, Staff, Start, Surroundings, Target,
-    policy, values,
+    policy, values, webhooks,
 };
 use crate::domain::hours::{Deadlines, Hours};
 use crate::domain::ids::{Address, Country};
@@ -60,6 +60,7 @@ pub(super) fn read(document: &mut Document<'_>, around: &Surroundings<'_>) -> Op
     let staff = document.read("staff", |t| staff(t, mailbox.as_ref(), delivery.as_ref()));
     let retention = document.read("retention", retention);
     let console = document.read("console", console);
+    let webhooks = webhooks::webhooks(document, around);
     let delivery = delivery?;
     Some(Config {
         brand: brand.unwrap_or_else(|| default_brand(&delivery.from)),
@@ -76,6 +77,7 @@ pub(super) fn read(document: &mut Document<'_>, around: &Surroundings<'_>) -> Op
         staff,
         retention,
         console,
+        webhooks,
         warnings: Vec::new(),
     })
 }

@@ -80,13 +80,13 @@ pub(super) fn server(
 }
 
 /// An address beyond this machine that a name of it leads to.
-fn elsewhere(host: &str, resolved: &dyn Fn(&str) -> Vec<IpAddr>) -> Option<IpAddr> {
+pub(super) fn elsewhere(host: &str, resolved: &dyn Fn(&str) -> Vec<IpAddr>) -> Option<IpAddr> {
     let name = host.parse::<IpAddr>().is_err();
     if name { resolved(host).into_iter().find(|address| !address.is_loopback()) } else { None }
 }
 
 /// A name that leads nowhere now can't be connected to either.
-fn resolved(host: &str) -> Vec<IpAddr> {
+pub(super) fn resolved(host: &str) -> Vec<IpAddr> {
     (host, 0).to_socket_addrs().map(|all| all.map(|address| address.ip()).collect()).unwrap_or_default()
 }
 
@@ -121,7 +121,7 @@ fn login(
                 None
             }
         },
-        (None, Some(file), _) => read_password(t, &file),
+        (None, Some(file), _) => read_secret(t, "password_file", &file),
         (None, None, password) => password,
     };
     if password.is_none() && !given {
@@ -133,7 +133,8 @@ fn login(
 /// A password file may be this long: some tokens are passwords.
 const PASSWORD_BYTES: u64 = 16 << 10;
 
-fn read_password(t: &mut Table<'_>, path: &Path) -> Option<Secret> {
+/// The one line of a file.
+pub(super) fn read_secret(t: &mut Table<'_>, key: &'static str, path: &Path) -> Option<Secret> {
     let mut text = String::new();
     let read = File::open(path).and_then(|file| {
         let everybody = is_open_to_all(&file)?;
@@ -145,16 +146,20 @@ fn read_password(t: &mut Table<'_>, path: &Path) -> Option<Secret> {
     let wrong = match &read {
         Err(e) => format!("{shown} cannot be read: {e}"),
         Ok(_) if password.is_empty() => format!("{shown} is empty"),
-        Ok(_) if text.len() as u64 > PASSWORD_BYTES => format!("{shown} is too long for a password"),
-        Ok(_) if password.contains(['\n', '\r', '\0']) => format!("{shown} must hold one line, the password"),
+        Ok(_) if text.len() as u64 > PASSWORD_BYTES => {
+            format!("{shown} is too long for a {}", key.trim_end_matches("_file"))
+        }
+        Ok(_) if password.contains(['\n', '\r', '\0']) => {
+            format!("{shown} must hold one line, the {}", key.trim_end_matches("_file"))
+        }
         Ok(everybody) => {
             if *everybody {
-                t.warn("password_file", format!("{shown} can be read by every user of this machine; chmod 600"));
+                t.warn(key, format!("{shown} can be read by every user of this machine; chmod 600"));
             }
             return Some(Secret::new(password));
         }
     };
-    t.reject("password_file", wrong);
+    t.reject(key, wrong);
     None
 }
 

@@ -154,7 +154,7 @@ fn fits(case: &Case, verb: &str, now: Timestamp) -> bool {
 
 /// What is filled in: fields as they come, several of one name for several words.
 #[derive(Debug, Clone, Default)]
-pub struct Filled(Vec<(String, String)>);
+pub struct Filled(pub Vec<(String, String)>);
 
 impl Filled {
     /// The first value of a field.
@@ -173,7 +173,7 @@ impl Filled {
     }
 
     /// The line of words that it stands for.
-    fn line(&self, verb: &str) -> String {
+    pub fn line(&self, verb: &str) -> String {
         let mut line = verb.to_owned();
         for (name, value) in &self.0 {
             let value = value.trim();

@@ -33,7 +33,7 @@ const SMALL: u32 = 360;
 const LETTERS: usize = 2000;
 const BYTES: usize = 8 << 20;
 /// What a customer sent may do nothing.
-const SANDBOX: &str = "default-src 'none'; sandbox; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+pub const SANDBOX: &str = "default-src 'none'; sandbox; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 /// The same, shown in a frame of ours with the style it has in itself.
 const FRAMED: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'self'; \
                       base-uri 'none'; form-action 'none'";
@@ -46,6 +46,7 @@ pub struct Listed {
     /// `picture`, `video`, `other`.
     pub kind: &'static str,
     pub size: String,
+    pub bytes: usize,
 }
 
 /// What was worked out lately.
@@ -93,7 +94,7 @@ fn of((index, file): (usize, &crate::domain::letter::Attachment)) -> Listed {
         size if size >= 1 << 20 => format!("{:.1} MB", size as f64 / f64::from(1 << 20)),
         size => format!("{} kB", size.div_ceil(1 << 10)),
     };
-    Listed { index, name: file.name.clone(), kind, size }
+    Listed { index, name: file.name.clone(), kind, size, bytes: file.data.len() }
 }
 
 /// A letter as it came, parsed within the time that a letter may take.
@@ -131,17 +132,7 @@ pub async fn file(
         .ask(move |office| {
             of_case(office, &case, &letter)?;
             trace(office, &session, Deed::SawFile, Some(&case), Some(format!("{letter} {index}")))?;
-            let gone = || Problem::NotFound("The file is not there; its mail may have been erased.".to_owned());
-            let letter = read(&office.store, &letter)?.ok_or_else(gone)?;
-            let file = letter.files().get(index).copied().cloned().ok_or_else(gone)?;
-            Ok(match file.kind {
-                FileKind::Picture | FileKind::HeicPicture => match bare(&file.data).or_else(|| as_jpeg(&file.data)) {
-                    Some(picture) => (Some(picture_type(&picture)), picture),
-                    None => (None, file.data),
-                },
-                FileKind::Video => (video_type(&file.data), file.data),
-                _ => (None, file.data),
-            })
+            shown(&office.store, &letter, index)
         })
         .await?;
     Ok(match kind {
@@ -159,6 +150,21 @@ pub async fn file(
             ];
             (headers, data).into_response()
         }
+    })
+}
+
+/// The type and the bytes of a file; a picture without what it tells besides what it shows.
+pub fn shown(store: &Store, letter: &LetterId, index: usize) -> Result<(Option<&'static str>, Vec<u8>), Problem> {
+    let gone = || Problem::NotFound("The file is not there; its mail may have been erased.".to_owned());
+    let letter = read(store, letter)?.ok_or_else(gone)?;
+    let file = letter.files().get(index).copied().cloned().ok_or_else(gone)?;
+    Ok(match file.kind {
+        FileKind::Picture | FileKind::HeicPicture => match bare(&file.data).or_else(|| as_jpeg(&file.data)) {
+            Some(picture) => (Some(picture_type(&picture)), picture),
+            None => (None, file.data),
+        },
+        FileKind::Video => (video_type(&file.data), file.data),
+        _ => (None, file.data),
     })
 }
 

@@ -9,8 +9,8 @@ use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::Console;
 use super::page::Problem;
+use super::{Console, api};
 
 /// Nothing but what we serve ourselves; no script in a page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; \
@@ -20,7 +20,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// The middleware.
 pub async fn guard(State(console): State<Console>, request: Request, next: Next) -> Response {
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
-    let mut response = match changes && !is_from_here(request.headers(), request.uri()) {
+    // The API knows no cookie: nobody's browser can be led to act there.
+    let is_form = changes && !request.uri().path().starts_with(api::ROOT);
+    let mut response = match is_form && !is_from_here(request.headers(), request.uri()) {
         true => Problem::Forged.into_response(),
         false => next.run(request).await,
     };

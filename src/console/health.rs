@@ -16,7 +16,7 @@ use super::door::Session;
 use super::page::{Frame, Problem, shown};
 use super::server::Peer;
 use crate::domain::queue::Queue;
-use crate::store::{Notice, Quarantined, SearchState};
+use crate::store::{Delivered, Notice, Quarantined, SearchState};
 use crate::worker::health::Status;
 
 /// Notices and quarantined letters that are shown.
@@ -30,6 +30,7 @@ struct HealthPage {
     next_try: Option<Timestamp>,
     quarantined: Vec<Quarantined>,
     notices: Vec<Notice>,
+    webhooks: Vec<(String, Delivered)>,
     disk: Option<Disk>,
     search: SearchState,
 }
@@ -52,6 +53,7 @@ pub async fn page(State(console): State<Console>, session: Session) -> Result<Re
                 search: store.search_state()?,
                 quarantined: store.quarantined()?.into_iter().take(SHOWN).collect(),
                 notices: store.notices()?.into_iter().take(SHOWN).collect(),
+                webhooks: store.webhooks()?.into_iter().collect(),
                 disk: space(&folder).map(|(free, total)| Disk {
                     free: format!("{:.1} GB", free as f64 / 1e9),
                     percent: free.saturating_mul(100).checked_div(total).unwrap_or(0),

@@ -5,6 +5,7 @@
 //! through `worker::turn`, as from the shell.
 
 mod acts;
+mod api;
 mod cases;
 mod charts;
 mod checklist;
@@ -22,6 +23,7 @@ mod queues;
 mod server;
 mod statics;
 mod throttle;
+pub mod tokens;
 mod trail;
 
 use std::fmt;
@@ -38,6 +40,7 @@ use tower_http::timeout::TimeoutLayer;
 
 pub use self::server::{Peer, bind, serve};
 
+use self::api::Pace;
 use self::charts::Counted;
 use self::door::Session;
 use self::files::Pictures;
@@ -74,6 +77,7 @@ struct Inner {
     presence: Presence,
     pictures: Pictures,
     counted: Counted,
+    pace: Pace,
 }
 
 impl fmt::Debug for Console {
@@ -91,6 +95,7 @@ impl Console {
             presence: Presence::default(),
             pictures: Pictures::default(),
             counted: Counted::default(),
+            pace: Pace::default(),
         }))
     }
 
@@ -121,6 +126,7 @@ impl Console {
         pages
             .merge(slow)
             .layer(RequestBodyLimitLayer::new(LARGEST_FORM))
+            .merge(api::router())
             .layer(middleware::from_fn_with_state(self.clone(), guard::guard))
             .with_state(self.clone())
     }

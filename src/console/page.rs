@@ -158,6 +158,7 @@ impl From<Undone> for Problem {
             Undone::NoCase(case) => Self::NotFound(format!("There is no case {case}.")),
             Undone::Impossible(why) => Self::Bad(why),
             Undone::Changed { case, .. } => Self::Bad(format!("Case {case} has changed meanwhile.")),
+            Undone::Before(done) => Self::Bad(format!("That was done before, at {}.", done.at)),
             Undone::Trouble(trouble) => Self::Broken(trouble.to_string()),
         }
     }

@@ -32,17 +32,18 @@ const FOUND: usize = 50;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Picked {
-    product: String,
-    language: String,
-    track: String,
-    reason: String,
+    pub product: String,
+    pub language: String,
+    pub track: String,
+    pub reason: String,
     /// Where the page begins: behind this rank and case.
-    rank: String,
-    behind: String,
+    pub rank: String,
+    pub behind: String,
 }
 
 impl Picked {
-    fn takes(&self, traits: &Traits) -> bool {
+    /// Whether a case with these traits is picked.
+    pub fn takes(&self, traits: &Traits) -> bool {
         let is = |wanted: &str, found: Option<&str>| wanted.is_empty() || found == Some(wanted);
         let track = traits.track.map(|track| track.code());
         is(&self.product, traits.sku.as_ref().map(|sku| sku.as_str()))

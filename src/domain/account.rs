@@ -119,6 +119,8 @@ pub enum Deed {
     AccountAdded,
     AccountDisabled,
     PasswordSet,
+    TokenAdded,
+    TokenRevoked,
 }
 
 impl Deed {
@@ -138,6 +140,8 @@ impl Deed {
             Self::AccountAdded => "account_added",
             Self::AccountDisabled => "account_disabled",
             Self::PasswordSet => "password_set",
+            Self::TokenAdded => "token_added",
+            Self::TokenRevoked => "token_revoked",
         }
     }
 

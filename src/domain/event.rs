@@ -293,6 +293,53 @@ impl Event {
         letters.flatten().cloned().collect()
     }
 
+    /// The names of all events, as stored.
+    pub const NAMES: [&str; 43] = [
+        "opened",
+        "letter_taken",
+        "letter_noted",
+        "completed",
+        "decided",
+        "order_not_found",
+        "asked",
+        "handed_to_staff",
+        "safety_held",
+        "rma_issued",
+        "rma_extended",
+        "posted",
+        "arrived",
+        "inspected",
+        "chosen",
+        "repaired",
+        "replaced",
+        "refunded",
+        "rejected",
+        "receipt_taken",
+        "reimbursed",
+        "shipped_back",
+        "withdrawn",
+        "expired",
+        "closed",
+        "reopened",
+        "merged",
+        "split",
+        "split_off",
+        "handled",
+        "corrected",
+        "assigned",
+        "snoozed",
+        "noted",
+        "reminded",
+        "scheduled",
+        "reply_queued",
+        "draft_written",
+        "draft_released",
+        "draft_dropped",
+        "reply_sent",
+        "reply_refused",
+        "erased",
+    ];
+
     /// The event's name, as stored.
     pub fn name(&self) -> &'static str {
         match self {
@@ -340,5 +387,18 @@ impl Event {
             Self::ReplyRefused { .. } => "reply_refused",
             Self::Erased => "erased",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_among_the_names() {
+        let source =
+            include_str!("event.rs").split("pub fn name(").nth(1).unwrap().split("#[cfg(test)]").next().unwrap();
+        let named: Vec<&str> = source.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert_eq!(named, Event::NAMES);
     }
 }

@@ -42,3 +42,6 @@ pub mod erasure;
 pub mod reply;
 
 pub mod account;
+pub mod token;
+
+pub mod report;

@@ -51,6 +51,9 @@ pub mod due;
 // Why a case stands where it stands.
 pub mod reckon;
 
+// The same as JSON.
+pub mod explain;
+
 // What staff are likely to do next.
 pub mod propose;
 

@@ -14,7 +14,8 @@ use crate::domain::returns::{Arrival, Finding, Remedy, Service};
 use crate::domain::warranty::{self, Item, Status, Track};
 
 /// What one clause comes to in a case.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = Reckoned)]
 pub struct Line {
     /// The clause's name on the policy page: `doa.window`; `channel` and `exception` for what the configuration adds.
     pub clause: &'static str,

@@ -2,10 +2,13 @@
 
 use jiff::Timestamp;
 
+use super::books::Books;
 use super::keys::{self, Table};
+use super::picture::Picture;
 use super::tables::Change;
-use super::{Store, StoreError};
+use super::{DoneOnce, Store, StoreError};
 use crate::domain::account::{Account, AccountName, Session, Trace};
+use crate::domain::token::Token;
 
 impl Store {
     pub fn account(&self, name: &AccountName) -> Result<Option<Account>, StoreError> {
@@ -91,6 +94,29 @@ impl Store {
     /// The audit trail, the latest first.
     pub fn trail(&self) -> impl Iterator<Item = Result<Trace, StoreError>> + use<> {
         self.inner.tables.scan_back(Table::Trail, "").map(|row| row?.read())
+    }
+}
+
+impl Books {
+    /// Who may come in, and what they did: nothing else tells it.
+    pub(super) fn read_staff(&mut self, picture: &Picture<'_>) -> Result<(), StoreError> {
+        for row in picture.scan(Table::Accounts) {
+            let _ = self.read::<Account>(Table::Accounts, &row?);
+        }
+        for row in picture.scan(Table::Trail) {
+            let _ = self.read::<Trace>(Table::Trail, &row?);
+        }
+        for row in picture.scan(Table::Tokens) {
+            let _ = self.read::<Token>(Table::Tokens, &row?);
+        }
+        for row in picture.scan(Table::Once) {
+            let row = row?;
+            match row.words().as_slice() {
+                ["by", ..] => _ = self.read::<DoneOnce>(Table::Once, &row),
+                _ => _ = self.read::<()>(Table::Once, &row),
+            }
+        }
+        Ok(())
     }
 }
 

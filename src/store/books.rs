@@ -14,7 +14,6 @@ use super::picture::Picture;
 use super::record::{self, Claim, Parcel};
 use super::tables::{Change, Row};
 use super::{Counts, Notice, Quarantined, RawPlace, Seen, Store, StoreError};
-use crate::domain::account::{self, Trace};
 use crate::domain::case::Case;
 use crate::domain::event::{CaseEvent, Event};
 use crate::domain::ids::{CaseId, LetterId, MessageId};
@@ -95,6 +94,7 @@ impl Store {
         books.read_drafts(&picture)?;
         books.read_quarantine(&picture)?;
         books.read_staff(&picture)?;
+        books.read_webhooks(&picture)?;
         books.compare();
         books.compare_counts(&picture)?;
         let places = std::mem::take(&mut books.places);
@@ -435,17 +435,6 @@ impl Books {
             findings.push(Finding { kind: FindingKind::Reply, place, what: what.to_owned() });
         }
         self.findings.append(&mut findings);
-    }
-
-    /// Who may work at the console, and what they did: nothing else tells it.
-    fn read_staff(&mut self, picture: &Picture<'_>) -> Result<(), StoreError> {
-        for row in picture.scan(Table::Accounts) {
-            let _ = self.read::<account::Account>(Table::Accounts, &row?);
-        }
-        for row in picture.scan(Table::Trail) {
-            let _ = self.read::<Trace>(Table::Trail, &row?);
-        }
-        Ok(())
     }
 
     fn compare_counts(&mut self, picture: &Picture<'_>) -> Result<(), StoreError> {

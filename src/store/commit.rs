@@ -8,7 +8,7 @@ use super::keys::{self, Table};
 use super::raw::RawPlace;
 use super::record::{Claim, Unmarked};
 use super::tables::{Change, Count};
-use super::{NoticeKind, Quarantined, Raised, Seen, Store, StoreError, queues};
+use super::{DoneOnce, NoticeKind, Once, Quarantined, Raised, Seen, Store, StoreError, queues};
 use crate::domain::case::{Case, IllegalEvent, Rma};
 use crate::domain::decision::Class;
 use crate::domain::event::{CaseEvent, Event};
@@ -39,6 +39,8 @@ pub struct Commit {
     /// Mails to staff beside those of notices, each with what the cap of an hour counts it as.
     pub to_staff: Vec<(NoticeKind, Reply)>,
     pub held_back: HeldBack,
+    /// Nothing of it is done if something was done under this key before.
+    pub once: Option<Once>,
 }
 
 /// Whether staff are not told of something yet, because they were told of so much.
@@ -86,6 +88,9 @@ pub enum CommitError {
     /// The letter was taken in before.
     #[error("the letter was taken in before, as {}", .0.letter)]
     Seen(Box<Seen>),
+    /// It was done before, under the same key.
+    #[error("it was done before, at {}", .0.at)]
+    Done(Box<DoneOnce>),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -150,6 +155,9 @@ impl Store {
         };
         if let Some(step) = &commit.other {
             self.step(step, &mut change)?;
+        }
+        if let (Some(once), Some(step)) = (&commit.once, &commit.case) {
+            self.once(once, &step.id, &mut change)?;
         }
         for reply in commit.reply.iter().chain(&commit.more_replies) {
             self.queue_or_hold(reply, commit.case.as_ref(), &mut change)?;
@@ -232,6 +240,7 @@ impl Store {
             change.put(Table::Events, keys::events(id, first), &events)?;
             change.put(Table::Cases, id.to_string(), &case)?;
             queues::replace(place.as_ref(), &case, change)?;
+            self.announce(&case, first, events, change)?;
         }
         Ok(case)
     }

@@ -310,10 +310,12 @@ impl Store {
         }
         let ending = self.ending(case, how, change, done)?;
         change.put(Table::Events, keys::events(&case.id, case.version + 1), &ending)?;
-        history.extend(ending);
+        history.extend(ending.iter().cloned());
         let folded = Case::replay(&history).map_err(|e| StoreError::corrupt(case.id.to_string(), &e.to_string()))?;
         change.put(Table::Cases, case.id.to_string(), &folded)?;
+        self.keep_quiet(&case.id, change)?;
         if let Some(folded) = &folded {
+            self.announce(folded, case.version + 1, &ending, change)?;
             queues::replace(Some(&Place::of(case)), folded, change)?;
         }
         if let Some(due) = case.due {

@@ -39,6 +39,13 @@
 //! | `accounts` | name | one of the staff, with a digest of the password |
 //! | `sessions` | digest of a token | who is signed in by it |
 //! | `trail` | time, number | who saw or did what at the console |
+//! | `tokens` | digest of a token | a program, and what it may do |
+//! | `once` | `by` digest of a key | what was done under the key, so that it is done once |
+//! | | `at` time, digest of a key | nothing: when it can be forgotten |
+//! | `webhooks` | `event` receiver, case, version | what the receiver is to be told |
+//! | | `line` receiver, case | when the first of these is to be tried |
+//! | | `due` receiver, time, case | nothing: finds lines by that time |
+//! | | `failed` receiver, case, version | what was given up |
 
 use jiff::Timestamp;
 
@@ -66,11 +73,14 @@ pub(super) enum Table {
     Accounts,
     Sessions,
     Trail,
+    Tokens,
+    Once,
+    Webhooks,
 }
 
 impl Table {
     /// In the order of the discriminants, which is the order of an export.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::Meta,
         Self::Cases,
         Self::Events,
@@ -87,6 +97,9 @@ impl Table {
         Self::Accounts,
         Self::Sessions,
         Self::Trail,
+        Self::Tokens,
+        Self::Once,
+        Self::Webhooks,
     ];
 
     pub fn name(self) -> &'static str {
@@ -107,6 +120,9 @@ impl Table {
             Self::Accounts => "accounts",
             Self::Sessions => "sessions",
             Self::Trail => "trail",
+            Self::Tokens => "tokens",
+            Self::Once => "once",
+            Self::Webhooks => "webhooks",
         }
     }
 }
@@ -200,6 +216,35 @@ pub(super) fn queue(place: &Place, case: &CaseId) -> String {
 /// Entries of one moment have numbers.
 pub(super) fn trace(at: Timestamp, number: u32) -> String {
     join(&[&time(at), &format!("{number:010}")])
+}
+
+pub(super) fn once(key: &str) -> String {
+    join(&["by", key])
+}
+
+pub(super) fn once_at(at: Timestamp, key: &str) -> String {
+    join(&["at", &time(at), key])
+}
+
+pub(super) const HOOK_EVENT: &str = "event";
+pub(super) const HOOK_LINE: &str = "line";
+pub(super) const HOOK_DUE: &str = "due";
+pub(super) const HOOK_FAILED: &str = "failed";
+
+pub(super) fn hook_event(receiver: &str, case: &CaseId, version: u64) -> String {
+    join(&[HOOK_EVENT, receiver, case.as_str(), &format!("{version:010}")])
+}
+
+pub(super) fn hook_line(receiver: &str, case: &CaseId) -> String {
+    join(&[HOOK_LINE, receiver, case.as_str()])
+}
+
+pub(super) fn hook_due(receiver: &str, at: Timestamp, case: &CaseId) -> String {
+    join(&[HOOK_DUE, receiver, &time(at), case.as_str()])
+}
+
+pub(super) fn hook_failed(receiver: &str, case: &CaseId, version: u64) -> String {
+    join(&[HOOK_FAILED, receiver, case.as_str(), &format!("{version:010}")])
 }
 
 pub(super) fn cursor(folder: &str) -> String {

@@ -3,10 +3,12 @@
 //! Every step may be broken off and done again: records of both forms are read, and the store's own format is raised
 //! last. A case is a fold of its events, so that only the events have to be understood.
 
-use super::StoreError;
+use std::path::Path;
+
 use super::keys::{self, Table};
 use super::record;
 use super::tables::{Change, Tables};
+use super::{FORMAT, StoreError, raw};
 use crate::domain::case::Case;
 use crate::domain::event::CaseEvent;
 use crate::fail_point;
@@ -14,8 +16,31 @@ use crate::fail_point;
 /// Records that are rewritten as one transaction.
 const AT_ONCE: usize = 500;
 
+/// Reads the format, or notes it in a new store. It is on the disk before any mail is: mail without a format is what
+/// is left of a store whose log was lost, and to begin anew there would answer everybody a second time.
+pub(super) fn check_format(tables: &Tables, path: &Path) -> Result<(), StoreError> {
+    match tables.get::<u32>(Table::Meta, keys::VERSION)? {
+        Some(found) if found > FORMAT => Err(StoreError::Newer { found, known: FORMAT }),
+        Some(FORMAT) => Ok(()),
+        None if raw::holds_mail(&path.join("raw"))? => Err(StoreError::corrupt(
+            path.join("cases").display().to_string(),
+            "the cases are gone, but mail is kept beside them; move the store away and import an export",
+        )),
+        found => {
+            if found.is_some() {
+                tracing::info!(folder = %path.display(), "the store is of an earlier version: bringing it to this one");
+                migrate(tables)?;
+            }
+            let mut change = Change::default();
+            change.put(Table::Meta, keys::VERSION.to_owned(), &FORMAT)?;
+            tables.run(&change)?;
+            tables.flush()
+        }
+    }
+}
+
 /// Brings all records to the forms of this version.
-pub(super) fn migrate(tables: &Tables) -> Result<(), StoreError> {
+fn migrate(tables: &Tables) -> Result<(), StoreError> {
     for table in Table::ALL {
         let mut changes = Vec::new();
         for row in tables.scan(table, "") {

@@ -32,7 +32,9 @@ mod start;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod verify;
+mod webhooks;
 
 pub use books::{Account, Books, Kept};
 pub use commit::{CaseStep, Claimed, Commit, CommitError, HeldBack, LetterEntry};
@@ -45,6 +47,8 @@ pub use quarantine::Quarantined;
 pub use queues::Queued;
 pub use raw::RawPlace;
 pub use search::{Found, SearchState};
+pub use tokens::{DoneOnce, Once};
+pub use webhooks::{Delivered, Message, Posted, Posting, Subscription};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -52,8 +56,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -85,6 +89,7 @@ struct Inner {
     archive: Archive,
     search: Search,
     flush_failed: AtomicBool,
+    subscriptions: OnceLock<Vec<Subscription>>,
     _lock: File,
     _temporary: Option<tempfile::TempDir>,
     path: PathBuf,
@@ -221,7 +226,7 @@ impl Store {
             }
             tables = Tables::open(&path.join("cases"), durable)?;
         }
-        check_format(&tables, path)?;
+        migrate::check_format(&tables, path)?;
         fail_point::reached("open-format-noted");
         let from = tables.get::<u32>(Table::Meta, keys::RAW_FROM)?.unwrap_or(1);
         let (archive, unknown) = Archive::open(path.join("raw"), segment_size, durable, from, |place| {
@@ -233,6 +238,7 @@ impl Store {
             archive,
             search: Search::new(path.join(search::FOLDER)),
             flush_failed: AtomicBool::new(false),
+            subscriptions: OnceLock::new(),
             _lock: lock,
             _temporary: temporary,
             path: path.to_owned(),
@@ -469,28 +475,5 @@ fn lock(path: &Path) -> Result<File, StoreError> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: path.to_owned() }),
         Err(TryLockError::Error(e)) => Err(StoreError::io(name.display(), e)),
-    }
-}
-
-/// Reads the format, or notes it in a new store. It is on the disk before any mail is: mail without a format is what
-/// is left of a store whose log was lost, and to begin anew there would answer everybody a second time.
-fn check_format(tables: &Tables, path: &Path) -> Result<(), StoreError> {
-    match tables.get::<u32>(Table::Meta, keys::VERSION)? {
-        Some(found) if found > FORMAT => Err(StoreError::Newer { found, known: FORMAT }),
-        Some(FORMAT) => Ok(()),
-        None if raw::holds_mail(&path.join("raw"))? => Err(StoreError::corrupt(
-            path.join("cases").display().to_string(),
-            "the cases are gone, but mail is kept beside them; move the store away and import an export",
-        )),
-        found => {
-            if found.is_some() {
-                tracing::info!(folder = %path.display(), "the store is of an earlier version: bringing it to this one");
-                migrate::migrate(tables)?;
-            }
-            let mut change = Change::default();
-            change.put(Table::Meta, keys::VERSION.to_owned(), &FORMAT)?;
-            tables.run(&change)?;
-            tables.flush()
-        }
     }
 }

@@ -11,13 +11,15 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::{self, Table};
 use super::raw::RawPlace;
-use super::{Counts, Notice, Quarantined, Seen, StoreError};
+use super::webhooks::{Line, Message};
+use super::{Counts, DoneOnce, Notice, Quarantined, Seen, StoreError};
 use crate::domain::account::{Account, Session, Trace};
 use crate::domain::case::Case;
 use crate::domain::event::CaseEvent;
 use crate::domain::ids::{CaseId, LetterId, RmaNumber};
 use crate::domain::queue::Traits;
 use crate::domain::reply::Reply;
+use crate::domain::token::Token;
 use crate::ports::Position;
 
 /// The version of every form below. A changed form gets the next number and a reader for this one.
@@ -100,6 +102,12 @@ pub(super) fn canonical(table: Table, key: &str, json: &[u8]) -> Result<Vec<u8>,
         (Table::Accounts, _) => through::<Account>,
         (Table::Sessions, _) => through::<Session>,
         (Table::Trail, _) => through::<Trace>,
+        (Table::Tokens, _) => through::<Token>,
+        (Table::Once, ["by", ..]) => through::<DoneOnce>,
+        (Table::Once, _) => through::<()>,
+        (Table::Webhooks, [keys::HOOK_LINE, ..]) => through::<Line>,
+        (Table::Webhooks, [keys::HOOK_DUE, ..]) => through::<()>,
+        (Table::Webhooks, _) => through::<Message>,
     };
     through(table, key, json)
 }

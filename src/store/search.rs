@@ -150,7 +150,7 @@ impl Store {
         Ok(Forgotten { _writer: writer })
     }
 
-    /// Takes away the last that [`Store::forget_in_search`] may have left. The index does so too when it follows.
+    /// Takes away the last that `forget_in_search` may have left. The index does so too when it follows.
     pub fn tidy_search(&self) -> Result<(), StoreError> {
         let search = &self.inner.search;
         let mut writer = search.writer();

@@ -77,7 +77,8 @@ pub(super) fn follow(
             }
             // Another number may be free, another case not.
             Err(taken @ CommitError::Taken { what: Claimed::OrderLine, .. }) => hindrance = Some(taken.to_string()),
-            Err(CommitError::Stale { .. } | CommitError::Taken { .. }) => {}
+            // No letter is done under a key.
+            Err(CommitError::Stale { .. } | CommitError::Taken { .. } | CommitError::Done(_)) => {}
             Err(CommitError::Seen(_)) => return Ok(Told::Seen),
             Err(CommitError::Illegal(illegal)) => return Ok(Told::Stuck(illegal.to_string())),
             Err(CommitError::Store(e)) => return Err(e.into()),

@@ -4,19 +4,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::store::Counts;
 
 /// How the daemon and its store are. Times are UTC; a count is of the store's whole life where it does not say
 /// "since the start".
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// When the daemon started; `None`: none runs.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub started_at: Option<Timestamp>,
     pub intake: Intake,
     /// Letters taken in, of every class.
     pub letters: u64,
     /// The latest commit of a letter since the start.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub last_letter_at: Option<Timestamp>,
     pub cases: u64,
     /// Letters that wait for a person because they could not be handled.
@@ -35,19 +38,22 @@ pub struct Status {
 }
 
 /// Whether letters are taken in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Intake {
     pub runs: bool,
     /// Why it does not.
     pub why: Option<String>,
     /// Since when it runs, or does not.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub since: Option<Timestamp>,
 }
 
 /// How it goes with a server, since the start.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Contact {
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub last_success_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub last_fault_at: Option<Timestamp>,
     pub last_fault: Option<String>,
 }

@@ -18,7 +18,9 @@ pub mod retry;
 pub mod search;
 pub mod settle;
 mod start;
+pub mod stats;
 pub mod turn;
+pub mod webhooks;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,6 +38,7 @@ use crate::feeds::Orders;
 use crate::pipeline::{Reading, Terms};
 use crate::ports::Fault;
 use crate::store::{CommitError, Store, StoreError};
+use crate::webhook::Receiver;
 
 /// What every loop works with.
 #[derive(Debug)]
@@ -62,6 +65,8 @@ pub struct Office {
     /// Rung when the clock may have something to do soon.
     pub letters_delayed: Notify,
     pub health: Arc<Health>,
+    /// Who hears of cases.
+    pub receivers: Vec<Receiver>,
     /// Replies that a server has accepted, but of which the store does not durably know: while this process lives,
     /// they are not sent again, whatever becomes of the disk.
     accepted: Arc<Mutex<HashSet<MessageId>>>,
@@ -101,6 +106,7 @@ impl Office {
             replies_written: Notify::new(),
             letters_delayed: Notify::new(),
             health: Arc::new(Health::new()),
+            receivers: Vec::new(),
             accepted: Arc::default(),
             disk_failed: AtomicBool::new(false),
         }
@@ -111,7 +117,7 @@ impl Office {
         let (terms, orders) = (Arc::clone(&self.terms), self.orders.clone());
         let (rma_prefix, replies_per_hour, clock) = (self.rma_prefix.clone(), self.replies_per_hour, self.clock);
         let (from_now, notifier, retention) = (self.from_now, self.notifier.clone(), self.retention);
-        let handover = self.handover.clone();
+        let (handover, receivers) = (self.handover.clone(), self.receivers.clone());
         let (health, accepted) = (Arc::clone(&self.health), Arc::clone(&self.accepted));
         move |store| Self {
             store,
@@ -128,6 +134,7 @@ impl Office {
             replies_written: Notify::new(),
             letters_delayed: Notify::new(),
             health,
+            receivers,
             accepted,
             disk_failed: AtomicBool::new(false),
         }

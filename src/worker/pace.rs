@@ -31,6 +31,13 @@ pub fn resend(attempts: u32) -> SignedDuration {
     MINUTES.get(index).map_or(LONGEST, |minutes| SignedDuration::from_mins(*minutes))
 }
 
+/// The wait before the next try of a webhook that failed `attempts` times: five seconds, then longer, four hours at most.
+pub fn post(attempts: u32) -> SignedDuration {
+    const SECONDS: [i64; 6] = [5, 30, 120, 600, 1800, 3600];
+    let index = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+    SECONDS.get(index).map_or(LONGEST, |seconds| SignedDuration::from_secs(*seconds))
+}
+
 /// No reply waits longer for its next try.
 pub const LONGEST: SignedDuration = SignedDuration::from_hours(4);
 

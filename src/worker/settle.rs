@@ -99,7 +99,10 @@ pub fn settle(
         };
         match office.store.commit(&commit) {
             Ok(case) => return Ok(taken(reading, outcome, case.map(Box::new), &commit.notices)),
-            Err(CommitError::Stale { .. } | CommitError::Taken { .. } | CommitError::Seen(_)) => {}
+            // No letter is done under a key.
+            Err(
+                CommitError::Stale { .. } | CommitError::Taken { .. } | CommitError::Seen(_) | CommitError::Done(_),
+            ) => {}
             Err(CommitError::Illegal(illegal)) => {
                 return quarantine(office, Some(reading), None, raw, position, illegal.to_string());
             }

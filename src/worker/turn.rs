@@ -16,7 +16,7 @@ use crate::domain::ids::CaseId;
 use crate::fail_point;
 use crate::pipeline::due::due;
 use crate::pipeline::resume::{Cause, Opened, Resumed, resume};
-use crate::store::{CaseStep, Commit, CommitError, HeldBack, NoticeKind, StoreError};
+use crate::store::{CaseStep, Commit, CommitError, DoneOnce, HeldBack, NoticeKind, Once, StoreError};
 
 /// Cases that are gone on with in one go, before a flush.
 const BATCH: usize = 200;
@@ -31,6 +31,9 @@ pub enum Undone {
     Impossible(String),
     #[error("there is no case {0}")]
     NoCase(CaseId),
+    /// It was done before, under the same key.
+    #[error("case {} was acted on before, under the same key", .0.case)]
+    Before(Box<DoneOnce>),
     /// It is no longer as the person saw it.
     #[error("case {case} has changed meanwhile")]
     Changed { case: CaseId, since: Vec<CaseEvent> },
@@ -130,17 +133,27 @@ pub fn act(
     why: Option<&str>,
     now: Timestamp,
 ) -> Result<Case, Undone> {
-    act_on(office, id, None, Cause::Staff { name, act, why }, now)
+    act_on(office, id, &Guard::default(), Cause::Staff { name, act, why }, now)
 }
 
 /// As [`act`], unless something has happened to the case since `seen`, the version that the person looks at.
 pub fn act_as_seen(office: &Office, id: &CaseId, seen: u64, cause: Cause<'_>, now: Timestamp) -> Result<Case, Undone> {
-    act_on(office, id, Some(seen), cause, now)
+    act_on(office, id, &Guard { seen: Some(seen), once: None }, cause, now)
 }
 
-fn act_on(office: &Office, id: &CaseId, seen: Option<u64>, cause: Cause<'_>, now: Timestamp) -> Result<Case, Undone> {
+/// What has to be so for an act to be done.
+#[derive(Debug, Clone, Default)]
+pub struct Guard {
+    /// Nothing has happened to the case since this version.
+    pub seen: Option<u64>,
+    /// Nothing was done under this key.
+    pub once: Option<Once>,
+}
+
+/// As [`act`], if all is as `guard` wants it.
+pub fn act_on(office: &Office, id: &CaseId, guard: &Guard, cause: Cause<'_>, now: Timestamp) -> Result<Case, Undone> {
     let held = office.durable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let case = try_on(office, id, seen, cause, now)?;
+    let case = try_on(office, id, guard, cause, now)?;
     office.store.flush()?;
     fail_point::reached("act-durable");
     drop(held);
@@ -212,14 +225,18 @@ pub fn realign(office: &Office) -> Result<(), Trouble> {
 
 /// Proposes and commits. Not durable before the next flush.
 fn go_on(office: &Office, id: &CaseId, cause: Cause<'_>, now: Timestamp) -> Result<Case, Undone> {
-    try_on(office, id, None, cause, now)
+    try_on(office, id, &Guard::default(), cause, now)
 }
 
-fn try_on(office: &Office, id: &CaseId, seen: Option<u64>, cause: Cause<'_>, now: Timestamp) -> Result<Case, Undone> {
+fn try_on(office: &Office, id: &CaseId, guard: &Guard, cause: Cause<'_>, now: Timestamp) -> Result<Case, Undone> {
     // Another commit may come in between (a reply was sent): then look again.
     for _ in 0..5 {
+        let done = guard.once.as_ref().map(|once| office.store.done_once(&once.key)).transpose()?.flatten();
+        if let Some(done) = done {
+            return Err(Undone::Before(Box::new(done)));
+        }
         let Some(case) = office.store.case(id)? else { return Err(Undone::NoCase(id.clone())) };
-        if let Some(seen) = seen.filter(|seen| *seen != case.version) {
+        if let Some(seen) = guard.seen.filter(|seen| *seen != case.version) {
             let since = happened_since(office, id, seen)?;
             if !since.is_empty() || seen > case.version {
                 return Err(Undone::Changed { case: id.clone(), since });
@@ -241,14 +258,15 @@ fn try_on(office: &Office, id: &CaseId, seen: Option<u64>, cause: Cause<'_>, now
             to_staff.extend(also);
             held_back = if held == HeldBack::AsBefore { held_back } else { held };
         }
-        let commit =
-            Commit { case: Some(step), other, reply: resumed.reply, notices, to_staff, held_back, ..Commit::default() };
+        let (reply, once) = (resumed.reply, guard.once.clone());
+        let commit = Commit { case: Some(step), other, reply, notices, to_staff, held_back, once, ..Commit::default() };
         match office.store.commit(&commit) {
             Ok(changed) => {
                 notice::say(&commit.notices);
                 return Ok(changed.unwrap_or(case));
             }
             Err(CommitError::Stale { .. }) => {}
+            Err(CommitError::Done(done)) => return Err(Undone::Before(done)),
             Err(taken @ CommitError::Taken { .. }) => {
                 // Only a number drawn twice gets better by another try.
                 if !matches!(&taken, CommitError::Taken { what: crate::store::Claimed::RmaNumber, .. }) {

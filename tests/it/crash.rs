@@ -66,6 +66,9 @@ const AT_ERASURE: &[&str] = &["erase-half-done", "erase-overwritten", "erase-not
 /// `crash::turns` dies there.
 const AT_TURN: &[&str] = &["case-struck", "act-durable", "migrate-table"];
 
+/// Passed when another program is told of a case: `webhooks` dies there.
+const AT_WEBHOOKS: &[&str] = &["webhook-to-be-posted", "webhook-answered"];
+
 /// Passed when a customer is forgotten.
 pub const AT_FORGETTING: &[&str] = &[
     "erase-key-drawn",
@@ -105,10 +108,20 @@ fn every_point_is_where_it_is_said_to_be_and_some_test_dies_there() {
     claimed.sort();
     assert_eq!(found, claimed);
     let refusals = AT_REFUSAL.iter().map(|(point, _)| point);
-    let tested =
-        [AT_START, AT_REPAIR, AT_WORK, AT_IMPORT, AT_UNDOING, AT_ERASURE, AT_TURN, AT_FORGETTING, AT_COMPACTION]
-            .into_iter()
-            .flatten();
+    let tested = [
+        AT_START,
+        AT_REPAIR,
+        AT_WORK,
+        AT_IMPORT,
+        AT_UNDOING,
+        AT_ERASURE,
+        AT_TURN,
+        AT_FORGETTING,
+        AT_COMPACTION,
+        AT_WEBHOOKS,
+    ]
+    .into_iter()
+    .flatten();
     let mut tested: Vec<&str> = tested.chain(refusals).copied().collect();
     tested.sort_unstable();
     assert_eq!(tested, claimed.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>());

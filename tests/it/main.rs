@@ -10,6 +10,7 @@
     reason = "a test fails by panicking, and tells what it counted"
 )]
 
+mod api;
 mod attachments;
 mod audit;
 mod backup;
@@ -44,5 +45,6 @@ mod split;
 mod stores;
 mod strangers;
 mod support;
+mod webhooks;
 mod wire;
 mod year;

@@ -68,6 +68,8 @@ fn a_letter_becomes_a_case_of_its_own_and_so_do_the_answers_to_it() {
     assert_eq!(here.replies().len(), sent);
     here.ok(&["verify"]);
     here.ok(&["audit"]);
+    let found = here.json(&["cases", "search", "printed on the box", "--json"]);
+    assert_eq!(found.iter().map(|case| case["case"].as_str().unwrap()).collect::<Vec<_>>(), [other.as_str()]);
     // Whoever answers what answered it writes to the new case; whoever answers the first question, to the old one.
     here.say(&draft("3@example.net", "Re: T3 Ultra runs flat", "It was reset once.\n", Some(&answered)).raw());
     assert_eq!((letters(&here, &other).len(), letters(&here, &case).len()), (2, 2));

@@ -54,9 +54,19 @@ fn the_example_shows_every_key_that_is_known() {
 #[test]
 fn every_key_of_the_example_can_be_in_force() {
     let mut text: String = EXAMPLE.lines().map(|l| format!("{}\n", uncommented(l))).collect();
-    text =
-        text.replace("password = \"…\"\n", "").replace("path = \"Maildir\"\n", "").replace("path = \"replies\"\n", "");
-    let files = [("secrets/imap", "x"), ("secrets/smtp", "y"), ("ca.pem", "z"), ("templates/mail/x", "")];
+    text = text
+        .replace("password = \"…\"\n", "")
+        .replace("secret = \"…\"\n", "")
+        .replace("path = \"Maildir\"\n", "")
+        .replace("path = \"replies\"\n", "");
+    let key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let files = [
+        ("secrets/imap", "x"),
+        ("secrets/smtp", "y"),
+        ("secrets/webhook", key),
+        ("ca.pem", "z"),
+        ("templates/mail/x", ""),
+    ];
     let config = load_beside(&files, &text).unwrap();
     assert_eq!(config.warnings, [""; 0]);
     assert_eq!(config.rma.return_address.unwrap().len(), 3);

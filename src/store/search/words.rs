@@ -62,7 +62,13 @@ impl Entry {
         };
         let mut texts = BTreeSet::new();
         entry.add_person(&case.customer, &mut texts);
-        for event in events.iter().rev() {
+        // What was split off is found in its own case.
+        let moved = Event::moved(events);
+        let here = |event: &&CaseEvent| match &event.event {
+            Event::LetterTaken { letter, .. } | Event::LetterNoted { letter, .. } => !moved.contains(letter),
+            _ => true,
+        };
+        for event in events.iter().rev().filter(here) {
             entry.add_event(event, &mut texts);
         }
         entry

@@ -1,0 +1,103 @@
+//! `[[webhook]]`: the programs that hear of cases.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::server::{elsewhere, read_secret, resolved};
+use super::table::{Document, Table};
+use super::{Surroundings, values};
+use crate::domain::event::Event;
+use crate::ports::Secret;
+use crate::store::Subscription;
+use crate::webhook::{Key, Settings, Url};
+
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// One `[[webhook]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    pub subscription: Subscription,
+    pub receiver: Settings,
+}
+
+/// Reads all of them.
+pub(super) fn webhooks(document: &mut Document<'_>, around: &Surroundings<'_>) -> Vec<Webhook> {
+    let webhooks: Vec<Webhook> = document.list("webhook", |t| webhook(t, around)).into_iter().flatten().collect();
+    let mut seen = BTreeSet::new();
+    for name in webhooks.iter().map(|webhook| &webhook.receiver.name) {
+        if !seen.insert(name) {
+            document.reject("webhook", "name", format!("\"{name}\" stands there twice"));
+        }
+    }
+    webhooks
+}
+
+fn webhook(t: &mut Table<'_>, around: &Surroundings<'_>) -> Option<Webhook> {
+    let name = t.required("name", |v| {
+        let name = values::text(v)?;
+        let sound = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        match (1..=32).contains(&name.len()) && name.chars().all(sound) {
+            true => Ok(name),
+            false => Err(format!("expected 1 to 32 small letters, digits and _, found \"{name}\"")),
+        }
+    });
+    let url = t.required("url", |v| Url::parse(&values::text(v)?));
+    if let Some(url) = url.as_ref().filter(|url| !url.is_tls())
+        && let Some(elsewhere) = elsewhere(&url.host, &resolved)
+    {
+        t.reject("url", format!("http:// is for loopback addresses only, and {} leads to {elsewhere}", url.host));
+    }
+    let known = Event::NAMES.map(|name| (name, name));
+    let events = t.required("events", |v| {
+        let events = values::list(v, |v| values::one_of(v, &known))?;
+        if events.is_empty() { Err("is empty: nothing would ever be told".to_owned()) } else { Ok(events) }
+    });
+    let secret_file = t.optional("secret_file", |v| values::path(v, around.base));
+    let secret = t.optional("secret", values::secret);
+    let ca_file = t.optional("ca_file", |v| values::path(v, around.base));
+    if let Some(Err(e)) = ca_file.as_ref().map(File::open) {
+        t.reject("ca_file", format!("cannot be read: {e}"));
+    }
+    let timeout = t.or("timeout", TIMEOUT, |v| values::duration(v, Duration::from_secs(1), 4 * TIMEOUT));
+    let key = key(t, around, name.as_deref(), secret_file, secret);
+    let (name, events) = (name?, events?.into_iter().map(str::to_owned).collect());
+    Some(Webhook {
+        subscription: Subscription { name: name.clone(), events },
+        receiver: Settings { name, url: url?, key: key?, ca_file, timeout },
+    })
+}
+
+/// What messages are signed with: from the variable, else a file, else the configuration itself.
+fn key(
+    t: &mut Table<'_>,
+    around: &Surroundings<'_>,
+    name: Option<&str>,
+    file: Option<PathBuf>,
+    secret: Option<Secret>,
+) -> Option<Key> {
+    if t.has("secret") && t.has("secret_file") {
+        t.reject("secret", "is given as well as secret_file; keep one");
+    }
+    if t.has("secret") && around.is_open_to_all {
+        t.warn("secret", "stands in a file that every user of this machine can read; chmod 600");
+    }
+    let variable = format!("AFTERSALESD_WEBHOOK_SECRET_{}", name?.to_uppercase());
+    let from_variable = (around.variable)(&variable).filter(|value| !value.is_empty());
+    let (whence, found) = match (from_variable, file) {
+        (Some(value), _) => ("secret", Some(Secret::new(value.to_string_lossy()))),
+        (None, Some(file)) => ("secret_file", read_secret(t, "secret_file", &file)),
+        (None, None) => ("secret", secret),
+    };
+    if found.is_none() && !t.has("secret") && !t.has("secret_file") {
+        t.reject("secret_file", format!("is missing (or secret, or the variable {variable})"));
+    }
+    match Key::parse(found?.reveal()) {
+        Ok(key) => Some(key),
+        Err(why) => {
+            t.reject(whence, why);
+            None
+        }
+    }
+}
