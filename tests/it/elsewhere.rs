@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use aftersalesd::ports::Security;
+use aftersalesd::ports::{Security, Server};
 
 use crate::passes::NO_CAP;
 use crate::support::elsewhere::{self, Client, ImapServer};
@@ -84,6 +84,28 @@ fn other_servers_mail_is_taken_in_marked_and_waited_for() {
         assert_eq!(daemon.terminate(), Some(0));
         shop.expect_all(35, name);
         println!("{name}: 35 letters taken in, a restart");
+    }
+}
+
+#[test]
+fn other_servers_are_spoken_to_over_tls_and_only_if_their_certificate_is_trusted() {
+    for server in elsewhere::all() {
+        let mut client = server.client();
+        for (number, secured) in server.secured_servers().into_iter().enumerate() {
+            let what = format!("{}, {:?}", server.name(), secured.security);
+            client.append("INBOX", &letter(number, 900));
+            let smtpd = Smtpd::start(Security::None, &[]);
+            let here = Installation::new(&keys("imap", &secured), &keys("smtp", &smtpd.server(None)), NO_CAP);
+            here.ok(&["once"]);
+            assert_eq!(smtpd.kept().len(), number + 1, "{what}: a new store takes in old letters, too");
+            assert_eq!(client.seen("INBOX"), (number + 1, number + 1), "{what}");
+
+            let stranger = Server { ca_file: None, ..secured };
+            let there = Installation::new(&keys("imap", &stranger), &keys("smtp", &smtpd.server(None)), NO_CAP);
+            let refused = there.run(&["once"]);
+            assert_eq!(refused.code, Some(75), "{what}: {}", refused.err);
+            assert!(refused.err.contains("certificate"), "{what}: {}", refused.err);
+        }
     }
 }
 

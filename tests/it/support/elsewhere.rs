@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use aftersalesd::ports::{Login, Secret, Security, Server};
 
+use super::tls::Certificates;
 use super::{Process, await_port, free_port, is_root, whoami};
 
 const USER: &str = "claims";
@@ -31,6 +32,9 @@ pub trait ImapServer {
     /// Ends all sessions; after that it serves as before.
     fn restart(&mut self);
 
+    /// The ways in with TLS, each with its port, and who signed the certificate.
+    fn secured(&self) -> (Vec<(Security, u16)>, &Certificates);
+
     fn server(&self) -> Server {
         Server {
             host: "127.0.0.1".into(),
@@ -40,6 +44,14 @@ pub trait ImapServer {
             ca_file: None,
             timeout: Duration::from_secs(10),
         }
+    }
+
+    /// The server by each of its ways in with TLS.
+    fn secured_servers(&self) -> Vec<Server> {
+        let (ways, certificates) = self.secured();
+        let server =
+            |(security, port)| Server { port, security, ca_file: Some(certificates.ca.clone()), ..self.server() };
+        ways.into_iter().map(server).collect()
     }
 
     fn client(&self) -> Client {
@@ -85,29 +97,37 @@ struct Cyrus {
     root: PathBuf,
     dir: tempfile::TempDir,
     port: u16,
+    imaps: u16,
+    certificates: Certificates,
     process: Option<Process>,
 }
 
 impl Cyrus {
     fn start(root: &Path) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let port = free_port();
+        let (port, imaps) = (free_port(), free_port());
+        let certificates = Certificates::make(dir.path());
         let here = dir.path().display().to_string();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        // The key of a test; the server's user is another one.
+        fs::set_permissions(&certificates.key, fs::Permissions::from_mode(0o644)).unwrap();
         // It refuses to run as root.
         let user = if is_root() { "mail".to_owned() } else { whoami().0 };
         let configuration = format!(
             "configdirectory: {here}/state\npartition-default: {here}/mail\ndefaultpartition: default\nadmins: admin\n\
              cyrus_user: {user}\nallowplaintext: yes\nsasl_mech_list: PLAIN LOGIN\n\
              sasl_pwcheck_method: saslauthd\nsasl_saslauthd_path: {here}/passwords\nvirtdomains: off\n\
-             unixhierarchysep: no\naltnamespace: no\n"
+             unixhierarchysep: no\naltnamespace: no\ntls_server_cert: {certificate}\ntls_server_key: {key}\n",
+            certificate = certificates.certificate.display(),
+            key = certificates.key.display(),
         );
         fs::write(dir.path().join("imapd.conf"), configuration).unwrap();
         let bin = root.join("usr/lib/cyrus/bin");
         let services = format!(
             "START {{\n  recover cmd=\"{bin}/ctl_cyrusdb -C {here}/imapd.conf -r\"\n  \
              idle cmd=\"{bin}/idled -C {here}/imapd.conf\"\n}}\n\
-             SERVICES {{\n  imap cmd=\"{bin}/imapd -C {here}/imapd.conf -U 30\" listen=\"127.0.0.1:{port}\"\n}}\n\
+             SERVICES {{\n  imap cmd=\"{bin}/imapd -C {here}/imapd.conf -U 30\" listen=\"127.0.0.1:{port}\"\n  \
+             imaps cmd=\"{bin}/imapd -C {here}/imapd.conf -s\" listen=\"127.0.0.1:{imaps}\"\n}}\n\
              EVENTS {{\n}}\n",
             bin = bin.display()
         );
@@ -122,7 +142,7 @@ impl Cyrus {
             let given = Command::new("chown").arg("-R").arg("mail").arg(dir.path()).status().unwrap();
             assert!(given.success());
         }
-        let mut cyrus = Self { root: root.to_owned(), dir, port, process: None };
+        let mut cyrus = Self { root: root.to_owned(), dir, port, imaps, certificates, process: None };
         cyrus.run();
         let mut admin = Client::log_in(port, "admin");
         admin.ok(&format!("CREATE user.{USER}"));
@@ -147,6 +167,10 @@ impl ImapServer for Cyrus {
 
     fn port(&self) -> u16 {
         self.port
+    }
+
+    fn secured(&self) -> (Vec<(Security, u16)>, &Certificates) {
+        (vec![(Security::Tls, self.imaps), (Security::Starttls, self.port)], &self.certificates)
     }
 
     fn restart(&mut self) {
@@ -180,6 +204,8 @@ fn check_passwords(listener: &UnixListener) {
 /// The listener and the login are ours, as Courier's need a configuration in `/etc`; all after that is its own.
 struct Courier {
     port: u16,
+    imaps: u16,
+    certificates: Certificates,
     sessions: Arc<Mutex<Vec<Child>>>,
     _dir: tempfile::TempDir,
 }
@@ -192,7 +218,8 @@ impl Courier {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let sessions = Arc::new(Mutex::new(Vec::new()));
-        let (root, home, all) = (root.to_owned(), dir.path().to_owned(), Arc::clone(&sessions));
+        let (courier, home, all) = (root.to_owned(), dir.path().to_owned(), Arc::clone(&sessions));
+        let root = courier.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let (root, home, all) = (root.clone(), home.clone(), Arc::clone(&all));
@@ -205,11 +232,36 @@ impl Courier {
                 });
             }
         });
-        Self { port, sessions, _dir: dir }
+        let certificates = Certificates::make(dir.path());
+        let imaps = front(&courier, port, &certificates, Arc::clone(&sessions));
+        Self { port, imaps, certificates, sessions, _dir: dir }
     }
 }
 
 const CAPABILITIES: &str = "IMAP4rev1 UIDPLUS CHILDREN NAMESPACE THREAD=ORDEREDSUBJECT SORT QUOTA IDLE";
+
+/// Courier's own TLS (`couriertls`) on a port of its own, which hands on to the plain one; the port.
+fn front(root: &Path, plain: u16, certificates: &Certificates, sessions: Arc<Mutex<Vec<Child>>>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // It wants one file of certificate and key.
+    let both = certificates.certificate.with_extension("both");
+    let parts = [&certificates.certificate, &certificates.key].map(|part| fs::read_to_string(part).unwrap());
+    fs::write(&both, parts.concat()).unwrap();
+    let root = root.to_owned();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let stream = stream.unwrap();
+            let end = || OwnedFd::from(stream.try_clone().unwrap());
+            let mut tls = command(&root, "usr/bin/couriertls");
+            let onward = format!("exec 3<>/dev/tcp/127.0.0.1/{plain}; cat <&3 & exec cat >&3");
+            tls.args(["-tcpd", "-server", "bash", "-c", &onward]).env("TLS_CERTFILE", &both);
+            tls.stdin(end()).stdout(end()).stderr(Stdio::null());
+            sessions.lock().unwrap().push(tls.spawn().unwrap());
+        }
+    });
+    port
+}
 
 /// The dialogue up to the login; its tag, unless the client leaves before.
 fn log_in(mut stream: &TcpStream) -> std::io::Result<Option<String>> {
@@ -270,6 +322,10 @@ impl ImapServer for Courier {
 
     fn port(&self) -> u16 {
         self.port
+    }
+
+    fn secured(&self) -> (Vec<(Security, u16)>, &Certificates) {
+        (vec![(Security::Tls, self.imaps)], &self.certificates)
     }
 
     fn restart(&mut self) {
