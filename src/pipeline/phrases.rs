@@ -4,7 +4,7 @@
 //! `geht .. nicht` up to four words in between (never across the end of a clause), `(my|the) watch` either word.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use serde::{Deserialize, Serialize};
@@ -184,9 +184,17 @@ struct Entry {
 
 #[derive(Debug, Clone)]
 enum Piece {
-    Word { text: String, any_beginning: bool, any_ending: bool },
+    Word {
+        text: String,
+        any_beginning: bool,
+        any_ending: bool,
+    },
     Gap,
-    OneOf(Vec<Vec<Piece>>),
+    /// Of what mostly are dozens of plain words, and what else there is.
+    OneOf {
+        words: HashSet<String>,
+        others: Vec<Vec<Piece>>,
+    },
 }
 
 /// The most words a gap spans.
@@ -258,30 +266,34 @@ fn follow(pieces: &[Piece], then: &[Piece], at: usize, gap: usize, text: &Text<'
             };
             follow(rest, then, next_word(text, at, gap, fits)?, 0, text)
         }
-        Piece::OneOf(choices) => {
+        Piece::OneOf { words, others } => {
             // A choice within a choice is rare; what stands behind both is then one list.
             let behind: Cow<'_, [Piece]> =
                 if then.is_empty() { Cow::Borrowed(rest) } else { Cow::Owned([rest, then].concat()) };
-            choices.iter().filter_map(|one| follow(one, &behind, at, gap, text)).max()
+            let first = |n: &usize, word: &str| words_behind(text, at, gap).take(*n).all(|(before, _)| before != word);
+            let fitting = words_behind(text, at, gap).enumerate();
+            let fitting = fitting.filter(|(n, (word, _))| words.contains(*word) && first(n, word));
+            let ends = fitting.filter_map(|(_, (_, end))| follow(&behind, &[], end, 0, text));
+            ends.chain(others.iter().filter_map(|one| follow(one, &behind, at, gap, text))).max()
         }
     }
 }
 
 /// The end of the first word behind `at` that `fits`, with at most `gap` words of the same clause before it.
-fn next_word(text: &Text<'_>, mut at: usize, gap: usize, fits: impl Fn(&str) -> bool) -> Option<usize> {
-    for _ in 0..=gap {
-        let start = at + 1;
-        let end = text.word_end(start);
-        let here = text.text.get(start..end)?;
-        if fits(here) {
-            return Some(end);
-        }
-        if matches!(here, "" | "." | "," | "!" | "?" | "\n") {
-            return None;
-        }
-        at = end;
-    }
-    None
+fn next_word(text: &Text<'_>, at: usize, gap: usize, fits: impl Fn(&str) -> bool) -> Option<usize> {
+    words_behind(text, at, gap).find(|(word, _)| fits(word)).map(|(_, end)| end)
+}
+
+/// The word behind `at`, and up to `gap` more of the same clause, each with its end.
+fn words_behind<'t>(text: &Text<'t>, at: usize, gap: usize) -> impl Iterator<Item = (&'t str, usize)> {
+    let word = |at: usize| {
+        let end = text.word_end(at + 1);
+        Some((text.text.get(at + 1..end)?, end))
+    };
+    let next = move |(before, end): &(&str, usize)| {
+        if matches!(*before, "" | "." | "," | "!" | "?" | "\n") { None } else { word(*end) }
+    };
+    std::iter::successors(word(at), next).take(gap + 1)
 }
 
 /// A folded text whose words' ends are known: hundreds of phrases begin with the same common word, and each looks at the
@@ -289,25 +301,25 @@ fn next_word(text: &Text<'_>, mut at: usize, gap: usize, fits: impl Fn(&str) -> 
 struct Text<'t> {
     text: &'t str,
     /// For each byte, the place of the first blank at or behind it.
-    ends: Vec<usize>,
+    ends: Vec<u32>,
 }
 
 impl<'t> Text<'t> {
     fn new(text: &'t str) -> Self {
         let mut end = text.len();
-        let mut ends: Vec<usize> = Vec::with_capacity(text.len());
+        let mut ends: Vec<u32> = Vec::with_capacity(text.len());
         for (at, byte) in text.bytes().enumerate().rev() {
             if byte == b' ' {
                 end = at;
             }
-            ends.push(end);
+            ends.push(u32::try_from(end).unwrap_or(u32::MAX));
         }
         ends.reverse();
         Self { text, ends }
     }
 
     fn word_end(&self, at: usize) -> usize {
-        self.ends.get(at).copied().unwrap_or(self.text.len())
+        self.ends.get(at).map_or(self.text.len(), |end| *end as usize)
     }
 
     fn word_start(&self, at: usize) -> usize {
@@ -342,7 +354,7 @@ fn parse(mut text: &str) -> (Vec<Piece>, &str) {
                     rest = behind;
                 }
                 text = rest.strip_prefix(')').unwrap_or(rest);
-                pieces.push(Piece::OneOf(choices));
+                pieces.push(one_of(choices));
             }
             _ => {
                 let end = text.find([' ', '(', ')', '|']).unwrap_or(text.len());
@@ -352,6 +364,19 @@ fn parse(mut text: &str) -> (Vec<Piece>, &str) {
             }
         }
     }
+}
+
+fn one_of(choices: Vec<Vec<Piece>>) -> Piece {
+    let (mut words, mut others) = (HashSet::new(), Vec::new());
+    for choice in choices {
+        match choice.as_slice() {
+            [Piece::Word { text, any_beginning: false, any_ending: false }] => {
+                words.insert(text.clone());
+            }
+            _ => others.push(choice),
+        }
+    }
+    Piece::OneOf { words, others }
 }
 
 /// The first word of an entry of which folding leaves nothing.
@@ -377,12 +402,13 @@ fn word_pieces(word: &str) -> Vec<Piece> {
 
 /// Resolves a choice at the beginning, so that each result begins with a word.
 fn beginnings(mut pieces: Vec<Piece>) -> Vec<Vec<Piece>> {
-    if !matches!(pieces.first(), Some(Piece::OneOf(_))) {
+    if !matches!(pieces.first(), Some(Piece::OneOf { .. })) {
         return vec![pieces];
     }
     let rest = pieces.split_off(1);
-    let Some(Piece::OneOf(choices)) = pieces.pop() else { return Vec::new() };
-    choices.into_iter().flat_map(|choice| beginnings([choice, rest.clone()].concat())).collect()
+    let Some(Piece::OneOf { words, others }) = pieces.pop() else { return Vec::new() };
+    let word = |text| vec![Piece::Word { text, any_beginning: false, any_ending: false }];
+    words.into_iter().map(word).chain(others).flat_map(|choice| beginnings([choice, rest.clone()].concat())).collect()
 }
 
 /// The literal that the automaton looks for (the whole words up to the first sign), and the entry behind it.
@@ -390,7 +416,7 @@ fn entry(group: Group, pieces: Vec<Piece>) -> Option<(String, Entry)> {
     let mut pieces = pieces.into_iter().peekable();
     let (mut literal, any_beginning, mut open_end) = match pieces.next()? {
         Piece::Word { text, any_beginning, any_ending } => (text, any_beginning, any_ending),
-        Piece::Gap | Piece::OneOf(_) => return None,
+        Piece::Gap | Piece::OneOf { .. } => return None,
     };
     while !open_end && let Some(Piece::Word { text, any_beginning: false, any_ending }) = pieces.peek() {
         literal = format!("{literal} {text}");

@@ -166,7 +166,7 @@ fn measure(examples: &[Example], lexicons: &Lexicons) -> Result<(), Box<dyn Erro
         let by_words = taken(&words, example, lexicons);
         let by_both = taken(&both, example, lexicons);
         let (text, hits) = example.seen(lexicons);
-        let scores = model.read(&text, &hits);
+        let scores = model.read(&model.tally(&text), 0..text.len(), &hits);
         let by_model = |m: &Meaning| {
             scores.of(*m) > 0.0
                 || *m == Meaning::Tried && scores.of(Meaning::Untried) > 0.0

@@ -63,10 +63,17 @@ impl<'a> Zone<'a> {
     /// What the model reads in a sentence. People who write without full stops say many things in one; so it is also
     /// read in pieces, which tell of what happened, but not of what was denied further off.
     fn read(&self, sentence: Span, model: &Model) -> Scores {
-        let whole = model.read(self.folded.slice(sentence), self.hits_in(sentence));
-        self.pieces(sentence)
-            .into_iter()
-            .fold(whole, |scores, piece| scores.or_piece(model.read(self.folded.slice(piece), self.hits_in(piece))))
+        let tally = model.tally(self.folded.slice(sentence));
+        let read = |piece: Span| {
+            model.read(&tally, piece.start - sentence.start..piece.end - sentence.start, self.hits_in(piece))
+        };
+        self.pieces(sentence).into_iter().fold(read(sentence), |scores, piece| scores.or_piece(read(piece)))
+    }
+
+    /// What the model reads in a part of a sentence as if it were all.
+    pub fn read_alone(&self, part: Span, model: &Model) -> Scores {
+        let text = self.folded.slice(part);
+        model.read(&model.tally(text), 0..text.len(), self.hits_in(part))
     }
 
     /// The clauses of a sentence, and the stretches of a clause that is very long.

@@ -1,12 +1,14 @@
 //! The features of a sentence, hashed into buckets: the same for training and for reading.
 
+use std::ops::Range;
+
 use crate::pipeline::phrases::{Group, Hit};
 
 /// The number of buckets, a power of two.
 pub const BUCKETS: usize = 1 << 20;
 
 /// The most words of a sentence that are looked at.
-const WORDS: usize = 120;
+const REACH: usize = 120;
 
 /// The longest word, in letters, that is cut into pieces.
 const LONGEST: usize = 24;
@@ -73,40 +75,106 @@ impl Feature<'_> {
 
 /// Calls `take` with each feature of a folded sentence and of the lexicon's hits in it.
 pub fn each(sentence: &str, hits: &[Hit], take: &mut impl FnMut(Feature<'_>)) {
-    let mut text = String::with_capacity(sentence.len());
-    let mut ends: Vec<usize> = Vec::new();
-    for word in sentence.split(' ').filter(|w| !w.is_empty()).take(WORDS) {
-        push_plain(&mut text, word);
-        ends.push(text.len());
+    let words = Words::of(sentence);
+    let all = words.in_reach(0..words.len());
+    for at in all.clone() {
+        words.alone(at, take);
     }
-    let starts = std::iter::once(0).chain(ends.iter().copied());
-    let words: Vec<&str> = starts.zip(&ends).map(|(start, end)| text.get(start..*end).unwrap_or_default()).collect();
-    for word in &words {
-        take(Feature::Word(word));
-        pieces(word, take);
-        take(Feature::Stem(stem(word)));
+    for at in all.clone().skip(1) {
+        words.with_one_before(at, take);
     }
-    for window in words.windows(2) {
-        if let [one, two] = window {
-            take(Feature::Pair(one, two));
-            take(Feature::Stems(stem(one), stem(two)));
-        }
+    for at in all.clone().skip(2) {
+        words.with_two_before(at, take);
     }
-    for window in words.windows(3) {
-        if let [one, _, three] = window {
-            take(Feature::Around(one, three));
-        }
-    }
-    if let (Some(first), Some(last)) = (words.first(), words.last()) {
-        take(Feature::First(first));
-        take(Feature::Last(last));
-    }
+    words.ends(all, take);
+    of_hits(hits, take);
+}
+
+/// The features of the lexicon's hits.
+pub fn of_hits(hits: &[Hit], take: &mut impl FnMut(Feature<'_>)) {
     let mut before = None;
     for group in hits.iter().map(|h| h.group) {
         take(Feature::Hit(group));
         if let Some(before) = before.replace(group) {
             take(Feature::Hits(before, group));
         }
+    }
+}
+
+/// The words of a folded sentence, numbers by their shape.
+#[derive(Debug)]
+pub struct Words {
+    plain: String,
+    /// Where each word begins in the sentence, and where it ends in `plain`.
+    places: Vec<(usize, usize)>,
+}
+
+impl Words {
+    pub fn of(sentence: &str) -> Self {
+        let mut plain = String::with_capacity(sentence.len());
+        let mut places = Vec::new();
+        let mut start = 0;
+        for word in sentence.split(' ') {
+            if !word.is_empty() {
+                push_plain(&mut plain, word);
+                places.push((start, plain.len()));
+            }
+            start += word.len() + 1;
+        }
+        Self { plain, places }
+    }
+
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// The words that begin in this part of the sentence.
+    pub fn beginning_in(&self, part: Range<usize>) -> Range<usize> {
+        let first = |at: usize| self.places.partition_point(|(start, _)| *start < at);
+        first(part.start)..first(part.end)
+    }
+
+    /// As many of these words as are looked at.
+    pub fn in_reach(&self, range: Range<usize>) -> Range<usize> {
+        range.start..range.end.min(range.start + REACH)
+    }
+
+    /// The features of a word by itself.
+    pub fn alone(&self, at: usize, take: &mut impl FnMut(Feature<'_>)) {
+        let word = self.word(at);
+        take(Feature::Word(word));
+        pieces(word, take);
+        take(Feature::Stem(stem(word)));
+    }
+
+    /// The features of a word and the one before it.
+    pub fn with_one_before(&self, at: usize, take: &mut impl FnMut(Feature<'_>)) {
+        let (one, two) = (self.word(at.wrapping_sub(1)), self.word(at));
+        take(Feature::Pair(one, two));
+        take(Feature::Stems(stem(one), stem(two)));
+    }
+
+    /// The feature of a word and the second one before it.
+    pub fn with_two_before(&self, at: usize, take: &mut impl FnMut(Feature<'_>)) {
+        take(Feature::Around(self.word(at.wrapping_sub(2)), self.word(at)));
+    }
+
+    /// The features of the first and the last of these words.
+    pub fn ends(&self, range: Range<usize>, take: &mut impl FnMut(Feature<'_>)) {
+        if !range.is_empty() {
+            take(Feature::First(self.word(range.start)));
+            take(Feature::Last(self.word(range.end - 1)));
+        }
+    }
+
+    fn word(&self, at: usize) -> &str {
+        let end = |at: usize| self.places.get(at).map(|(_, end)| *end);
+        let start = at.checked_sub(1).and_then(end).unwrap_or_default();
+        end(at).and_then(|end| self.plain.get(start..end)).unwrap_or_default()
     }
 }
 

@@ -10,6 +10,8 @@ pub mod features;
 
 pub mod letter;
 
+pub mod tally;
+
 pub mod train;
 
 use std::borrow::Cow;
@@ -309,24 +311,6 @@ impl Model {
         }
     }
 
-    /// Reads a sentence: its folded text and the lexicon's hits in it.
-    pub fn read(&self, sentence: &str, hits: &[Hit]) -> Scores {
-        let mut sums = [0_i32; MEANINGS];
-        let mut count = 0_u32;
-        features::each(sentence, hits, &mut |feature| {
-            count += u32::from(feature.weight());
-            for (sum, weight) in sums.iter_mut().zip(self.row(feature.bucket())) {
-                *sum += i32::from(*weight as i8) * i32::from(feature.weight());
-            }
-        });
-        let norm = 1.0 / (count.max(1) as f32).sqrt();
-        let mut scores = self.biases;
-        for ((score, sum), step) in scores.iter_mut().zip(sums).zip(self.steps) {
-            *score += sum as f32 * step * norm;
-        }
-        Scores(scores)
-    }
-
     /// The words that spoke most for a meaning, strongest first, for people to read.
     pub fn reasons(&self, sentence: &str, hits: &[Hit], meaning: Meaning) -> Vec<String> {
         const SHOWN: usize = 3;
@@ -490,8 +474,20 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_part_reads_as_it_would_by_itself(words in prop::collection::vec("[a-z0-9]{1,9}", 1..200), cut in 0..200usize) {
+            let model = Model::embedded().unwrap();
+            let (before, part) = words.split_at(cut.min(words.len()));
+            let (before, part) = (format!(" {} ", before.join(" ")), format!(" {} ", part.join(" ")));
+            let whole = format!("{}{}", before.trim_end(), part);
+            let there = before.trim_end().len()..whole.len();
+            let (in_whole, alone) = (model.tally(&whole), model.tally(&part));
+            prop_assert_eq!(model.read(&in_whole, there, &[]), model.read(&alone, 0..part.len(), &[]));
+        }
+
+        #[test]
         fn any_text_is_read(text in "\\PC{0,300}") {
-            let scores = Model::embedded().unwrap().read(&text, &[]);
+            let model = Model::embedded().unwrap();
+            let scores = model.read(&model.tally(&text), 0..text.len(), &[]);
             prop_assert!(Meaning::ALL.iter().all(|m| scores.of(*m).is_finite()));
         }
     }

@@ -320,7 +320,7 @@ mod tests {
         let examples = Example::parse("en", file).unwrap();
         let model = train(&examples, &lexicons);
         assert_eq!(model.to_bytes(), train(&examples, &lexicons).to_bytes());
-        let score = |text| model.read(text, &[]).of(Meaning::What);
+        let score = |text: &str| model.read(&model.tally(text), 0..text.len(), &[]).of(Meaning::What);
         assert!(score(" the dial is dark ") > 0.0 && score(" kind regards ") < 0.0);
     }
 }
