@@ -265,8 +265,9 @@ impl Extractor {
             account.steps = account.steps.or(forwarded.steps);
         }
         facts.unopened = request::unopened(std::slice::from_ref(text));
+        let model = self.model.as_ref();
         facts.received_on =
-            [text, passed_on, signature].into_iter().find_map(|z| receipt::received_on(z, dates, today));
+            [text, passed_on, signature].into_iter().find_map(|z| receipt::received_on(z, dates, today, model));
         facts.problem_what = account.what;
         facts.problem_when = account.when;
         facts.problem_how = account.how;

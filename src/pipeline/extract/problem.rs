@@ -153,10 +153,13 @@ fn moment(zone: &Zone<'_>, sentence: Span, clause: Span, dates: &[&Dates], today
     word.map(|h| h.span).or_else(|| day().map(|f| f.span))
 }
 
-/// "Since I got it on 3 November, the screen flickers": a clause on the delivery that tells since when. A day alone
-/// ("got it yesterday, it flickers") tells nothing of the sort.
+/// "Since I got it on 3 November, the screen flickers", "it came on Monday and since I put it on it flickers": a clause on
+/// the delivery that tells since when. A day alone ("got it yesterday, it flickers") tells nothing of the sort.
 fn begins_since(zone: &Zone<'_>, sentence: Span, clause: Span, dates: &[&Dates], today: Date) -> bool {
-    let Some(word) = zone.within(sentence, Group::When).find(|h| h.span.start == clause.start + 1) else {
+    let delivered = [Group::Received, Group::Bought].iter().filter_map(|g| zone.within(clause, *g).next());
+    let delivered = delivered.map(|h| h.span.start).min().unwrap_or(clause.start);
+    let since = |h: &Hit| h.span.start == clause.start + 1 || h.span.start > delivered && h.span.end <= clause.end;
+    let Some(word) = zone.within(sentence, Group::When).find(since) else {
         return false;
     };
     let days = dates.iter().flat_map(|d| d.find(&zone.folded, clause, today));
@@ -167,9 +170,18 @@ fn tried(zone: &Zone<'_>, sentence: Span) -> Option<Span> {
     let tried = zone.within(sentence, Group::Step).find(|h| {
         let clause = zone.clause_of(sentence, h.span);
         let asked_only = zone.folded.is_question(sentence) && zone.has(sentence, Group::Hypothetical);
-        !zone.has(clause, Group::Elsewhere) && !asked_only
+        !zone.has(clause, Group::Elsewhere) && !asked_only && !is_moment(zone, clause, h.span)
     });
     tried.map(|h| h.span)
+}
+
+/// "Since I updated it on Tuesday": a step that dates the problem, unless the model takes it for more.
+fn is_moment(zone: &Zone<'_>, clause: Span, step: Span) -> bool {
+    const BETWEEN: usize = 3;
+    zone.within(clause, Group::When).any(|when| {
+        let between = zone.folded.slice(Span { start: when.span.end.min(step.start), end: step.start });
+        when.span.end <= step.start && between.split_whitespace().count() <= BETWEEN
+    })
 }
 
 /// The clause around a hit, for people to read.

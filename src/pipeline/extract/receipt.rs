@@ -4,14 +4,14 @@ use jiff::civil::Date;
 
 use crate::domain::facts::Fact;
 use crate::pipeline::extract::dates::{DAY_ALONE, Dates};
-use crate::pipeline::extract::meaning::Meaning;
+use crate::pipeline::extract::meaning::{Meaning, Model};
 use crate::pipeline::extract::zone::Zone;
 use crate::pipeline::fold::Span;
 use crate::pipeline::phrases::{Group, Hit};
 
 /// The day of receipt: by a word of receiving, else by what the sentence around a day means.
-pub fn received_on(zone: &Zone<'_>, dates: &[&Dates], today: Date) -> Option<Fact<Date>> {
-    by_words(zone, dates, today).or_else(|| by_meaning(zone, dates, today))
+pub fn received_on(zone: &Zone<'_>, dates: &[&Dates], today: Date, model: Option<&Model>) -> Option<Fact<Date>> {
+    by_words(zone, dates, today).or_else(|| by_meaning(zone, dates, today, model?))
 }
 
 /// The day that stands nearest to a word of receiving, and nearer to it than to a word of buying.
@@ -58,34 +58,43 @@ fn is_bare_arrival(zone: &Zone<'_>, sentence: Span, day: Span) -> bool {
         && !is_with_us(zone, sentence, day)
 }
 
-/// The one day of a sentence that tells of an arrival in words that no list has ("the postman rang with it on Monday"),
-/// unless something else in the sentence claims the day.
-fn by_meaning(zone: &Zone<'_>, dates: &[&Dates], today: Date) -> Option<Fact<Date>> {
-    const OTHER: [Group; 8] = [
-        Group::Bought,
-        Group::Symptom,
-        Group::Broken,
-        Group::Fault,
-        Group::Step,
-        Group::Negation,
-        Group::StatusQuestion,
-        Group::OrderIssue,
-    ];
-    zone.folded.sentences.iter().find_map(|sentence| {
-        let tells = |meaning, group| zone.says(*sentence, meaning, zone.has(*sentence, group));
-        let claimed = OTHER.iter().any(|g| zone.has(*sentence, *g))
-            || tells(Meaning::What, Group::Symptom)
-            || tells(Meaning::When, Group::When)
-            || zone.folded.is_question(*sentence)
-            || is_with_us(zone, *sentence, *sentence);
-        if claimed || !zone.says(*sentence, Meaning::Received, false) {
-            return None;
-        }
-        let mut days = dates.iter().flat_map(|d| d.find(&zone.folded, *sentence, today));
-        let first = days.next().filter(|d| d.date <= today)?;
-        let one = days.all(|d| d.date == first.date);
-        one.then(|| zone.fact(first.date, first.span, &format!("received_on.meaning.{}", first.rule)))
-    })
+/// The day beside which the words tell of an arrival, though no list has them ("the postman put it into my hand on 17
+/// July"), more than of a moment, and nothing else claims it. A long sentence tells many things: only what stands around
+/// the day is read.
+fn by_meaning(zone: &Zone<'_>, dates: &[&Dates], today: Date, model: &Model) -> Option<Fact<Date>> {
+    const OTHER: [Group; 3] = [Group::Bought, Group::StatusQuestion, Group::OrderIssue];
+    let asked = |sentence: &&Span| !zone.folded.is_question(**sentence);
+    let days = zone.folded.sentences.iter().filter(asked).flat_map(|sentence| {
+        let found = dates.iter().flat_map(|d| d.find(&zone.folded, *sentence, today));
+        found.filter(|day| day.date <= today).map(|day| (around(zone, *sentence, day.span), day))
+    });
+    let told = days.filter_map(|(words, day)| {
+        let before = Span { start: words.start, end: day.span.start };
+        let claimed = OTHER.iter().any(|g| zone.has(words, *g))
+            || zone.has(before, Group::Negation)
+            || is_with_us(zone, words, words);
+        let scores = zone.read_alone(words, model);
+        let received = scores.of(Meaning::Received);
+        let told = Meaning::Received.is_said(received, false) && received > scores.of(Meaning::When);
+        (told && !claimed).then_some((received, day))
+    });
+    let (_, day) = told.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
+    Some(zone.fact(day.date, day.span, &format!("received_on.meaning.{}", day.rule)))
+}
+
+/// The words of the same clause around a day; of the sentence, where the clause has few.
+fn around(zone: &Zone<'_>, sentence: Span, day: Span) -> Span {
+    const BEFORE: usize = 9;
+    const BEHIND: usize = 4;
+    const FEW: usize = 3;
+    let words = |span: Span| zone.folded.slice(span).split_whitespace().count();
+    let clause = zone.clause_of(sentence, day);
+    let within = if clause.end >= day.end && words(clause) > FEW + words(day) { clause } else { sentence };
+    let before = zone.folded.slice(Span { start: within.start, end: day.start });
+    let behind = zone.folded.slice(Span { start: day.end, end: within.end });
+    let start = before.rmatch_indices(' ').nth(BEFORE).map_or(within.start, |(at, _)| within.start + at);
+    let end = behind.match_indices(' ').nth(BEHIND).map_or(within.end, |(at, _)| day.end + at + 1);
+    Span { start, end }
 }
 
 /// Whether the clause is the value of a line "Received: 3 Nov" or "Bought on: 3 Nov": its day is no moment of a problem.

@@ -180,7 +180,16 @@ pub fn unopened(zones: &[Zone<'_>]) -> Option<Fact<bool>> {
             let covered = zone.within(sentence, Group::Sealed).any(|s| s.span.contains(h.span));
             !covered && !denied(zone, sentence, h)
         });
-        zone.judged(sentence, Meaning::Used, hit.map(|h| zone.evidence(h.span, "unopened.used")))
+        // "Sealed, just as the courier brought it on Monday": words that list it as sealed outweigh a faint meaning.
+        let rather_sealed = || {
+            let score = |meaning| zone.score(sentence, meaning);
+            zone.has(sentence, Group::Sealed) && score(Meaning::Used) < score(Meaning::Sealed)
+        };
+        let by_words = hit.map(|h| zone.evidence(h.span, "unopened.used"));
+        if by_words.is_none() && rather_sealed() {
+            return None;
+        }
+        zone.judged(sentence, Meaning::Used, by_words)
     });
     let sealed = sentences().find_map(|(zone, sentence)| {
         let hit = || zone.within(sentence, Group::Sealed).next().map(|h| zone.evidence(h.span, "unopened.sealed"));

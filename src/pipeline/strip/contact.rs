@@ -41,8 +41,10 @@ pub(super) fn begins(lines: &[Line], names: &BTreeSet<String>) -> Option<usize> 
         let above = lines.get(at - 1);
         let apart = above.is_some_and(Line::is_blank);
         let own = is_name(text) && plain(text).split(|c: char| !c.is_alphabetic()).any(|w| names.contains(w));
+        let in_full = names.len() >= 2 && names.iter().all(|name| plain(text).contains(name.as_str()));
         let after_sentence = above.is_some_and(|l| l.text.trim_end().ends_with(['.', '!', '?']));
-        let alone = count == 1 || contacts > 0;
+        // "Fermín Cuesta" as the header has it needs no telephone below it: "Panadería Cuesta e Hijos" will do.
+        let alone = count == 1 || contacts > 0 || in_full && apart;
         if own && alone && (apart || after_sentence) || apart && is_name(text) && contacts > 0 && count > 1 {
             begins = Some(at);
         }
