@@ -10,7 +10,7 @@ use crate::domain::catalogue::Catalogue;
 use crate::domain::facts::{Evidence, Fact, Facts, Source};
 use crate::domain::ids::{LetterId, Sku};
 use crate::domain::warranty::Item;
-use crate::pipeline::extract::dates::Dates;
+use crate::pipeline::extract::dates::{Dates, Days};
 use crate::pipeline::extract::item_code::ItemCodes;
 use crate::pipeline::extract::order_number::OrderNumbers;
 use crate::pipeline::extract::problem;
@@ -93,7 +93,7 @@ impl Ear<'_> {
     fn account(&self, part: Span, facts: &mut Facts) {
         let zone =
             Zone::new(self.letter, Kind::Text, self.text.get(part.start..part.end).unwrap_or_default(), self.lexicons);
-        let told = problem::account(&zone, None, self.dates, self.today);
+        let told = problem::account(&zone, None, &Days::of(&zone.folded, self.dates, self.today));
         let known = [&mut facts.problem_what, &mut facts.problem_when, &mut facts.problem_how];
         for (known, told) in known.into_iter().zip([told.what, told.when, told.how]) {
             if known.is_none() {

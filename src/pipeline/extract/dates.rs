@@ -54,6 +54,34 @@ pub struct Dates {
     month_first: bool,
 }
 
+/// The days that a text names, found once.
+#[derive(Debug)]
+pub struct Days<'d> {
+    dates: &'d [&'d Dates],
+    /// The day the letter arrived.
+    pub today: Date,
+    found: Vec<Found>,
+}
+
+impl<'d> Days<'d> {
+    /// Looks for days in the forms of each of the letter's languages.
+    pub fn of(folded: &Folded, dates: &'d [&'d Dates], today: Date) -> Self {
+        let sentences = folded.sentences.iter().copied();
+        let found = sentences.flat_map(|sentence| dates.iter().flat_map(move |d| d.find(folded, sentence, today)));
+        Self { dates, today, found: found.collect() }
+    }
+
+    /// The days whose words begin in a sentence or in a part of one.
+    pub fn beginning_in(&self, part: Span) -> impl Iterator<Item = &Found> {
+        self.found.iter().filter(move |day| part.start <= day.span.start && day.span.start < part.end)
+    }
+
+    /// See [`Dates::arrives`].
+    pub fn arrives(&self, folded: &Folded, sentence: Span, day: Span) -> bool {
+        self.dates.iter().any(|d| d.arrives(folded, sentence, day))
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unit {
     Day,

@@ -46,7 +46,7 @@ use crate::pipeline::phrases::Group;
 use crate::pipeline::strip::Words;
 
 use self::answers::{Asked, Ear, Numbering};
-use self::dates::Dates;
+use self::dates::{Dates, Days};
 use self::file_names::FileNames;
 use self::item_code::ItemCodes;
 use self::meaning::Model;
@@ -163,7 +163,8 @@ impl Extractor {
         self.codes(&zones, letter, catalogue, &mut facts);
         let finders = (&self.order_numbers, &self.item_codes, &self.skus);
         self.file_names.fill(&mut facts, letter, &letter.files(), known, catalogue, finders);
-        self.account(&zones, letter.begins_thread(), &dates, arrived.date(), &mut facts);
+        let days = zones.each_ref().map(|zone| Days::of(&zone.folded, &dates, arrived.date()));
+        self.account(&zones, &days, letter.begins_thread(), &mut facts);
         facts.outlay = self.amounts.outlay(letter, &words.text, facts.request.as_ref().map(|f| f.value));
         facts.links = self.links.find(&words.text);
         let links = facts.links.len();
@@ -245,20 +246,21 @@ impl Extractor {
         }
     }
 
-    fn account(&self, zones: &[Zone<'_>], first: bool, dates: &[&Dates], today: Date, facts: &mut Facts) {
-        let [text, subject, signature, passed_on] = zones else { return };
+    fn account(&self, zones: &[Zone<'_>; 4], days: &[Days<'_>; 4], first: bool, facts: &mut Facts) {
+        let [text, subject, signature, passed_on] = zones;
+        let [in_text, in_subject, in_signature, in_passed_on] = days;
         let product = self.skus.mention(text);
-        let mut account = problem::account(text, product, dates, today);
+        let mut account = problem::account(text, product, in_text);
         // The subject of a reply is that of an earlier letter.
         let read = if first { zones.get(..2) } else { zones.get(..1) };
         if first {
-            let in_subject = problem::account(subject, None, dates, today);
+            let in_subject = problem::account(subject, None, in_subject);
             account.what = account.what.or(in_subject.what);
             account.broken = account.broken.or(in_subject.broken);
         }
         facts.request = request::request(read.unwrap_or_default(), &account, self.model.as_ref());
         if !passed_on.text.is_empty() {
-            let forwarded = problem::account(passed_on, None, dates, today);
+            let forwarded = problem::account(passed_on, None, in_passed_on);
             account.what = account.what.or(forwarded.what);
             account.when = account.when.or(forwarded.when);
             account.how = account.how.or(forwarded.how);
@@ -266,8 +268,9 @@ impl Extractor {
         }
         facts.unopened = request::unopened(std::slice::from_ref(text));
         let model = self.model.as_ref();
-        facts.received_on =
-            [text, passed_on, signature].into_iter().find_map(|z| receipt::received_on(z, dates, today, model));
+        facts.received_on = [(text, in_text), (passed_on, in_passed_on), (signature, in_signature)]
+            .into_iter()
+            .find_map(|(z, days)| receipt::received_on(z, days, model));
         facts.problem_what = account.what;
         facts.problem_when = account.when;
         facts.problem_how = account.how;

@@ -1,10 +1,8 @@
 //! What happened, when, how, and what was tried: the customer's account, sentence by sentence (policy clauses
 //! `process.1` and `process.2`).
 
-use jiff::civil::Date;
-
 use crate::domain::facts::Evidence;
-use crate::pipeline::extract::dates::Dates;
+use crate::pipeline::extract::dates::Days;
 use crate::pipeline::extract::meaning::Meaning;
 use crate::pipeline::extract::receipt;
 use crate::pipeline::extract::zone::Zone;
@@ -25,15 +23,14 @@ pub struct Account {
 /// The rule of a symptom that is named, rather than inferred from how the product is told of.
 pub const NAMED: &str = "problem.what";
 
-/// Reads the account of a zone. `product` is where it names the product, `dates` are those of the letter's languages,
-/// `today` the day it arrived.
-pub fn account(zone: &Zone<'_>, product: Option<Span>, dates: &[&Dates], today: Date) -> Account {
+/// Reads the account of a zone, which names these `days`. `product` is where it names the product.
+pub fn account(zone: &Zone<'_>, product: Option<Span>, days: &Days<'_>) -> Account {
     let mut account = Account::default();
     let mut told_before = false;
     let names_symptom = zone.folded.sentences.iter().any(|s| named(zone, *s).is_some());
     for sentence in &zone.folded.sentences {
         let clauses = zone.folded.clauses(*sentence);
-        let told = || if names_symptom { None } else { part_told(zone, *sentence, product, dates, today) };
+        let told = || if names_symptom { None } else { part_told(zone, *sentence, product, days) };
         let symptom =
             named(zone, *sentence).map(|span| (span, NAMED)).or_else(|| told().map(|span| (span, "problem.told")));
         let what = symptom.map(|(span, rule)| zone.evidence(wide(zone, *sentence, span), rule));
@@ -52,7 +49,7 @@ pub fn account(zone: &Zone<'_>, product: Option<Span>, dates: &[&Dates], today: 
             let logistics = zone.has(*clause, Group::Received) || zone.has(*clause, Group::Bought);
             let tells = symptom_or_fault(zone, *clause);
             let tries = zone.has(*clause, Group::Step) && !tells;
-            let since_then = || told && begins_since(zone, *sentence, *clause, dates, today);
+            let since_then = || told && begins_since(zone, *sentence, *clause, days);
             if asks_before_buying
                 || tries
                 || (logistics && !tells && !since_then())
@@ -61,7 +58,7 @@ pub fn account(zone: &Zone<'_>, product: Option<Span>, dates: &[&Dates], today: 
                 continue;
             }
             if !receipt::is_dated_line(zone, *sentence, *clause) {
-                let moment = moment(zone, *sentence, *clause, dates, today);
+                let moment = moment(zone, *sentence, *clause, days);
                 fill(&mut when, moment.map(|s| zone.evidence(s, "problem.when")));
             }
             // A circumstance belongs to a symptom told in this sentence or the one before.
@@ -91,7 +88,7 @@ fn named(zone: &Zone<'_>, sentence: Span) -> Option<Span> {
 
 /// What a part does, told with a moment or a circumstance ("the time jumps as soon as I change the watch face"): no word
 /// list holds all that a part can do, but nobody tells when and how about a part that is well.
-fn part_told(zone: &Zone<'_>, sentence: Span, product: Option<Span>, dates: &[&Dates], today: Date) -> Option<Span> {
+fn part_told(zone: &Zone<'_>, sentence: Span, product: Option<Span>, days: &Days<'_>) -> Option<Span> {
     const OTHER: [Group; 10] = [
         Group::Received,
         Group::Bought,
@@ -111,7 +108,7 @@ fn part_told(zone: &Zone<'_>, sentence: Span, product: Option<Span>, dates: &[&D
     let own =
         |clause: &&Span| ![Group::Step, Group::Elsewhere, Group::Hypothetical].iter().any(|g| zone.has(**clause, *g));
     let part = clauses.iter().filter(own).find_map(|c| zone.within(*c, Group::Part).next()).map(|h| h.span);
-    let moment = clauses.iter().any(|c| moment(zone, sentence, *c, dates, today).is_some());
+    let moment = clauses.iter().any(|c| moment(zone, sentence, *c, days).is_some());
     let circumstance = zone.has(sentence, Group::How);
     let next = zone.folded.sentences.iter().find(|s| s.start >= sentence.end - 1);
     let goes_on = || circumstance || next.is_some_and(|s| zone.has(*s, Group::How) && !zone.folded.is_question(*s));
@@ -147,23 +144,21 @@ fn symptom_or_fault(zone: &Zone<'_>, clause: Span) -> bool {
     [Group::Symptom, Group::Fault, Group::Broken].iter().any(|g| zone.has(clause, *g))
 }
 
-fn moment(zone: &Zone<'_>, sentence: Span, clause: Span, dates: &[&Dates], today: Date) -> Option<Span> {
+fn moment(zone: &Zone<'_>, sentence: Span, clause: Span, days: &Days<'_>) -> Option<Span> {
     let word = zone.within(sentence, Group::When).find(|h| clause.start <= h.span.start && h.span.start < clause.end);
-    let day = || dates.iter().find_map(|d| d.find(&zone.folded, clause, today).into_iter().next());
-    word.map(|h| h.span).or_else(|| day().map(|f| f.span))
+    word.map(|h| h.span).or_else(|| days.beginning_in(clause).next().map(|day| day.span))
 }
 
 /// "Since I got it on 3 November, the screen flickers", "it came on Monday and since I put it on it flickers": a clause on
 /// the delivery that tells since when. A day alone ("got it yesterday, it flickers") tells nothing of the sort.
-fn begins_since(zone: &Zone<'_>, sentence: Span, clause: Span, dates: &[&Dates], today: Date) -> bool {
+fn begins_since(zone: &Zone<'_>, sentence: Span, clause: Span, days: &Days<'_>) -> bool {
     let delivered = [Group::Received, Group::Bought].iter().filter_map(|g| zone.within(clause, *g).next());
     let delivered = delivered.map(|h| h.span.start).min().unwrap_or(clause.start);
     let since = |h: &Hit| h.span.start == clause.start + 1 || h.span.start > delivered && h.span.end <= clause.end;
     let Some(word) = zone.within(sentence, Group::When).find(since) else {
         return false;
     };
-    let days = dates.iter().flat_map(|d| d.find(&zone.folded, clause, today));
-    days.into_iter().all(|day| day.span.start >= word.span.end || word.span.start >= day.span.end)
+    days.beginning_in(clause).all(|day| day.span.start >= word.span.end || word.span.start >= day.span.end)
 }
 
 fn tried(zone: &Zone<'_>, sentence: Span) -> Option<Span> {

@@ -3,27 +3,26 @@
 use jiff::civil::Date;
 
 use crate::domain::facts::Fact;
-use crate::pipeline::extract::dates::{DAY_ALONE, Dates};
+use crate::pipeline::extract::dates::{DAY_ALONE, Days};
 use crate::pipeline::extract::meaning::{Meaning, Model};
 use crate::pipeline::extract::zone::Zone;
 use crate::pipeline::fold::Span;
 use crate::pipeline::phrases::{Group, Hit};
 
 /// The day of receipt: by a word of receiving, else by what the sentence around a day means.
-pub fn received_on(zone: &Zone<'_>, dates: &[&Dates], today: Date, model: Option<&Model>) -> Option<Fact<Date>> {
-    by_words(zone, dates, today).or_else(|| by_meaning(zone, dates, today, model?))
+pub fn received_on(zone: &Zone<'_>, days: &Days<'_>, model: Option<&Model>) -> Option<Fact<Date>> {
+    by_words(zone, days).or_else(|| by_meaning(zone, days, model?))
 }
 
 /// The day that stands nearest to a word of receiving, and nearer to it than to a word of buying.
-fn by_words(zone: &Zone<'_>, dates: &[&Dates], today: Date) -> Option<Fact<Date>> {
+fn by_words(zone: &Zone<'_>, days: &Days<'_>) -> Option<Fact<Date>> {
     zone.folded.sentences.iter().find_map(|sentence| {
-        let found = dates.iter().flat_map(|d| d.find(&zone.folded, *sentence, today));
-        found.into_iter().find_map(|day| {
+        days.beginning_in(*sentence).find_map(|day| {
             let distance = |group| {
                 let hits = zone.within(*sentence, group).filter(|hit| !is_denied(zone, *sentence, hit));
                 hits.map(|hit| apart(zone, hit.span, day.span)).min().unwrap_or(usize::MAX)
             };
-            let beside = || dates.iter().any(|d| d.arrives(&zone.folded, *sentence, day.span));
+            let beside = || days.arrives(&zone.folded, *sentence, day.span);
             let received = match distance(Group::Received).min(distance(Group::LabelReceivedOn)) {
                 far if far > NEAR && beside() && is_bare_arrival(zone, *sentence, day.span) => 1,
                 distance => distance,
@@ -61,14 +60,22 @@ fn is_bare_arrival(zone: &Zone<'_>, sentence: Span, day: Span) -> bool {
 /// The day beside which the words tell of an arrival, though no list has them ("the postman put it into my hand on 17
 /// July"), more than of a moment, and nothing else claims it. A long sentence tells many things: only what stands around
 /// the day is read.
-fn by_meaning(zone: &Zone<'_>, dates: &[&Dates], today: Date, model: &Model) -> Option<Fact<Date>> {
-    const OTHER: [Group; 3] = [Group::Bought, Group::StatusQuestion, Group::OrderIssue];
+fn by_meaning(zone: &Zone<'_>, days: &Days<'_>, model: &Model) -> Option<Fact<Date>> {
+    const OTHER: [Group; 7] = [
+        Group::Bought,
+        Group::Symptom,
+        Group::Broken,
+        Group::Fault,
+        Group::Step,
+        Group::StatusQuestion,
+        Group::OrderIssue,
+    ];
     let asked = |sentence: &&Span| !zone.folded.is_question(**sentence);
-    let days = zone.folded.sentences.iter().filter(asked).flat_map(|sentence| {
-        let found = dates.iter().flat_map(|d| d.find(&zone.folded, *sentence, today));
-        found.filter(|day| day.date <= today).map(|day| (around(zone, *sentence, day.span), day))
+    let past = zone.folded.sentences.iter().filter(asked).flat_map(|sentence| {
+        let past = days.beginning_in(*sentence).filter(|day| day.date <= days.today);
+        past.map(|day| (around(zone, *sentence, day.span), day))
     });
-    let told = days.filter_map(|(words, day)| {
+    let told = past.filter_map(|(words, day)| {
         let before = Span { start: words.start, end: day.span.start };
         let claimed = OTHER.iter().any(|g| zone.has(words, *g))
             || zone.has(before, Group::Negation)
@@ -85,7 +92,7 @@ fn by_meaning(zone: &Zone<'_>, dates: &[&Dates], today: Date, model: &Model) -> 
 /// The words of the same clause around a day; of the sentence, where the clause has few.
 fn around(zone: &Zone<'_>, sentence: Span, day: Span) -> Span {
     const BEFORE: usize = 9;
-    const BEHIND: usize = 4;
+    const BEHIND: usize = 6;
     const FEW: usize = 3;
     let words = |span: Span| zone.folded.slice(span).split_whitespace().count();
     let clause = zone.clause_of(sentence, day);
