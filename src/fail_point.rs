@@ -2,7 +2,8 @@
 //!
 //! Only builds with debug assertions have them; in a release every call here is empty. `AFTERSALESD_DIE_AT=NAME:N` ends
 //! the process when it gets to NAME for the N-th time (`NAME` alone: the first), with nothing unwound, flushed or told,
-//! as SIGKILL ends it; with `NAME:N:panic` only the thread panics. `tests/it/crash.rs` kills at each of [`POINTS`].
+//! as SIGKILL ends it; with `NAME:N:panic` only the thread panics,
+//! with `NAME:N:hang` it goes no further. `tests/it/crash.rs` kills at each of [`POINTS`].
 
 use std::time::Duration;
 
@@ -57,6 +58,8 @@ pub const POINTS: &[(&str, &str)] = &[
     ("forget-case-erased", "worker/erasure.rs"),
     ("case-struck", "worker/turn.rs"),
     ("act-durable", "worker/turn.rs"),
+    ("migrate-copied", "store/compact.rs"),
+    ("migrate-kept", "store/compact.rs"),
     ("migrate-table", "store/migrate.rs"),
     ("search-behind", "store/search.rs"),
     ("search-followed", "store/search.rs"),
@@ -110,7 +113,7 @@ mod armed {
     struct Wanted {
         name: String,
         times: u64,
-        panics: bool,
+        how: String,
     }
 
     static TO_DIE_AT: LazyLock<Option<Wanted>> = LazyLock::new(|| {
@@ -118,7 +121,7 @@ mod armed {
         let mut words = told.split(':');
         let name = words.next()?.to_owned();
         let times = words.next().and_then(|times| times.parse().ok()).unwrap_or(1);
-        Some(Wanted { name, times, panics: words.next() == Some("panic") })
+        Some(Wanted { name, times, how: words.next().unwrap_or_default().to_owned() })
     });
     static TIMES: AtomicU64 = AtomicU64::new(0);
 
@@ -138,7 +141,12 @@ mod armed {
             && wanted.name == name
             && TIMES.fetch_add(1, Ordering::SeqCst) + 1 == wanted.times
         {
-            assert!(!wanted.panics, "told to panic at {name}");
+            assert!(wanted.how != "panic", "told to panic at {name}");
+            if wanted.how == "hang" {
+                loop {
+                    std::thread::park();
+                }
+            }
             // Whoever wants to know reads standard error; the process dies either way.
             let _ = writeln!(std::io::stderr(), "died at {name}");
             std::process::abort();

@@ -2,6 +2,7 @@
 //! something was erased, the rows are copied into a new database at the next opening, and the old one is removed.
 //!
 //! At every moment there is one whole database, under its own name or, between two renames, under that of the copy.
+//! A copy of another kind is kept: that of the database as an earlier version left it, to go back to.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -9,14 +10,16 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::StoreError;
 use super::keys::{self, Table};
 use super::tables::{Change, Tables};
+use super::{StoreError, make_private};
 use crate::fail_point;
 
 const LIVE: &str = "cases";
 const COPY: &str = "cases.copy";
 const OLD: &str = "cases.old";
+/// How the name of what an earlier version left begins; its format follows.
+const KEPT: &str = "cases.format-";
 /// Rows that are copied as one transaction.
 const AT_ONCE: usize = 500;
 
@@ -46,8 +49,55 @@ pub(super) fn finish(store: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Keeps a copy of the database, which is of this format, as `cases.format-N`, unless there is one already.
+pub(super) fn keep(store: &Path, tables: &Tables, format: u32) -> Result<(), StoreError> {
+    let kept = format!("{KEPT}{format}");
+    // It gets its name when it is whole: a bringing forward that broke off has one.
+    if store.join(&kept).exists() {
+        return Ok(());
+    }
+    copy(store, tables)?;
+    await_release(&store.join(COPY).join("db"))?;
+    make_private(&store.join(COPY))?;
+    fail_point::reached("migrate-copied");
+    rename(store, COPY, &kept)?;
+    fail_point::reached("migrate-kept");
+    Ok(())
+}
+
 /// Writes the database in `store` anew. After an error it is there as it was.
 pub(super) fn compact(store: &Path, tables: Tables) -> Result<(), StoreError> {
+    // What was erased stands in there too.
+    remove_kept(store)?;
+    copy(store, &tables)?;
+    drop(tables);
+    // Its threads may still write snapshots, by name.
+    for name in [COPY, LIVE] {
+        await_release(&store.join(name).join("db"))?;
+    }
+    fail_point::reached("compact-copied");
+    rename(store, LIVE, OLD)?;
+    fail_point::reached("compact-moved-away");
+    rename(store, COPY, LIVE)?;
+    fail_point::reached("compact-in-place");
+    finish(store)
+}
+
+fn remove_kept(store: &Path) -> Result<(), StoreError> {
+    let removed = || {
+        for entry in fs::read_dir(store)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(KEPT) {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(())
+    };
+    removed().map_err(|e| StoreError::io(store.display(), e))
+}
+
+/// Copies all rows into a database of their own.
+fn copy(store: &Path, tables: &Tables) -> Result<(), StoreError> {
     let copy = Tables::open(&store.join(COPY), true)?;
     for table in Table::ALL {
         let mut changes = Vec::new();
@@ -66,19 +116,7 @@ pub(super) fn compact(store: &Path, tables: Tables) -> Result<(), StoreError> {
         }
         copy.run_all(&changes.iter().collect::<Vec<_>>())?;
     }
-    copy.flush()?;
-    drop(copy);
-    drop(tables);
-    // Its threads may still write snapshots, by name.
-    for name in [COPY, LIVE] {
-        await_release(&store.join(name).join("db"))?;
-    }
-    fail_point::reached("compact-copied");
-    rename(store, LIVE, OLD)?;
-    fail_point::reached("compact-moved-away");
-    rename(store, COPY, LIVE)?;
-    fail_point::reached("compact-in-place");
-    finish(store)
+    copy.flush()
 }
 
 fn rename(store: &Path, from: &str, to: &str) -> Result<(), StoreError> {

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::keys::{self, Table};
 use super::record;
 use super::tables::{Change, Tables};
-use super::{FORMAT, StoreError, raw};
+use super::{FORMAT, StoreError, compact, raw};
 use crate::domain::case::Case;
 use crate::domain::event::CaseEvent;
 use crate::fail_point;
@@ -27,8 +27,13 @@ pub(super) fn check_format(tables: &Tables, path: &Path) -> Result<(), StoreErro
             "the cases are gone, but mail is kept beside them; move the store away and import an export",
         )),
         found => {
-            if found.is_some() {
-                tracing::info!(folder = %path.display(), "the store is of an earlier version: bringing it to this one");
+            if let Some(format) = found {
+                tracing::info!(
+                    folder = %path.display(),
+                    format,
+                    "the store is of an earlier version: bringing it to this one; a copy of what it was is kept beside it"
+                );
+                compact::keep(path, tables, format)?;
                 migrate(tables)?;
             }
             let mut change = Change::default();

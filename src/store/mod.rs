@@ -100,7 +100,10 @@ struct Inner {
 pub enum StoreError {
     #[error("{} is in use by another process", path.display())]
     Locked { path: PathBuf },
-    #[error("written by a newer version of this program (format {found}; this one knows {known})")]
+    #[error(
+        "written by a newer version of this program (format {found}; this one knows {known}): install that version again, \
+         or go back to a store of before"
+    )]
     Newer { found: u32, known: u32 },
     #[error("damaged record at {place}: {what}")]
     Corrupt { place: String, what: String },

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::audit::with_a_trap;
 use crate::support::letter;
 use crate::support::post::Draft;
-use crate::support::program::{Installation, Told, sample};
+use crate::support::program::{Installation, Told, run, sample};
 
 /// All versions so far. A new one is added here, and its sample is written once with
 /// `cargo test --test it writes_the_sample -- --ignored`.
@@ -71,6 +71,8 @@ fn a_store_of_every_version_opens_and_is_worked_on() {
         tar(&["-xzf", kept(&format!("v{version}.tar.gz")).to_str().unwrap()], &here.path(""));
         let export = fs::read_to_string(kept(&format!("v{version}.jsonl"))).unwrap();
         here.ok(&["verify"]);
+        let kept = format!("store/cases.format-{version}");
+        assert_eq!(here.path(&kept).exists(), version < VERSIONS[VERSIONS.len() - 1], "{kept}");
         if version == VERSIONS[VERSIONS.len() - 1] {
             assert_eq!(here.ok(&["export"]).out, export, "version {version}");
         }
@@ -94,6 +96,36 @@ fn a_store_of_every_version_opens_and_is_worked_on() {
             store.ok(&["verify"]);
         }
     }
+}
+
+#[test]
+fn what_an_earlier_version_left_is_kept_to_go_back_to_until_somebody_is_erased() {
+    let here = Installation::of_maildirs();
+    tar(&["-xzf", kept("v1.tar.gz").to_str().unwrap()], &here.path(""));
+    let brings_forward = |words: &[&str]| {
+        let mut command = here.command(words);
+        command.env("AFTERSALESD_LOG", "info");
+        let told = run(command);
+        assert_eq!(told.code, Some(0), "{told:?}");
+        (told.err.contains("of an earlier version"), told.out)
+    };
+    let (first, export) = brings_forward(&["export"]);
+    assert!(first);
+    assert!(!brings_forward(&["export"]).0, "it is of this version now");
+    // What came since is in none of the old records.
+    here.deliver("1.there", letter(9, 700).as_bytes());
+    here.ok(&["once"]);
+    assert_ne!(here.ok(&["export"]).out, export);
+    fs::remove_dir_all(here.path("store/cases")).unwrap();
+    fs::rename(here.path("store/cases.format-1"), here.path("store/cases")).unwrap();
+    let (again, _) = brings_forward(&["verify"]);
+    assert!(again, "the copy is of the earlier version");
+    let told = brings_forward(&["cases", "list", "--json"]).1;
+    assert_eq!(told.lines().count(), 5, "{told}");
+    assert!(here.path("store/cases.format-1/db").exists());
+    here.ok(&["cases", "erase", "--force", "--customer", "sabine@example.net"]);
+    here.ok(&["verify"]);
+    assert!(!here.path("store/cases.format-1").exists(), "who is erased stands in it too");
 }
 
 #[test]

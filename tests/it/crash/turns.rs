@@ -129,11 +129,13 @@ fn killed_while_it_takes_over_a_store_of_an_earlier_version() {
     let whole = Installation::of_maildirs();
     old(&whole);
     let expected = whole.ok(&["export"]).out;
-    for times in [1, 2, 5, 12] {
+    let tables = [1, 2, 5, 12].map(|times| format!("migrate-table:{times}"));
+    for point in ["migrate-copied", "migrate-kept"].map(str::to_owned).iter().chain(&tables) {
         let here = Installation::of_maildirs();
         old(&here);
-        dies_at(&here, &format!("migrate-table:{times}"), &["export"]);
-        assert_eq!(here.ok(&["export"]).out, expected, "killed at table {times}");
+        dies_at(&here, point, &["export"]);
+        assert_eq!(here.ok(&["export"]).out, expected, "killed at {point}");
+        assert!(here.path("store/cases.format-1/db").exists() && !here.path("store/cases.copy").exists());
         here.ok(&["verify"]);
         fs::remove_dir_all(here.path("store")).unwrap();
     }
