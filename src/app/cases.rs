@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use super::query::{Query, Question, consult};
 use super::triage::page::clean;
-use super::{Failure, explain, load};
+use super::{Failure, explain, load_offline};
 
 /// The command: asks, prints.
 pub fn run(config: &Path, query: &Query, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let mut count = 0;
     let mut staying = 0;
     let mut more = false;
-    consult(&load(config)?, query, &mut |line| {
+    consult(&load_offline(config)?, query, &mut |line| {
         let object: Value = serde_json::from_slice(line)?;
         if object.get("more").is_some() {
             more = true;

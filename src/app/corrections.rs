@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::people::{bytes, new_folder, write_new};
 use super::query::{Query, Question, consult};
-use super::{Failure, load};
+use super::{Failure, load_offline};
 use crate::domain::correction::Correction;
 use crate::domain::event::{CaseEvent, Event};
 use crate::domain::ids::{CaseId, LetterId};
@@ -44,7 +44,7 @@ pub fn told(store: &Store, tell: &mut dyn FnMut(Value) -> io::Result<()>) -> Res
 
 /// `corrections`: writes them into a new or empty folder.
 pub fn export(config: &Path, folder: &Path, out: &mut dyn Write) -> Result<(), Failure> {
-    let config = load(config)?;
+    let config = load_offline(config)?;
     new_folder(folder)?;
     let (cases, mail) = (folder.join("cases"), folder.join("mail"));
     new_folder(&cases)?;

@@ -11,9 +11,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::control;
-use super::{AnyMailbox, AnyMailer, Failure, load, open_office, open_store};
+use super::{AnyMailbox, AnyMailer, Failure, VERSION, load, open_office, open_store};
 use crate::config::{self, Config};
 use crate::console::{self, Console};
+use crate::fail_point;
 use crate::store::{CommitError, Store, StoreError};
 use crate::worker::erasure::{Retention, Sweep, retain};
 use crate::worker::inbound::{self, Progress};
@@ -23,6 +24,8 @@ use crate::worker::{Office, Stop, Trouble, flush, pace, search, turn, webhooks};
 
 /// Tries after which a store that is still held by a thread of ours is given up.
 const RELEASED_AFTER: u32 = 5;
+/// No step of a loop's work takes so long: a server has ten minutes at most for each command, a letter two for each step.
+const STUCK_AFTER: Duration = Duration::from_hours(1);
 
 /// `run`: takes in letters and sends replies until SIGTERM or SIGINT; then finishes what is in flight.
 pub fn run(path: &Path) -> Result<(), Failure> {
@@ -48,7 +51,7 @@ pub(super) fn keep_running(
         let console = open_console(config, &premises).await?;
         let control = control::serve(&config.store, &premises, stop.clone())?;
         let store = config.store.display();
-        tracing::info!(%store, terms, "aftersalesd runs");
+        tracing::info!(version = VERSION, %store, terms, "aftersalesd runs");
         begun(console.as_ref().map(|console| console.address))?;
         tell_systemd(&[sd_notify::NotifyState::Ready]);
         let watchdog = tokio::spawn(watchdog(Arc::clone(&premises)));
@@ -173,6 +176,7 @@ async fn serve(
     };
     let search = search::run(office, end.clone());
     let (letters, replies, clock, news, wish, ()) = tokio::join!(letters, replies, clock, news, wish, search);
+    office.health.pulse.ends();
     let replies = replies.and(clock).and(news);
     match (letters, replies) {
         // The other loop only knows that something was wrong before.
@@ -274,12 +278,17 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::from)
 }
 
-/// Tells systemd's watchdog that all is well, as long as the store answers, or waits to be opened.
+/// Tells systemd's watchdog that all is well, as long as the loops get on with their work and the store answers, or waits
+/// to be opened.
 async fn watchdog(premises: Arc<Premises>) {
     let Some(period) = sd_notify::watchdog_enabled() else { return };
     let mut ticks = tokio::time::interval((period / 3).max(Duration::from_millis(100)));
     loop {
         ticks.tick().await;
+        if let Some(of) = premises.pulse().stuck(fail_point::patience(STUCK_AFTER)) {
+            tracing::error!("the loop of {of:?} is stuck: the watchdog is told no more");
+            continue;
+        }
         let office = premises.office();
         let look = move || office.map_or(Ok(()), |office| office.store.counts().map(|_| ()));
         let answers = tokio::task::spawn_blocking(look).await;

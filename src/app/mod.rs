@@ -50,7 +50,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::{self, Config, Source, Staff, Start, Target};
+use crate::config::{self, Config, ConfigError, Source, Staff, Start, Target};
 use crate::domain::policy::Period;
 use crate::domain::reply::Reply;
 use crate::feeds::{self, Orders};
@@ -66,10 +66,13 @@ use crate::webhook::Receiver;
 use crate::worker::Office;
 use crate::worker::handover::Handover;
 
+/// What `--version` tells: the version, in a release with its commit.
+pub const VERSION: &str = env!("AFTERSALESD_VERSION");
+
 /// Why a command failed: what to print and which exit code to end with.
 #[derive(Debug)]
 pub enum Failure {
-    /// The configuration, a template, the catalogue or the order feed is wrong: 78, EX_CONFIG.
+    /// The configuration, a template, the catalogue, the order feed or the installed version is wrong: 78, EX_CONFIG.
     Config(String),
     /// A server can't be reached or the store is in use: 75, EX_TEMPFAIL. Worth another try.
     Temporary(String),
@@ -100,7 +103,12 @@ impl fmt::Display for Failure {
 
 impl From<StoreError> for Failure {
     fn from(e: StoreError) -> Self {
-        if e.is_temporary() { Self::Temporary(e.to_string()) } else { Self::Other(e.to_string()) }
+        match &e {
+            // Trying again is of no use before another version is installed.
+            StoreError::Newer { .. } => Self::Config(e.to_string()),
+            e if e.is_temporary() => Self::Temporary(e.to_string()),
+            e => Self::Other(e.to_string()),
+        }
     }
 }
 
@@ -121,7 +129,16 @@ impl From<std::io::Error> for Failure {
 
 /// Reads the configuration file; what is odd about it goes to the log.
 pub fn load(path: &Path) -> Result<Config, Failure> {
-    let config = config::load(path).map_err(|e| Failure::Config(e.to_string()))?;
+    warned_of(config::load(path))
+}
+
+/// As [`load`], for a command that speaks with no server: passwords are not read.
+pub fn load_offline(path: &Path) -> Result<Config, Failure> {
+    warned_of(config::load_offline(path))
+}
+
+fn warned_of(loaded: Result<Config, ConfigError>) -> Result<Config, Failure> {
+    let config = loaded.map_err(|e| Failure::Config(e.to_string()))?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

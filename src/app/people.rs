@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::query::{Query, Question, consult};
-use super::{Failure, daemon, load, report};
+use super::{Failure, daemon, load_offline, report};
 use crate::domain::ids::{Address, LetterId};
 use crate::domain::report::Whole;
 use crate::store::Store;
@@ -66,7 +66,7 @@ pub fn held(store: &Store, customer: &str, tell: &mut dyn FnMut(Value) -> io::Re
 /// came in `letters/`.
 pub fn export(config: &Path, customer: &str, folder: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     address(customer)?;
-    let config = load(config)?;
+    let config = load_offline(config)?;
     let letters = folder.join("letters");
     new_folder(folder)?;
     new_folder(&letters)?;

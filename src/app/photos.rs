@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::people::{bytes, new_folder, write_new};
 use super::query::{Query, Question, consult};
 use super::triage::page::clean;
-use super::{Failure, load};
+use super::{Failure, load_offline};
 use crate::domain::event::Event;
 use crate::domain::ids::{CaseId, LetterId};
 use crate::domain::letter::FileKind;
@@ -82,7 +82,7 @@ fn ending(picture: &[u8]) -> &'static str {
 
 /// The command: writes the pictures of a case into a new or empty folder, under names of ours.
 pub fn run(config: &Path, case: &str, folder: &Path, out: &mut dyn Write) -> Result<(), Failure> {
-    let config = load(config)?;
+    let config = load_offline(config)?;
     new_folder(folder)?;
     let mut written = 0;
     consult(&config, &Query::Ask(Question::Photos(case.to_owned())), &mut |line| {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::query::{Query, Question, consult};
-use super::{Failure, load};
+use super::{Failure, load_offline};
 use crate::worker::stats::{Return, Returned, Stats, Wanted};
 
 /// The form of the answer.
@@ -23,7 +23,7 @@ pub fn run(config: &Path, wanted: Wanted, form: Form, out: &mut dyn Write) -> Re
     {
         return Err(Failure::Usage(format!("--since {since} is after --until {until}")));
     }
-    consult(&load(config)?, &Query::Ask(Question::Stats(wanted)), &mut |line| {
+    consult(&load_offline(config)?, &Query::Ask(Question::Stats(wanted)), &mut |line| {
         let stats: Stats = serde_json::from_slice(line)?;
         match form {
             Form::Json => writeln!(out, "{}", serde_json::to_value(&stats)?),

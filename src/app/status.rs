@@ -5,13 +5,13 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::query::{Query, consult};
-use super::{Failure, load};
+use super::{Failure, load_offline};
 use crate::worker::health::{Contact, Intake, Status};
 
 /// The command: prints, and fails if letters are not taken in.
 pub fn run(config: &Path, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let mut told = None;
-    consult(&load(config)?, &Query::Status, &mut |line| {
+    consult(&load_offline(config)?, &Query::Status, &mut |line| {
         told = Some(serde_json::from_slice::<Status>(line)?);
         match as_json {
             true => out.write_all(line),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::query::{Query, consult};
-use super::{Failure, load};
+use super::{Failure, load_offline};
 use crate::console::tokens;
 use crate::domain::account::{AccountName, Deed, Trace};
 use crate::domain::token::{Scope, Token};
@@ -80,7 +80,7 @@ pub fn run(
     as_json: bool,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let config = load(config)?;
+    let config = load_offline(config)?;
     let is_new = shown.is_some();
     consult(&config, &Query::Tokens(asked), &mut |line| {
         let mut told: Value = serde_json::from_slice(line)?;

@@ -8,19 +8,19 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::query::{Query, Question, consult};
-use super::{Failure, load};
+use super::{Failure, load_offline};
 use crate::config::Config;
 use crate::store::{Counts, Store, StoreError, make_private};
 
 /// Writes the store to `out`.
 pub fn export(config: &Path, out: &mut dyn Write) -> Result<(), Failure> {
-    consult(&load(config)?, &Query::Ask(Question::Export), &mut |line| out.write_all(line))?;
+    consult(&load_offline(config)?, &Query::Ask(Question::Export), &mut |line| out.write_all(line))?;
     Ok(out.flush()?)
 }
 
 /// Reads an export into the store, which must be empty. `file` may be `-` for standard input.
 pub fn import(config: &Path, file: &Path) -> Result<(), Failure> {
-    let store = Store::open_to_import(&load(config)?.store)?;
+    let store = Store::open_to_import(&load_offline(config)?.store)?;
     let mut from: Box<dyn BufRead> = if file == Path::new("-") {
         Box::new(BufReader::new(std::io::stdin()))
     } else {
@@ -28,7 +28,7 @@ pub fn import(config: &Path, file: &Path) -> Result<(), Failure> {
         Box::new(BufReader::new(opened))
     };
     store.import(&mut from).map_err(|e| match e {
-        StoreError::Import { .. } => Failure::Other(format!("{}: {e}", file.display())),
+        StoreError::Import { .. } | StoreError::Newer { .. } => Failure::Other(format!("{}: {e}", file.display())),
         other => other.into(),
     })
 }
@@ -38,7 +38,7 @@ const IN_FLIGHT: usize = 4;
 
 /// Makes a store in the folder `target`, new or empty, that holds what the configured store holds at this moment.
 pub fn backup(config: &Path, target: &Path, out: &mut dyn Write) -> Result<(), Failure> {
-    let config = load(config)?;
+    let config = load_offline(config)?;
     let named = |path: &Path, e: &io::Error| Failure::Other(format!("{}: {e}", path.display()));
     match fs::read_dir(target).map(|mut entries| entries.next().is_some()) {
         Ok(true) => {

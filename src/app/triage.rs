@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{Failure, Setup, demo, load, report};
+use super::{Failure, Setup, demo, load_offline, report};
 use crate::domain::ids::LetterId;
 use crate::domain::reply::Sending;
 use crate::ports::BEGINNING;
@@ -31,7 +31,7 @@ pub enum Form {
 pub fn run(config: Option<&Path>, form: Form, paths: &[PathBuf], out: &mut dyn Write) -> Result<(), Failure> {
     let (mut setup, config) = match config {
         Some(path) => {
-            let config = load(path)?;
+            let config = load_offline(path)?;
             (Setup::new(&config)?, config)
         }
         None => demo::setup()?,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::query::{Query, consult};
-use super::{Failure, load};
+use super::{Failure, load_offline};
 use crate::console::passwords;
 use crate::domain::account::{Account, AccountName, Deed, Role, Trace};
 use crate::domain::ids::CaseId;
@@ -78,7 +78,7 @@ fn listed(account: &Account) -> Value {
 
 /// The command: asks, prints.
 pub fn run(config: &Path, users: Users, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    let config = load(config)?;
+    let config = load_offline(config)?;
     consult(&config, &Query::Users(users), &mut |line| {
         if as_json {
             return out.write_all(line);

@@ -6,14 +6,14 @@ use std::path::Path;
 
 use super::findings::{self, Told};
 use super::query::{Query, Question, tell_findings};
-use super::{Failure, control, load};
+use super::{Failure, control, load_offline};
 use crate::store::{Books, FindingKind, Store, StoreError};
 use crate::worker::budget::panic_text;
 
 /// Verifies the store of a configuration, or the store or backup in `folder`; `repair` makes anew what can be.
 pub fn run(config: Option<&Path>, folder: Option<&Path>, repair: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let folder = match config {
-        Some(config) => load(config)?.store,
+        Some(config) => load_offline(config)?.store,
         None => folder.unwrap_or(Path::new("")).to_owned(),
     };
     // The second name is that of a database that is just being written anew.

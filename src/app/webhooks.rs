@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::query::{Query, consult};
-use super::{Failure, load};
+use super::{Failure, load_offline};
 use crate::store::Store;
 
 /// What is asked.
@@ -43,7 +43,7 @@ pub fn answer(store: &Store, asked: &Webhooks, tell: &mut dyn FnMut(Value) -> io
 
 /// The command: asks, prints.
 pub fn run(config: &Path, asked: Webhooks, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    let config = load(config)?;
+    let config = load_offline(config)?;
     consult(&config, &Query::Webhooks(asked), &mut |line| {
         if as_json {
             return out.write_all(line);

@@ -36,8 +36,16 @@ use crate::worker::erasure::Retention;
 ///
 /// Passwords come from a file of their own, from the file itself, or from the variables `AFTERSALESD_MAILBOX_PASSWORD`
 /// and `AFTERSALESD_DELIVERY_PASSWORD`, which go before both.
+///
+/// What systemd gives the service goes before a file: of `secrets/imap`, `secrets_imap` in `CREDENTIALS_DIRECTORY`.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
-    load_with(path, &|name| std::env::var_os(name))
+    load_with(path, &|name| std::env::var_os(name), Connects::Yes)
+}
+
+/// As [`load`], for who speaks with no server: the passwords stay unread, and are empty. So staff need not be able to read
+/// them.
+pub fn load_offline(path: &Path) -> Result<Config, ConfigError> {
+    load_with(path, &|name| std::env::var_os(name), Connects::No)
 }
 
 /// The whole configuration.
@@ -213,9 +221,21 @@ struct Surroundings<'a> {
     variable: &'a dyn Fn(&str) -> Option<OsString>,
     /// Every user of this machine can read the file, or write to it.
     is_open_to_all: bool,
+    connects: Connects,
 }
 
-fn load_with(path: &Path, variable: &dyn Fn(&str) -> Option<OsString>) -> Result<Config, ConfigError> {
+/// Whether the servers are spoken with, for which passwords are needed.
+#[derive(Clone, Copy)]
+enum Connects {
+    Yes,
+    No,
+}
+
+fn load_with(
+    path: &Path,
+    variable: &dyn Fn(&str) -> Option<OsString>,
+    connects: Connects,
+) -> Result<Config, ConfigError> {
     let file = path.display().to_string();
     let told = |line: String| ConfigError { lines: vec![line] };
     let read = || {
@@ -228,7 +248,7 @@ fn load_with(path: &Path, variable: &dyn Fn(&str) -> Option<OsString>) -> Result
     let text = String::from_utf8(bytes).map_err(|_| told(format!("{file}: is not UTF-8 text")))?;
     let mut document = table::Document::parse(file.clone(), &text)?;
     let base = path.parent().unwrap_or(Path::new(""));
-    let config = sections::read(&mut document, &Surroundings { base, variable, is_open_to_all });
+    let config = sections::read(&mut document, &Surroundings { base, variable, is_open_to_all, connects });
     let warnings = document.finish()?;
     // What is missing was noted, so that `finish` has failed already; this line keeps the types honest.
     let nothing = || ConfigError { lines: vec![format!("{file}: is not complete")] };

@@ -6,8 +6,10 @@ use std::net::{IpAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use toml::de::DeValue;
+
 use super::table::Table;
-use super::{Surroundings, values};
+use super::{Connects, Surroundings, values};
 use crate::ports::{Login, Secret, Security, Server};
 
 /// What the key `kind` says.
@@ -50,7 +52,7 @@ pub(super) fn server(
     };
     let port = t.or("port", usual, values::port);
     let user = t.optional("user", values::text);
-    let password_file = t.optional("password_file", |v| values::path(v, around.base));
+    let password_file = t.optional("password_file", |v| secret_file(v, around));
     let password = t.optional("password", values::secret);
     let ca_file = t.optional("ca_file", |v| values::path(v, around.base));
     let timeout = t.or("timeout", TIMEOUT, |v| values::duration(v, Duration::from_secs(1), 10 * TIMEOUT));
@@ -112,6 +114,9 @@ fn login(
         }
         return (!protocol.needs_login).then_some(None);
     }
+    if let Connects::No = around.connects {
+        return Some(Some(Login { user: user?, password: Secret::new("") }));
+    }
     let variable = (around.variable)(protocol.variable).filter(|value| !value.is_empty());
     let password = match (variable, password_file, password) {
         (Some(value), ..) => match value.into_string() {
@@ -128,6 +133,15 @@ fn login(
         t.reject("password_file", format!("is missing (or password, or the variable {})", protocol.variable));
     }
     Some(Some(Login { user: user?, password: password? }))
+}
+
+/// Where a secret lies: with what systemd gives the service if it is there, else in the file itself. Of `secrets/imap`,
+/// `LoadCredential=secrets:FOLDER` makes `secrets_imap`.
+pub(super) fn secret_file(value: &DeValue<'_>, around: &Surroundings<'_>) -> Result<PathBuf, String> {
+    let file = values::path(value, around.base)?;
+    let id = file.strip_prefix(around.base).unwrap_or(&file).display().to_string().replace('/', "_");
+    let given = (around.variable)("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty());
+    Ok(given.map(|folder| Path::new(&folder).join(id)).filter(|credential| credential.exists()).unwrap_or(file))
 }
 
 /// A password file may be this long: some tokens are passwords.

@@ -72,7 +72,7 @@ fn load_given(
     set_mode(&path, 0o600);
     let outside = format!("{}/", folder.path().display());
     let bare = |lines: &[String]| lines.iter().map(|l| l.replace(&outside, "")).collect::<Vec<_>>();
-    match load_with(&path, variable) {
+    match load_with(&path, variable, Connects::Yes) {
         Ok(mut config) => {
             config.warnings = bare(&config.warnings);
             Ok(config)

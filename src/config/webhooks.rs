@@ -5,9 +5,9 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::server::{elsewhere, read_secret, resolved};
+use super::server::{elsewhere, read_secret, resolved, secret_file};
 use super::table::{Document, Table};
-use super::{Surroundings, values};
+use super::{Connects, Surroundings, values};
 use crate::domain::event::Event;
 use crate::ports::Secret;
 use crate::store::Subscription;
@@ -54,14 +54,14 @@ fn webhook(t: &mut Table<'_>, around: &Surroundings<'_>) -> Option<Webhook> {
         let events = values::list(v, |v| values::one_of(v, &known))?;
         if events.is_empty() { Err("is empty: nothing would ever be told".to_owned()) } else { Ok(events) }
     });
-    let secret_file = t.optional("secret_file", |v| values::path(v, around.base));
+    let file = t.optional("secret_file", |v| secret_file(v, around));
     let secret = t.optional("secret", values::secret);
     let ca_file = t.optional("ca_file", |v| values::path(v, around.base));
     if let Some(Err(e)) = ca_file.as_ref().map(File::open) {
         t.reject("ca_file", format!("cannot be read: {e}"));
     }
     let timeout = t.or("timeout", TIMEOUT, |v| values::duration(v, Duration::from_secs(1), 4 * TIMEOUT));
-    let key = key(t, around, name.as_deref(), secret_file, secret);
+    let key = key(t, around, name.as_deref(), file, secret);
     let (name, events) = (name?, events?.into_iter().map(str::to_owned).collect());
     Some(Webhook {
         subscription: Subscription { name: name.clone(), events },
@@ -82,6 +82,9 @@ fn key(
     }
     if t.has("secret") && around.is_open_to_all {
         t.warn("secret", "stands in a file that every user of this machine can read; chmod 600");
+    }
+    if let Connects::No = around.connects {
+        return Some(Key::unread());
     }
     let variable = format!("AFTERSALESD_WEBHOOK_SECRET_{}", name?.to_uppercase());
     let from_variable = (around.variable)(&variable).filter(|value| !value.is_empty());

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::pulse::Pulse;
 use crate::store::Counts;
 
 /// How the daemon and its store are. Times are UTC; a count is of the store's whole life where it does not say
@@ -105,7 +106,10 @@ impl Status {
 
 /// What the loops note down as they go.
 #[derive(Debug)]
-pub struct Health(Mutex<Status>);
+pub struct Health {
+    status: Mutex<Status>,
+    pub pulse: Pulse,
+}
 
 impl Default for Health {
     fn default() -> Self {
@@ -118,7 +122,8 @@ impl Health {
     pub fn new() -> Self {
         let now = Some(Timestamp::now());
         let intake = Intake { runs: true, why: None, since: now };
-        Self(Mutex::new(Status { started_at: now, intake, ..Status::without_daemon(&Counts::default()) }))
+        let status = Status { started_at: now, intake, ..Status::without_daemon(&Counts::default()) };
+        Self { status: Mutex::new(status), pulse: Pulse::default() }
     }
 
     /// The counts are the store's; without them those last seen.
@@ -164,6 +169,6 @@ impl Health {
     }
 
     fn status_now(&self) -> MutexGuard<'_, Status> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
+use super::pulse::Loop;
 use super::quarantine::quarantine;
 use super::settle::{Taken, read_one, settle};
 use super::{Office, Stop, Trouble, blocking, notice, pace, start};
@@ -52,6 +53,7 @@ pub async fn run(
 ) -> Result<(), Trouble> {
     let mut failures = 0;
     while !stop.is_wished() {
+        office.health.pulse.beats(Loop::Letters);
         let trouble = match drain(mailbox, folder, office, &stop).await {
             Ok(progress) => {
                 failures = 0;
@@ -59,6 +61,7 @@ pub async fn run(
                 if progress.letters > 0 {
                     tracing::info!(letters = progress.letters, quarantined = progress.quarantined, "mailbox drained");
                 }
+                office.health.pulse.rests(Loop::Letters);
                 let waited = tokio::select! {
                     waited = mailbox.wait() => waited,
                     () = stop.wished() => return Ok(()),
@@ -90,6 +93,7 @@ pub async fn run(
         };
         let trouble = masked(&trouble.to_string());
         tracing::error!(trouble, failures, wait_seconds = wait.as_secs(), "taking in letters failed; will try again");
+        office.health.pulse.rests(Loop::Letters);
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = stop.wished() => {}
@@ -133,6 +137,7 @@ async fn drain_through_stages(
         while !stop.is_wished() && !office.has_failed_disk() {
             let batch = mailbox.fetch(after.as_ref()).await?;
             office.health.mailbox(Ok(()));
+            office.health.pulse.beats(Loop::Letters);
             is_empty = batch.is_empty();
             let Some(last) = batch.last() else { break };
             after = Some(last.position.clone());
@@ -179,6 +184,7 @@ async fn drain_through_stages(
 async fn tell(mailbox: &mut impl Mailbox, office: &Arc<Office>, positions: Vec<Position>) -> Result<(), Trouble> {
     fail_point::reached("mailbox-to-be-told");
     mailbox.done(&positions).await?;
+    office.health.pulse.beats(Loop::Letters);
     fail_point::reached("mailbox-told");
     let store = office.store.clone();
     blocking(move || store.marked(&positions)).await?;
@@ -270,6 +276,7 @@ fn read_batch(batch: Vec<Incoming>, office: &Arc<Office>) -> Result<Vec<Read>, T
                     let read = |(position, stored, content): Kept| match content {
                         Ok((letter, raw, bytes, cut_short)) => {
                             let reading = read_one(office, bytes, cut_short);
+                            office.health.pulse.beats(Loop::Letters);
                             let reading = reading.map(|mut reading| {
                                 reading.stored = stored;
                                 reading
@@ -307,6 +314,7 @@ fn write_batch(batch: Vec<Read>, office: &Office) -> Result<Done, Trouble> {
         };
         done.quarantined += usize::from(matches!(taken, Taken::Quarantined { .. }));
         done.positions.push(position);
+        office.health.pulse.beats(Loop::Letters);
         fail_point::reached("letter-committed");
     }
     fail_point::reached("batch-committed");

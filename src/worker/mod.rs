@@ -13,6 +13,7 @@ pub mod notice;
 pub mod outbound;
 pub mod pace;
 pub mod premises;
+pub mod pulse;
 mod quarantine;
 pub mod retry;
 pub mod search;

@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use jiff::{SignedDuration, Timestamp};
 
+use super::pulse::Loop;
 use super::{Office, Stop, Trouble, flush, handover, notice, pace};
 use crate::domain::ids::{MessageId, masked};
 use crate::domain::reply::Reply;
@@ -35,6 +36,7 @@ pub struct Sent {
 /// Sends replies until it is wished to stop, or the disk fails: then the store has to be opened anew.
 pub async fn run(mailer: &impl Mailer, office: &Arc<Office>, mut stop: Stop) -> Result<(), Trouble> {
     while !stop.is_wished() {
+        office.health.pulse.beats(Loop::Replies);
         let pause = match send_due(mailer, office, Timestamp::now()).await {
             Ok(Sent { sent, later, refused, .. }) if sent + later + refused > 0 => {
                 tracing::info!(sent, later, refused, "outbox served");
@@ -48,6 +50,7 @@ pub async fn run(mailer: &impl Mailer, office: &Arc<Office>, mut stop: Stop) -> 
                 std::time::Duration::from_secs(30)
             }
         };
+        office.health.pulse.rests(Loop::Replies);
         tokio::select! {
             () = office.replies_written.notified() => {}
             () = tokio::time::sleep(pause) => {}
@@ -167,6 +170,7 @@ async fn send(mailer: &impl Mailer, office: &Arc<Office>, waiting: &Waiting) -> 
         Ok(reply) => mailer.send(&reply).await,
         Err(why) => Delivery::TryLater(why),
     };
+    office.health.pulse.beats(Loop::Replies);
     match &delivery {
         Delivery::Sent => {
             fail_point::reached("reply-accepted");

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Office;
 use super::health::{Health, Status};
+use super::pulse::Pulse;
 
 /// What commands and the console go to.
 #[derive(Debug)]
@@ -36,6 +37,11 @@ impl Premises {
     /// How the daemon is, with the counts last seen.
     pub fn status(&self) -> Status {
         self.health.status(None)
+    }
+
+    /// How the loops are.
+    pub fn pulse(&self) -> &Pulse {
+        &self.health.pulse
     }
 
     fn slot(&self) -> MutexGuard<'_, Option<Arc<Office>>> {

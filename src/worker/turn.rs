@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::erasure::{Sweep, retain};
 use super::lookup::{known, known_of_split};
+use super::pulse::Loop;
 use super::{Office, Stop, Trouble, handover, notice};
 use crate::domain::act::Act;
 use crate::domain::case::{Case, State};
@@ -51,6 +52,7 @@ impl From<StoreError> for Undone {
 pub async fn run(office: &Arc<Office>, mut stop: Stop) -> Result<(), Trouble> {
     let mut sweep = Sweep::default();
     while !stop.is_wished() {
+        office.health.pulse.beats(Loop::Clock);
         let of = Arc::clone(office);
         let retained = tokio::task::spawn_blocking(move || {
             let done = retain(&of, &mut sweep, Timestamp::now());
@@ -64,6 +66,7 @@ pub async fn run(office: &Arc<Office>, mut stop: Stop) -> Result<(), Trouble> {
             Err(trouble) if trouble.is_of_the_disk() => return Err(trouble),
             Err(trouble) => tracing::error!(%trouble, "what was kept long enough can't be erased; will try again"),
         }
+        office.health.pulse.beats(Loop::Clock);
         let of = Arc::clone(office);
         let struck = tokio::task::spawn_blocking(move || strike(&of, Timestamp::now())).await;
         match office.noting(struck.unwrap_or_else(|e| Err(Trouble::Broken(e.to_string())))) {
@@ -76,6 +79,7 @@ pub async fn run(office: &Arc<Office>, mut stop: Stop) -> Result<(), Trouble> {
         let until = next.and_then(|at| Duration::try_from(at.duration_since(Timestamp::now())).ok());
         // What is due already and could not be done is not tried again and again.
         let pause = until.filter(|d| !d.is_zero()).map_or(LONGEST, |d| d.min(LONGEST));
+        office.health.pulse.rests(Loop::Clock);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = office.letters_delayed.notified() => {}
@@ -106,6 +110,7 @@ pub fn strike(office: &Office, now: Timestamp) -> Result<usize, Trouble> {
                     stuck.insert(id);
                 }
             }
+            office.health.pulse.beats(Loop::Clock);
             fail_point::reached("case-struck");
         }
         office.store.flush()?;

@@ -108,6 +108,32 @@ fn servers_that_come_late_or_go_are_waited_for() {
 }
 
 #[test]
+fn the_watchdog_hears_nothing_of_a_daemon_whose_loop_is_stuck() {
+    let here = Installation::of_maildirs();
+    let socket = UnixDatagram::bind(here.path("notify")).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let mut command = here.command(&["run"]);
+    command.env("NOTIFY_SOCKET", here.path("notify")).env("WATCHDOG_USEC", "300000");
+    command.env("AFTERSALESD_PATIENCE_MS", "500").env("AFTERSALESD_DIE_AT", "letter-committed:1:hang");
+    let daemon = here.start_with(&mut command);
+    let heard = || {
+        let (mut heard, mut notice) = (Vec::new(), [0; 500]);
+        while let Ok(length) = socket.recv(&mut notice) {
+            heard.push(String::from_utf8_lossy(&notice[..length]).trim().to_owned());
+        }
+        heard
+    };
+    await_that(Duration::from_secs(20), "a sign of life", || heard().contains(&"WATCHDOG=1".to_owned()));
+    here.deliver("1.host", letter(1, 900).as_bytes());
+    let complaints = || daemon.log().matches("the loop of Letters is stuck").count();
+    await_that(Duration::from_secs(30), "a complaint", || complaints() > 0);
+    heard();
+    let before = complaints();
+    await_that(Duration::from_secs(20), "more complaints", || complaints() > before + 2);
+    assert_eq!(heard(), [""; 0]);
+}
+
+#[test]
 fn systemd_is_told_of_start_life_and_end() {
     let here = Installation::of_maildirs();
     let socket = UnixDatagram::bind(here.path("notify")).unwrap();

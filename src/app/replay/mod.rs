@@ -17,7 +17,7 @@ use serde_json::json;
 use self::recorded::{Account, History, Mail, Recorded, Verdict};
 use super::query::{Query, consult};
 use super::triage::page::clean;
-use super::{Failure, Setup, daemon, load};
+use super::{Failure, Setup, daemon, load_offline};
 use crate::domain::decision::Reason;
 use crate::pipeline::Reading;
 use crate::ports::BEGINNING;
@@ -32,7 +32,7 @@ const NO_STAFF_DAYS: u32 = 3650;
 
 /// The command: prints each decision that would change, then how many of each kind; fails if there is one.
 pub fn run(config: &Path, new: &Path, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    let (config, new) = (load(config)?, load(new)?);
+    let (config, new) = (load_offline(config)?, load_offline(new)?);
     let mut setup = Setup::new(&new)?;
     setup.terms.deadlines.staff = NO_STAFF_DAYS;
     let mut office = setup.office(&new, Store::temporary()?);

@@ -30,8 +30,9 @@ fn the_example_loads_and_shows_the_defaults() {
 #[test]
 fn the_example_shows_every_key_that_is_known() {
     let mut document = table::Document::parse("config.toml".to_owned(), SMALL).unwrap();
-    sections::read(&mut document, &Surroundings { base: Path::new(""), variable: &|_| None, is_open_to_all: false })
-        .unwrap();
+    let (base, connects) = (Path::new(""), Connects::Yes);
+    let surroundings = Surroundings { base, variable: &|_| None, is_open_to_all: false, connects };
+    sections::read(&mut document, &surroundings).unwrap();
     let known: BTreeSet<(String, String)> = document
         .known()
         .iter()

@@ -129,3 +129,24 @@ fn the_variable_goes_before_the_file() {
     let Target::Smtp(server) = load_given(&[], &text, &both).unwrap().delivery.target else { panic!() };
     assert_eq!(server.login.unwrap().password.reveal(), "for delivery");
 }
+
+#[test]
+fn what_systemd_gives_the_service_goes_before_the_file() {
+    let given = tempfile::tempdir().unwrap();
+    let folder = given.path().as_os_str().to_owned();
+    let variable = |name: &str| (name == "CREDENTIALS_DIRECTORY").then(|| folder.clone());
+    let password = |files: &[(&str, &str)]| imap_password(load_given(files, &with_password_file(), &variable).unwrap());
+    assert_eq!(password(&[("secrets/imap", "of the file")]), "of the file", "systemd gives nothing of that name");
+    fs::write(given.path().join("secrets_imap"), "of systemd\n").unwrap();
+    assert_eq!(password(&[("secrets/imap", "of the file")]), "of systemd");
+    assert_eq!(password(&[]), "of systemd", "the file need not be there for the service");
+}
+
+#[test]
+fn who_speaks_with_no_server_needs_no_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    fs::write(&file, with_password_file()).unwrap();
+    assert!(load(&file).unwrap_err().to_string().contains("secrets/imap cannot be read"));
+    assert_eq!(imap_password(load_offline(&file).unwrap()), "");
+}

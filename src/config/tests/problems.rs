@@ -220,7 +220,8 @@ proptest! {
         let mut file = SERVERS.to_owned();
         let start = at.min(file.len());
         file.replace_range(start..(start + len).min(file.len()), &text);
-        let surroundings = Surroundings { base: Path::new("/nowhere"), variable: &|_| None, is_open_to_all: false };
+        let (base, connects) = (Path::new("/nowhere"), Connects::Yes);
+        let surroundings = Surroundings { base, variable: &|_| None, is_open_to_all: false, connects };
         let outcome = table::Document::parse("config.toml".to_owned(), &file).and_then(|mut document| {
             let config = sections::read(&mut document, &surroundings);
             document.finish().map(|_| config)
