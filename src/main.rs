@@ -1,35 +1,36 @@
 //! The door: arguments, logging, exit code. See the library's map for the rest.
 
 use std::io::{self, IsTerminal, Write};
-use std::panic::{self, PanicHookInfo};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::thread;
 
 #[path = "main/access.rs"]
 mod access;
+#[path = "main/generate.rs"]
+mod generate;
+#[path = "main/log.rs"]
+mod log;
 
 use aftersalesd::app::letters::LETTERS;
 use aftersalesd::app::query::{Query, Question};
 use aftersalesd::app::stats;
 use aftersalesd::app::triage::Form;
-use aftersalesd::app::{self, Failure};
+use aftersalesd::app::{self, Failure, VERSION};
 use aftersalesd::domain::act::WORDS;
-use aftersalesd::domain::ids::masked;
 use aftersalesd::worker::stats::Wanted;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use jiff::civil::Date;
-use tracing_subscriber::EnvFilter;
 
 /// Reads an after-sales mailbox: understands warranty claims, asks for just what is missing, issues RMAs.
 ///
 /// Exit codes: 0 all is done; 1 it failed; 2 wrong arguments; 75 a server can't be reached or the store is in use, try
-/// again; 78 the configuration (or a template, the catalogue, the order feed, a login, a folder) is wrong.
+/// again; 78 the configuration (or a template, the catalogue, the order feed, a login, a folder) is wrong, or the
+/// store is a newer version's.
 ///
 /// The log goes to standard error; AFTERSALESD_LOG sets its level (error, warn, info, debug, or by module:
 /// "info,aftersalesd::imap=debug").
 #[derive(Debug, Parser)]
-#[command(name = "aftersalesd", version, propagate_version = true)]
+#[command(name = "aftersalesd", version = VERSION, propagate_version = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -167,6 +168,13 @@ enum Command {
         config: Configured,
         /// The export, or - for standard input
         file: PathBuf,
+    },
+    /// Write the man pages or the completions of shells into a folder, for whoever packages the program
+    #[command(hide = true)]
+    Generate {
+        what: generate::Kind,
+        /// It is made if it is not there
+        folder: PathBuf,
     },
 }
 
@@ -322,8 +330,10 @@ struct Asked {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_log(&cli.command);
-    panic::set_hook(Box::new(log_panic));
+    log::start(match cli.command {
+        Command::Run(_) | Command::Once(_) => "info",
+        _ => "warn",
+    });
     match command(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -397,6 +407,7 @@ fn command(command: Command) -> Result<(), Failure> {
             let form = if json { stats::Form::Json } else { form };
             stats::run(&config.config, Wanted { since, until, batch }, form, &mut out)
         }
+        Command::Generate { what, folder } => generate::generate(Cli::command(), what, &folder),
     };
     ended(done, out)
 }
@@ -424,21 +435,4 @@ fn doable() -> String {
 /// Whether standard output is a terminal whose user wants colours (<https://no-color.org>).
 fn shows_colour() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
-/// A panic's words may be a customer's: they go to the log as all of these do.
-fn log_panic(panic: &PanicHookInfo<'_>) {
-    let place = panic.location().map(ToString::to_string);
-    let thread = thread::current();
-    let what = panic.payload_as_str().map(masked);
-    tracing::error!(place, thread = thread.name(), what, "a step panicked: this is a mistake in the program");
-}
-
-fn start_log(command: &Command) {
-    let level = match command {
-        Command::Run(_) | Command::Once(_) => "info",
-        _ => "warn",
-    };
-    let filter = EnvFilter::try_from_env("AFTERSALESD_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).init();
 }

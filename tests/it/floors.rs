@@ -55,6 +55,8 @@ const PLACES: &[(&str, &[&str])] = &[
     ("csv", &["feeds"]),
     ("toml", &["config/", "pipeline/lexicon", "pipeline/phrases", "pipeline/symptoms"]),
     ("clap", &["main"]),
+    ("clap_complete", &["main/generate"]),
+    ("clap_mangen", &["main/generate"]),
     ("tracing_subscriber", &["main"]),
     ("sd_notify", &["app/"]),
     ("getrandom", &["worker/", "console/", "app/demo"]),

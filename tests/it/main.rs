@@ -40,6 +40,7 @@ mod readme;
 mod replay;
 mod secrets;
 mod seen;
+mod service;
 mod smtp;
 mod split;
 mod stores;

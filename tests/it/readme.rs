@@ -3,7 +3,7 @@
 //!
 //! Its absolute paths lie below a temporary root; of the commands that change the system (`useradd`, `chown`,
 //! `systemctl` …) stand-ins say whether they were asked for something sensible; `systemctl` really starts the daemon,
-//! from the unit file of the README.
+//! from the unit that the README installs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -36,7 +36,6 @@ fn every_block_does_what_the_readme_says() {
             "sh" => machine.run(block),
             "toml" => machine.configure(block),
             "csv" => machine.feed(block),
-            "ini" => machine.install_unit(block),
             "json" => machine.printed_json(block),
             "text" if block.text.contains("src/") => all_paths_exist(block.text),
             "text" => machine.printed(block),
@@ -254,31 +253,6 @@ impl Machine {
         }
     }
 
-    fn install_unit(&mut self, block: &Block) {
-        let known = [
-            "Description",
-            "After",
-            "Type",
-            "ExecStart",
-            "User",
-            "Restart",
-            "RestartSec",
-            "RestartPreventExitStatus",
-            "WatchdogSec",
-            "ProtectSystem",
-            "ReadWritePaths",
-            "WantedBy",
-        ];
-        for line in block.text.lines().filter(|line| !line.is_empty() && !line.starts_with('[')) {
-            let (key, value) = line.split_once('=').unwrap_or_else(|| panic!("{line:?} is no setting"));
-            assert!(known.contains(&key) && !value.is_empty(), "{line:?}");
-        }
-        for needed in ["Type=notify\n", "WatchdogSec=", "User=aftersalesd\n", "ReadWritePaths=/var/lib/aftersalesd\n"] {
-            assert!(block.text.contains(needed), "{needed:?} is not in the unit");
-        }
-        fs::write(self.path("etc/systemd/system/aftersalesd.service"), self.rooted(block.text)).unwrap();
-    }
-
     /// Every line of the block was printed, in this order; an ellipsis stands for any lines. RMA numbers are random.
     fn printed(&self, block: &Block) {
         let rma = Regex::new(r"KR-(\d{4})-\w{6}").unwrap();
@@ -399,7 +373,7 @@ const STAND_INS: &[(&str, &str)] = &[
         start|enable)
             test "$1" = start || test "$2" = --now
             : >"$ROOT/daemon.log"
-            $(sed -n 's/^ExecStart=//p' "$unit") >/dev/null 2>>"$ROOT/daemon.log" &
+            $(sed -n 's/^ExecStart=//p' "$unit" | sed "s| /| $ROOT/|g") >/dev/null 2>>"$ROOT/daemon.log" &
             echo $! >"$ROOT/daemon.pid"
             for try in $(seq 200); do grep -q "aftersalesd runs" "$ROOT/daemon.log" && exit; sleep 0.1; done ;;
         stop)
