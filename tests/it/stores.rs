@@ -128,6 +128,30 @@ fn what_an_earlier_version_left_is_kept_to_go_back_to_until_somebody_is_erased()
     assert!(!here.path("store/cases.format-1").exists(), "who is erased stands in it too");
 }
 
+/// systemd does not try again what ends with 78.
+#[test]
+fn a_store_of_a_newer_version_is_left_alone_until_that_version_is_back() {
+    let here = Installation::of_maildirs();
+    here.deliver("1.host", letter(1, 700).as_bytes());
+    here.ok(&["once"]);
+    let export = here.ok(&["export"]).out;
+    let raise = |format: u32| {
+        let db = sled::open(here.path("store/cases")).unwrap();
+        let meta = db.open_tree("meta").unwrap();
+        let before = meta.insert("version", format!("{{\"v\":2,\"record\":{format}}}").as_bytes()).unwrap();
+        db.flush().unwrap();
+        before.unwrap()
+    };
+    assert_eq!(&*raise(3), br#"{"v":2,"record":2}"#);
+    for words in [&["run"][..], &["once"], &["cases", "list"], &["backup", "elsewhere"]] {
+        let told: Told = here.run(words);
+        assert_eq!((told.code, told.complaints().len()), (Some(78), 1), "{words:?}: {told:?}");
+        assert!(told.complaints()[0].contains("format 3") && told.complaints()[0].contains("install"), "{told:?}");
+    }
+    raise(2);
+    assert_eq!(here.ok(&["export"]).out, export);
+}
+
 #[test]
 fn what_a_newer_program_has_written_is_refused_in_one_line_and_never_dropped() {
     let export = fs::read_to_string(kept("v2.jsonl")).unwrap();
