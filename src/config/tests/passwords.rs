@@ -146,7 +146,12 @@ fn what_systemd_gives_the_service_goes_before_the_file() {
 fn who_speaks_with_no_server_needs_no_password() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config.toml");
-    fs::write(&file, with_password_file()).unwrap();
-    assert!(load(&file).unwrap_err().to_string().contains("secrets/imap cannot be read"));
-    assert_eq!(imap_password(load_offline(&file).unwrap()), "");
+    let webhook = "[[webhook]]\nname = \"shop\"\nurl = \"https://192.0.2.7/\"\nevents = [\"opened\"]\nsecret_file = \"secrets/shop\"\n";
+    fs::write(&file, with_password_file() + webhook).unwrap();
+    let complaints = load(&file).unwrap_err().to_string();
+    assert!(["secrets/imap", "secrets/shop"].iter().all(|name| complaints.contains(&format!("{name} cannot be read"))));
+    let config = load_offline(&file).unwrap();
+    // What staff do is told to other programs too, by who has the secret.
+    assert_eq!(config.webhooks[0].subscription.name, "shop");
+    assert_eq!(imap_password(config), "");
 }
