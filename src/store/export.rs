@@ -274,7 +274,7 @@ fn is_local(table: Table, key: &str) -> bool {
         [keys::VERSION, keys::RAW_FROM, keys::IMPORTING, keys::DEADLINES, keys::COMPACT, keys::QUEUES];
     // The queues follow from the cases, and a copy is no place to be signed in at.
     let queued = table == Table::Index && keys::words(key).first() == Some(&keys::QUEUE);
-    queued || matches!(table, Table::Sessions | Table::Once) || table == Table::Meta && KEYS.contains(&key)
+    queued || table == Table::Sessions || table == Table::Meta && KEYS.contains(&key)
 }
 
 fn export_record(table: Table, row: &Row, out: &mut dyn Write) -> Result<(), StoreError> {

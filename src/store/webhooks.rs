@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use super::books::Books;
 use super::keys::{self, Table};
@@ -99,12 +100,15 @@ impl Posting {
 
     /// The same on every try.
     pub fn id(&self) -> String {
-        id(&self.case, self.version)
+        id(&self.case, self.version, &self.message)
     }
 }
 
-fn id(case: &CaseId, version: u64) -> String {
-    format!("msg_{case}_{version}")
+/// After a restored backup a case comes to the same version by other events: those are other messages.
+fn id(case: &CaseId, version: u64, message: &Message) -> String {
+    let digest = Sha256::digest(&message.body);
+    let told: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("msg_{case}_{version}_{told}")
 }
 
 impl Store {
@@ -152,6 +156,13 @@ impl Store {
     pub fn webhooks_next(&self, receiver: &str) -> Result<Option<Timestamp>, StoreError> {
         let first = self.inner.tables.scan(Table::Webhooks, &keys::prefix(&[keys::HOOK_DUE, receiver])).next();
         first.map(|row| read_due(&row?).map(|(at, _)| at)).transpose()
+    }
+
+    /// Whether it still is to be posted.
+    pub fn webhook_waits(&self, posting: &Posting) -> Result<bool, StoreError> {
+        let key = keys::hook_event(&posting.receiver, &posting.case, posting.version);
+        let waits = self.inner.tables.get::<Message>(Table::Webhooks, &key)?;
+        Ok(waits.is_some_and(|message| message == posting.message))
     }
 
     /// Notes what became of a message. One that was erased meanwhile stays so.
@@ -248,8 +259,9 @@ impl Store {
                 keys::HOOK_LINE => delivered.why = row.read::<Line>()?.why.or_else(|| delivered.why.take()),
                 keys::HOOK_FAILED => {
                     let (_, case, version) = read_message(&row)?;
-                    let id = id(&case, version);
-                    delivered.failed.push((case, id, row.read()?));
+                    let message: Message = row.read()?;
+                    let id = id(&case, version, &message);
+                    delivered.failed.push((case, id, message));
                 }
                 _ => {}
             }

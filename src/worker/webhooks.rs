@@ -87,11 +87,18 @@ async fn offer(office: &Arc<Office>, receiver: &Receiver, now: Timestamp) -> Res
     let count = due.len();
     let mut outcomes = stream::iter(due)
         .map(|posting| async move {
+            // Its customer may have been erased while others were slow.
+            let (of, posting) = (Arc::clone(office), Arc::new(posting));
+            let asked = Arc::clone(&posting);
+            if !blocking(move || of.store.webhook_waits(&asked)).await? {
+                return Ok(None);
+            }
             let answer = receiver.post(&posting.id(), Timestamp::now(), &posting.message.body).await;
-            (posting, answer)
+            Ok(Some((posting, answer)))
         })
         .buffer_unordered(AT_ONCE);
-    while let Some((posting, answer)) = outcomes.next().await {
+    while let Some(outcome) = outcomes.next().await {
+        let Some((posting, answer)) = office.noting(outcome)? else { continue };
         fail_point::reached("webhook-answered");
         let (of, posted) = (Arc::clone(office), became(&posting, answer, Timestamp::now()));
         match &posted {

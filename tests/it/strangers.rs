@@ -37,7 +37,7 @@ impl Shop {
     fn owners_case(&self) -> Value {
         let mut shown = self.here.json(&["cases", "show", &self.case, "--json"]).remove(0);
         // A letter that was only noted is on file with the case, for staff.
-        for key in ["letters", "changed_at", "events"] {
+        for key in ["letters", "changed_at", "events", "version"] {
             shown.as_object_mut().unwrap().remove(key);
         }
         shown

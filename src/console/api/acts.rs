@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
@@ -18,7 +19,7 @@ use crate::console::Console;
 use crate::console::acts::Filled;
 use crate::console::cases::{id, known};
 use crate::domain::account::Deed;
-use crate::domain::act::Act;
+use crate::domain::act::{self, Act};
 use crate::domain::event::CaseEvent;
 use crate::domain::ids::CaseId;
 use crate::domain::report::Summary;
@@ -63,7 +64,14 @@ impl Wish {
             let why = "Send it as Content-Type: application/json.";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", why));
         }
-        serde_json::from_slice(body).map_err(|e| Problem::bad_request(format!("the body: {e}")))
+        let wish: Self = serde_json::from_slice(body).map_err(|e| Problem::bad_request(format!("the body: {e}")))?;
+        // The word goes into the trail, which no erasure reaches: nothing else may stand beside it.
+        let known = act::WORDS.map(|(word, _)| word);
+        if !known.contains(&wish.act.as_str()) {
+            let why = format!("act: expected one of {}; what stands behind it has fields of its own", known.join(", "));
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "impossible", why));
+        }
+        Ok(wish)
     }
 
     fn act(&self) -> Result<Act, Problem> {
@@ -71,7 +79,7 @@ impl Wish {
         let fields = [("order", &self.order), ("sku", &self.sku), ("deducted", &self.deducted), ("text", &self.text)];
         let fields = fields.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
         let filled = words.chain(fields).map(|(name, value)| (name.to_owned(), value.clone()));
-        let line = Filled(filled.collect()).line(self.act.trim());
+        let line = Filled(filled.collect()).line(&self.act);
         let wrong = |why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "impossible", why);
         Act::parse(&line).map_err(wrong)
     }
@@ -145,11 +153,20 @@ fn done(
         Err(Undone::Changed { case, since }) => {
             caller.trace(office, Deed::SawCase, Some(id), Some(wish.act.clone()))?;
             let version = office.store.case(id)?.map(|case| case.version);
-            let changed = serde_json::to_value(since).unwrap_or_default();
+            let changed = happened(&since, caller);
             Err(Problem::changed(format!("Case {case} has changed meanwhile; nothing was done."), version, changed))
         }
         Err(undone) => Err(undone.into()),
     }
+}
+
+/// Events as whoever asks may see them: without [`Scope::Read`] what happened, when and by whom, not what was said.
+fn happened(events: &[CaseEvent], caller: &Caller) -> Value {
+    if caller.may(Scope::Read).is_ok() {
+        return serde_json::to_value(events).unwrap_or_default();
+    }
+    let bare = |event: &CaseEvent| json!({"event": event.event.name(), "at": event.at, "by": event.by});
+    Value::Array(events.iter().map(bare).collect())
 }
 
 /// The version in `If-Match`.
@@ -194,7 +211,7 @@ fn digest(parts: &[&[u8]]) -> String {
 pub struct Preview {
     /// What would happen.
     #[schema(value_type = Vec<Object>)]
-    events: Vec<CaseEvent>,
+    events: Value,
     /// The letter that would go out. An RMA number in it is not the one that will be drawn.
     letter: Option<Outgoing>,
 }
@@ -243,7 +260,7 @@ pub async fn preview(
                 text: reply.text,
                 files: reply.files.into_iter().map(|file| file.name).collect(),
             });
-            Ok((case.version, Preview { events: resumed.events, letter }))
+            Ok((case.version, Preview { events: happened(&resumed.events, &caller), letter }))
         })
         .await?;
     Ok(([(ETAG, etag(version))], Told(told)).into_response())

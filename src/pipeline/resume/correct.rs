@@ -21,14 +21,17 @@ impl Turn<'_> {
     /// Decides on what is known now. `warns`: whoever was not told how to deal with a danger is.
     pub(super) fn decide_anew(&mut self, known: &Known, warns: bool) -> Result<(), Impossible> {
         let case = &self.course.case;
-        // What is authorised stays authorised; a person sees what is known now.
-        if case.state.is_final() || case.state.is_in_house() || case.rma.is_some() {
+        if case.state.is_final() {
             return Ok(());
         }
         let order = known.order_of(case);
         let completed = complete(&case.facts, &self.terms.catalogue, &order);
         self.course.complete(&completed, &order, self.now).map_err(|e| Impossible(e.to_string()))?;
         let case = &self.course.case;
+        // What is authorised stays authorised; a person sees what is known now.
+        if case.state.is_in_house() || case.rma.is_some() {
+            return Ok(());
+        }
         let held = self.terms.held(case);
         let decision = decide(&Situation {
             // That the case went to staff is no reason to go there: they are here.

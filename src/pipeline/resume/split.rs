@@ -25,6 +25,8 @@ pub struct Parts {
     pub own: Facts,
     pub rest: Facts,
     rest_request: Option<Request>,
+    /// Answering one of the letters the daemon issued the RMA that the case has.
+    brought_rma: bool,
 }
 
 /// What the shell looked up for a split.
@@ -67,7 +69,13 @@ impl Parts {
             let why = "one of them brought the receipt of return shipping, which stays with the RMA of this case";
             return Err(Impossible(why.to_owned()));
         }
-        Ok(Self::divided(events, &letters, &moved))
+        let parts = Self::divided(events, &letters, &moved);
+        if parts.brought_rma {
+            let why =
+                "one of them brought about the RMA of this case, which stays here with its letter: withdraw it first";
+            return Err(Impossible(why.to_owned()));
+        }
+        Ok(parts)
     }
 
     fn divided(events: &[CaseEvent], letters: &BTreeSet<LetterId>, moved: &BTreeSet<LetterId>) -> Self {
@@ -79,6 +87,7 @@ impl Parts {
             own: Facts::default(),
             rest: Facts::default(),
             rest_request: None,
+            brought_rma: false,
         };
         let mut answers = false;
         for event in events {
@@ -106,6 +115,11 @@ impl Parts {
                 Event::ReplyQueued { message_id, .. } | Event::DraftWritten { message_id, .. } if answers => {
                     parts.replies.push(message_id.clone());
                 }
+                Event::RmaIssued { .. } => parts.brought_rma = answers,
+                Event::Withdrawn | Event::Expired => {
+                    parts.brought_rma = false;
+                    answers = false;
+                }
                 _ => answers &= event.by == Actor::Customer || event.by == Actor::Daemon,
             }
         }
@@ -124,8 +138,9 @@ impl Turn<'_> {
             return Err(Impossible("letters are split off at the desk or from the shell, not by mail".to_owned()));
         };
         let before = self.course.case.clone();
-        // What answers them is overtaken.
-        let answers = |draft: &crate::domain::case::Draft| parts.replies.contains(&draft.message_id);
+        // What answers them is overtaken; a warning is not.
+        let answers =
+            |draft: &crate::domain::case::Draft| draft.kind.is_passing() && parts.replies.contains(&draft.message_id);
         let dropped = self.course.drop_drafts("its letter became a case of its own", self.now, answers);
         dropped.map_err(|e| Impossible(e.to_string()))?;
         self.add(Event::Split {
@@ -290,6 +305,29 @@ mod tests {
                 prop_assert!(Parts::of(&twice, std::slice::from_ref(name)).is_err());
             }
         }
+    }
+
+    #[test]
+    fn a_letter_that_brought_about_the_rma_stays_with_it_until_it_is_withdrawn() {
+        let day = jiff::civil::date(2026, 11, 23);
+        let rma = crate::domain::case::Rma {
+            number: (0..=u8::MAX)
+                .find_map(|n| crate::domain::ids::RmaNumber::make("KR", day, [n, 1, 2, 3, 4]))
+                .unwrap(),
+            track: crate::domain::warranty::Track::Repair,
+            order_number: OrderNumber::new("KS10001").unwrap(),
+            sku: crate::domain::ids::Sku::new("KP-TKT4-BK").unwrap(),
+            issued_on: day,
+            valid_until: day,
+            return_shipping: None,
+        };
+        let issued = CaseEvent::daemon(Event::RmaIssued { rma }, at(3));
+        let withdrawn = CaseEvent::new(Event::Withdrawn, Actor::Staff("kim".into()), at(4));
+        let told = |events: &[CaseEvent], number: usize| Parts::of(events, &[short(number)]).map_err(|e| e.0);
+        let events = [opened(), letter(0, 1), letter(1, 1), letter(2, 2), issued, withdrawn];
+        assert!(told(&events[..5], 2).unwrap_err().contains("withdraw it first"));
+        assert!(told(&events[..5], 1).is_ok(), "it was asked about, no more");
+        assert!(told(&events, 2).is_ok());
     }
 
     #[test]

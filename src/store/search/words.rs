@@ -126,8 +126,13 @@ impl Asked {
     /// All words of `query` are wanted, what stands in quotes as it stands there, of the last word its beginning.
     /// `None`: there are no words in it.
     pub fn new(query: &str) -> Option<Self> {
+        let mut room = ASKED;
         let mut asked = terms(query);
-        asked.truncate(ASKED);
+        for term in &mut asked {
+            term.parts.truncate(room);
+            room -= term.parts.len();
+        }
+        asked.retain(|term| !term.parts.is_empty());
         let last = asked.len().checked_sub(1)?;
         let all: Vec<String> = (0..asked.len()).map(|at| alternatives(&asked, at, last)).collect();
         Some(Self { key: squeezed(query), expression: all.join(" AND ") })
@@ -262,5 +267,8 @@ mod tests {
             assert_eq!(expression(nothing), None, "{nothing:?}");
         }
         assert_eq!(Asked::new("ks 1-00.01").unwrap().key, "ks10001");
+        for endless in ["a.".repeat(30_000), format!("\"{}\"", "a ".repeat(30_000))] {
+            assert!(expression(&endless).unwrap().len() < 10 * ASKED, "a word of many parts is as dear as many words");
+        }
     }
 }

@@ -67,6 +67,19 @@ fn a_program_works_on_a_case_and_leaves_its_name() {
     let happened: BTreeSet<&str> =
         told["changed"].as_array().unwrap().iter().map(|event| event["event"].as_str().unwrap()).collect();
     assert!(happened.contains("rma_issued") && told["version"].is_u64(), "{told}");
+    // Whoever may act and not read is told what happened, not what was said.
+    let hand = desk.token("hand", "act");
+    let late = desk.post(&hand, &acts, &[("If-Match", "\"0\"")], &json!({"act": "note", "text": "late"}));
+    assert_eq!(late.status, 412, "{}", late.text());
+    let bare = late.json()["changed"].as_array().unwrap().clone();
+    assert!(bare.iter().any(|event| event["event"] == "letter_taken"), "{bare:?}");
+    assert!(
+        bare.iter().all(|event| event
+            .as_object()
+            .unwrap()
+            .keys()
+            .all(|key| ["event", "at", "by"].contains(&key.as_str())))
+    );
     let fresh = format!("\"{}\"", told["version"]);
     let noted = desk.post(&agent, &acts, &[("If-Match", &fresh)], &json!({"act": "note", "text": "in time"}));
     assert_eq!(noted.status, 200, "{}", noted.text());
@@ -127,7 +140,8 @@ fn what_is_wrong_is_told_as_a_problem() {
         ("POST", &acts, &[], "{}", 415, "application/json"),
         ("POST", &acts, &json, "{", 400, "EOF"),
         ("POST", &acts, &json, "{\"act\": \"note\", \"colour\": 1}", 400, "colour"),
-        ("POST", &acts, &json, "{\"act\": \"fly\"}", 422, "nothing that can be done"),
+        ("POST", &acts, &json, "{\"act\": \"fly\"}", 422, "expected one of approve, "),
+        ("POST", &acts, &json, "{\"act\": \"answer: hello\"}", 422, "fields of its own"),
         ("POST", &acts, &json, "{\"act\": \"ask\", \"words\": [\"money\"]}", 422, "money"),
         ("POST", &acts, &json, "{\"act\": \"repaired\"}", 422, "repaired"),
         ("POST", &acts, &[json[0], ("If-Match", "soon")], "{\"act\": \"close\"}", 400, "If-Match"),

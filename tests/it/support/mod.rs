@@ -18,6 +18,7 @@ pub mod tls;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// The program's path, also where an ordinary user's PATH does not lead.
@@ -30,9 +31,17 @@ pub fn program(name: &str, package: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("{name} is not installed: apt-get install {package}"))
 }
 
-/// A port of the loopback interface that nobody listens on.
+/// A port of the loopback interface that nobody listens on, each time another: below those that the system gives to
+/// whoever connects, lest one of them is taken before its server listens.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 22_000;
+    let begin = std::process::id().wrapping_mul(97);
+    let ports = std::iter::repeat_with(|| FIRST + begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT);
+    let ports = ports.map(|port| u16::try_from(port).unwrap()).take(COUNT as usize);
+    let mut ports = ports;
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("no free port")
 }
 
 /// Waits until somebody listens.
