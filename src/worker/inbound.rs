@@ -276,7 +276,7 @@ fn read_batch(batch: Vec<Incoming>, office: &Arc<Office>) -> Result<Vec<Read>, T
                     let read = |(position, stored, content): Kept| match content {
                         Ok((letter, raw, bytes, cut_short)) => {
                             let reading = read_one(office, bytes, cut_short);
-                            office.health.pulse.beats(Loop::Letters);
+                            office.health.pulse.gets_on(Loop::Letters);
                             let reading = reading.map(|mut reading| {
                                 reading.stored = stored;
                                 reading
@@ -314,7 +314,7 @@ fn write_batch(batch: Vec<Read>, office: &Office) -> Result<Done, Trouble> {
         };
         done.quarantined += usize::from(matches!(taken, Taken::Quarantined { .. }));
         done.positions.push(position);
-        office.health.pulse.beats(Loop::Letters);
+        office.health.pulse.gets_on(Loop::Letters);
         fail_point::reached("letter-committed");
     }
     fail_point::reached("batch-committed");

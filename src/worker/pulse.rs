@@ -24,6 +24,13 @@ impl Pulse {
         self.at_work().insert(of, Instant::now());
     }
 
+    /// What works for this loop gets on with it; nothing is said of a loop that is not at work, which may have ended before.
+    pub fn gets_on(&self, of: Loop) {
+        if let Some(last) = self.at_work().get_mut(&of) {
+            *last = Instant::now();
+        }
+    }
+
     /// This loop waits for something to do.
     pub fn rests(&self, of: Loop) {
         self.at_work().remove(&of);
@@ -60,6 +67,8 @@ mod tests {
         pulse.rests(Loop::Letters);
         assert_eq!(pulse.stuck(Duration::from_millis(1)), Some(Loop::Clock));
         pulse.ends();
+        // A thread of the loop that has still to end.
+        pulse.gets_on(Loop::Letters);
         assert_eq!(pulse.stuck(Duration::ZERO), None);
     }
 }

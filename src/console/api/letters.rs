@@ -17,8 +17,6 @@ use crate::console::files::{self, Listed, SANDBOX};
 use crate::domain::account::Deed;
 use crate::domain::decision::Class;
 use crate::domain::event::Event;
-use crate::domain::ids::{LetterId, MessageId};
-use crate::domain::letter::Person;
 use crate::domain::token::Scope;
 
 /// The letters of a case, oldest first.
@@ -73,8 +71,11 @@ pub async fn list(
     let told = console.answer(move |office| {
         caller.trace(office, Deed::SawCase, Some(&case), Some("letters".to_owned()))?;
         known(office, &case)?;
+        let events = office.store.events(&case)?;
+        // Those that were split off are listed with the case that they are in now.
+        let moved = Event::moved(&events);
         let mut letters = Vec::new();
-        for event in office.store.events(&case)? {
+        for event in events {
             let (letter, message_id, from, subject, class) = match event.event {
                 Event::LetterTaken { letter, message_id, from, subject, .. } => {
                     (letter, message_id, from, subject, Class::Customer)
@@ -84,37 +85,31 @@ pub async fn list(
                 }
                 _ => continue,
             };
+            if moved.contains(&letter) {
+                continue;
+            }
             let erased = office.store.is_erased(&letter)?;
-            let files = files::listed(&office.store, &inner.pictures, &letter)?;
-            letters.push(told(letter, message_id, from, subject, class, event.at.to_string(), erased, files));
+            let files = if erased { Vec::new() } else { files::listed(&office.store, &inner.pictures, &letter)? };
+            letters.push(Letter {
+                letter: letter.to_string(),
+                at: event.at.to_string(),
+                class: class.code(),
+                from: from.as_ref().map(|from| from.address.to_string()),
+                name: from.and_then(|from| from.name),
+                subject,
+                message_id: message_id.map(|id| id.as_str().to_owned()),
+                erased,
+                files: files.into_iter().map(File::of).collect(),
+            });
         }
         Ok(Letters { letters })
     });
     told.await.map(Told)
 }
 
-#[allow(clippy::too_many_arguments, reason = "the fields of one flat record")]
-fn told(
-    letter: LetterId,
-    message_id: Option<MessageId>,
-    from: Option<Person>,
-    subject: String,
-    class: Class,
-    at: String,
-    erased: bool,
-    files: Vec<Listed>,
-) -> Letter {
-    let file = |Listed { index, name, kind, bytes, .. }: Listed| File { index, name, kind: kind.to_owned(), bytes };
-    Letter {
-        letter: letter.to_string(),
-        at,
-        class: class.code(),
-        from: from.as_ref().map(|from| from.address.to_string()),
-        name: from.and_then(|from| from.name),
-        subject,
-        message_id: message_id.map(|id| id.as_str().to_owned()),
-        erased,
-        files: if erased { Vec::new() } else { files.into_iter().map(file).collect() },
+impl File {
+    fn of(Listed { index, name, kind, bytes, .. }: Listed) -> Self {
+        Self { index, name, kind: kind.to_owned(), bytes }
     }
 }
 

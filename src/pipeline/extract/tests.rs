@@ -158,6 +158,11 @@ fn the_day_of_receipt_and_no_other_day() {
         ("bestellung KS22107 roam vorgestern gekommen gleich am ersten abend ging das bild aus", "2026-11-02"),
         ("je vous ecrit pour montre commande KS20951 je lai recu 4 septembre 2026.", "2026-09-04"),
         ("De Roam (KS15524) is woensdag gekomen.", "2026-10-28"),
+        (
+            "My order was KS15071 and the neighbour put it into my hand on 17 October 2026, I know because it was the \
+             day of the fair and she was in a hurry.",
+            "2026-10-17",
+        ),
         ("e aí galera, chegou anteontem meu roam pedido KS16410", "2026-11-02"),
     ] {
         assert_eq!(of(text).as_deref(), Some(expected), "{text}");
@@ -246,9 +251,28 @@ fn safety_reports_and_what_only_sounds_like_one() {
         "The display has burn-in. No heat, no smoke, nothing dangerous.",
         "It counts the calories burned wrongly.",
         "Die Schrift hat sich eingebrannt.",
+        "The alarm came late and my toast was burnt.",
+        "Der Wecker ging zu spät, und mir ist der Kuchen verbrannt.",
     ] {
         assert!(!of(text), "{text}");
     }
+}
+
+#[test]
+fn a_step_that_dates_the_problem_was_not_done_to_solve_it() {
+    let reader = Reader::new();
+    let tried = |text: &str| reader.facts(text).steps_taken.is_some();
+    assert!(!tried("Desde que lo actualicé el martes no vibra."));
+    assert!(tried("No vibra desde el martes. Lo he reiniciado dos veces y lo he vuelto a vincular."));
+}
+
+#[test]
+fn sealed_as_it_was_brought_is_not_opened() {
+    let reader = Reader::new();
+    let unopened = |text: &str| reader.facts(text).unopened.map(|fact| fact.value);
+    let sealed = "Está sin abrir, con el precinto puesto, tal cual me lo dejó el mensajero el jueves.";
+    assert_eq!(unopened(sealed), Some(true));
+    assert_eq!(unopened("Lo he abierto y me lo he puesto una vez."), Some(false));
 }
 
 #[test]

@@ -115,7 +115,8 @@ impl Parts {
                 Event::ReplyQueued { message_id, .. } | Event::DraftWritten { message_id, .. } if answers => {
                     parts.replies.push(message_id.clone());
                 }
-                Event::RmaIssued { .. } => parts.brought_rma = answers,
+                // What staff issued, they issued for the case.
+                Event::RmaIssued { .. } if event.by == Actor::Daemon => parts.brought_rma = answers,
                 Event::Withdrawn | Event::Expired => {
                     parts.brought_rma = false;
                     answers = false;
@@ -321,6 +322,7 @@ mod tests {
             valid_until: day,
             return_shipping: None,
         };
+        let by_staff = CaseEvent::new(Event::RmaIssued { rma: rma.clone() }, Actor::Staff("kim".into()), at(3));
         let issued = CaseEvent::daemon(Event::RmaIssued { rma }, at(3));
         let withdrawn = CaseEvent::new(Event::Withdrawn, Actor::Staff("kim".into()), at(4));
         let told = |events: &[CaseEvent], number: usize| Parts::of(events, &[short(number)]).map_err(|e| e.0);
@@ -328,6 +330,7 @@ mod tests {
         assert!(told(&events[..5], 2).unwrap_err().contains("withdraw it first"));
         assert!(told(&events[..5], 1).is_ok(), "it was asked about, no more");
         assert!(told(&events, 2).is_ok());
+        assert!(told(&[&events[..4], &[by_staff]].concat(), 2).is_ok(), "what staff issued is of the case");
     }
 
     #[test]

@@ -231,6 +231,7 @@ fn a_name_and_address_without_farewell_are_a_signature() {
         ("Teresa Longo", "Non si accende.\n\nTeresa Longo", "Non si accende."),
         ("Teresa Longo", "Non si accende.\nTeresa", "Non si accende."),
         ("Teresa Longo", "Non si accende.\n\nT. Longo\n\nSent from my iPhone", "Non si accende."),
+        ("Teresa Longo", "Non si accende.\n\nTeresa Longo\nForno Longo e Figli", "Non si accende."),
         (
             "x",
             "It is dead.\n\nCarol St. Clair\nACME Holding\nStreet 12\n713-853-3989 (Phone)\nc@example.net",

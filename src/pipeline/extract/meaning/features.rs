@@ -76,7 +76,7 @@ impl Feature<'_> {
 /// Calls `take` with each feature of a folded sentence and of the lexicon's hits in it.
 pub fn each(sentence: &str, hits: &[Hit], take: &mut impl FnMut(Feature<'_>)) {
     let words = Words::of(sentence);
-    let all = words.in_reach(0..words.len());
+    let all = words.in_reach(words.all());
     for at in all.clone() {
         words.alone(at, take);
     }
@@ -124,12 +124,8 @@ impl Words {
         Self { plain, places }
     }
 
-    pub fn len(&self) -> usize {
-        self.places.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+    pub fn all(&self) -> Range<usize> {
+        0..self.places.len()
     }
 
     /// The words that begin in this part of the sentence.

@@ -26,7 +26,7 @@ impl Model {
     /// Adds up a folded sentence.
     pub fn tally(&self, sentence: &str) -> Tally {
         let words = Words::of(sentence);
-        let mut sums = vec![[Sum::default(); 3]; words.len()];
+        let mut sums = vec![[Sum::default(); 3]; words.all().len()];
         for (at, [alone, with_one, with_two]) in sums.iter_mut().enumerate() {
             words.alone(at, &mut |feature| self.add(alone, feature));
             if at >= 1 {
