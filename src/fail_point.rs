@@ -58,6 +58,7 @@ pub const POINTS: &[(&str, &str)] = &[
     ("forget-case-erased", "worker/erasure.rs"),
     ("case-struck", "worker/turn.rs"),
     ("act-durable", "worker/turn.rs"),
+    ("case-reconsidered", "worker/reconsider.rs"),
     ("migrate-copied", "store/compact.rs"),
     ("migrate-kept", "store/compact.rs"),
     ("migrate-table", "store/migrate.rs"),

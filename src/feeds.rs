@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::fs;
-use std::hash::Hash;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -115,7 +115,7 @@ pub struct Orders {
     by_email: Vec<u32>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Hash)]
 struct Line {
     /// Where in the text its number begins; the address follows.
     start: usize,
@@ -155,6 +155,13 @@ impl Orders {
 
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
+    }
+
+    /// Identifies what the feed tells; another version of the program may give another mark.
+    pub fn mark(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.text, &self.skus, &self.countries, &self.lines).hash(&mut hasher);
+        hasher.finish()
     }
 
     fn push(&mut self, number: &OrderNumber, email: &Address, filled: impl Fn(Line) -> Line) {

@@ -54,6 +54,8 @@ enum Command {
     Run(Configured),
     /// Take in all mail that waits, empty the outbox, then end
     Once(Configured),
+    /// Have the running daemon read configuration, templates, catalogue and orders anew; what is wrong changes nothing
+    Reload(Configured),
     /// Validate configuration, templates, catalogue and order feed, then log in to both servers
     Check {
         #[command(flatten)]
@@ -352,6 +354,7 @@ fn command(command: Command) -> Result<(), Failure> {
         Command::Demo { dir, port, exit } => app::demo::run(dir, port, exit, &mut out),
         Command::Run(configured) => app::daemon::run(&configured.config),
         Command::Once(configured) => app::daemon::once(&configured.config),
+        Command::Reload(configured) => app::reload::run(&configured.config, &mut out),
         Command::Check { config, offline } => app::check::check(&config.config, offline, &mut out),
         Command::Triage { config, json, paths } => {
             let form = if json { Form::Json } else { Form::Page { colour: shows_colour() } };

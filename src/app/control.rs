@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use super::Failure;
 use super::query::{self, Query};
+use super::reload::Wishes;
 use crate::worker::Stop;
 use crate::worker::premises::Premises;
 
@@ -35,11 +36,33 @@ const END: &[u8] = br#"{"end":"#;
 struct End {
     /// Why the answer is not whole.
     end: Option<String>,
+    /// The exit code of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    code: Option<u8>,
+}
+
+impl End {
+    fn of(outcome: Result<(), Failure>) -> Self {
+        match outcome {
+            Ok(()) => Self { end: None, code: None },
+            Err(failure) => Self { end: Some(failure.to_string()), code: Some(failure.exit_code()) },
+        }
+    }
+
+    fn outcome(self) -> Result<(), Failure> {
+        let Some(why) = self.end else { return Ok(()) };
+        Err(match self.code {
+            Some(78) => Failure::Config(why),
+            Some(75) => Failure::Temporary(why),
+            _ => Failure::Other(why),
+        })
+    }
 }
 
 /// Answers from the office, as long as there is one.
-fn answer(premises: &Premises, query: &Query, out: &mut dyn Write) -> Result<(), Failure> {
+fn answer(premises: &Premises, wishes: &Wishes, query: &Query, out: &mut dyn Write) -> Result<(), Failure> {
     match (query, premises.office()) {
+        (Query::Reload, _) => wishes.fulfilled(out),
         (_, Some(office)) => query::answer(&office, query, out),
         (Query::Status, None) => Ok(query::tell_status(&premises.status(), out)?),
         (_, None) => {
@@ -69,7 +92,7 @@ impl Control {
 }
 
 /// Serves the socket in `folder` until it is wished to stop. The store's lock says that no other daemon does.
-pub fn serve(folder: &Path, premises: &Arc<Premises>, mut stop: Stop) -> Result<Control, Failure> {
+pub fn serve(folder: &Path, premises: &Arc<Premises>, wishes: &Wishes, mut stop: Stop) -> Result<Control, Failure> {
     let path = folder.join(NAME);
     match std::fs::remove_file(&path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(place(&path, &e)),
@@ -77,7 +100,7 @@ pub fn serve(folder: &Path, premises: &Arc<Premises>, mut stop: Stop) -> Result<
     }
     let listener = UnixListener::bind(&path).map_err(|e| place(&path, &e))?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(|e| place(&path, &e))?;
-    let premises = Arc::clone(premises);
+    let (premises, wishes) = (Arc::clone(premises), wishes.clone());
     let task = tokio::spawn(async move {
         loop {
             let accepted = tokio::select! {
@@ -86,9 +109,9 @@ pub fn serve(folder: &Path, premises: &Arc<Premises>, mut stop: Stop) -> Result<
             };
             match accepted {
                 Ok((stream, _)) => {
-                    let premises = Arc::clone(&premises);
+                    let (premises, wishes) = (Arc::clone(&premises), wishes.clone());
                     tokio::spawn(async move {
-                        if let Err(e) = respond(stream, premises).await {
+                        if let Err(e) = respond(stream, premises, wishes).await {
                             tracing::debug!(error = %e, "a command left before its answer was whole");
                         }
                     });
@@ -107,27 +130,25 @@ fn place(path: &Path, e: &io::Error) -> Failure {
     Failure::Other(format!("control socket {}: {e}", path.display()))
 }
 
-async fn respond(stream: UnixStream, premises: Arc<Premises>) -> io::Result<()> {
+async fn respond(stream: UnixStream, premises: Arc<Premises>, wishes: Wishes) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut line = String::new();
     let mut reader = tokio::io::BufReader::new(reader.take(LONGEST));
     tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await.map_err(|_| io::ErrorKind::TimedOut)??;
     let (pieces, mut answered) = mpsc::channel::<Vec<u8>>(16);
     let answering = tokio::task::spawn_blocking(move || {
-        let query: Query = serde_json::from_str(&line).map_err(|e| format!("not a question this daemon knows: {e}"))?;
+        let unknown = |e| Failure::Other(format!("not a question this daemon knows: {e}"));
+        let query: Query = serde_json::from_str(&line).map_err(unknown)?;
         let mut out = BufWriter::with_capacity(PIECE, Pieces(pieces));
-        let answered = answer(&premises, &query, &mut out).map_err(|failure| failure.to_string());
-        answered.and_then(|()| out.flush().map_err(|e| e.to_string()))
+        answer(&premises, &wishes, &query, &mut out)?;
+        Ok(out.flush()?)
     });
     while let Some(piece) = answered.recv().await {
         // Whoever asks and does not listen must not keep the answer in memory for ever.
         tokio::time::timeout(PATIENCE, writer.write_all(&piece)).await.map_err(|_| io::ErrorKind::TimedOut)??;
     }
-    let end = match answering.await {
-        Ok(result) => result.err(),
-        Err(e) => Some(e.to_string()),
-    };
-    writer.write_all(format!("{}\n", serde_json::to_string(&End { end })?).as_bytes()).await
+    let end = End::of(answering.await.unwrap_or_else(|e| Err(Failure::Other(e.to_string()))));
+    writer.write_all(format!("{}\n", serde_json::to_string(&end)?).as_bytes()).await
 }
 
 /// An answer on its way to the socket.
@@ -163,8 +184,8 @@ pub fn ask(folder: &Path, query: &Query, tell: &mut dyn FnMut(&[u8]) -> io::Resu
     let (mut answer, mut line) = (BufReader::new(stream), Vec::new());
     while answer.read_until(b'\n', &mut line).map_err(broke_off)? > 0 {
         if line.starts_with(END) {
-            let End { end } = serde_json::from_slice(&line).map_err(io::Error::from)?;
-            return end.map_or(Ok(true), |why| Err(Failure::Other(why)));
+            let end: End = serde_json::from_slice(&line).map_err(io::Error::from)?;
+            return end.outcome().map(|()| true);
         }
         tell(&line)?;
         line.clear();

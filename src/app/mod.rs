@@ -2,6 +2,8 @@
 
 pub mod audit;
 
+pub mod brand;
+
 pub mod cases;
 
 pub mod check;
@@ -27,11 +29,15 @@ pub mod photos;
 
 pub mod replay;
 
+pub mod reload;
+
 pub mod report;
 
 pub mod stats;
 
 pub mod status;
+
+pub mod systemd;
 
 pub mod tokens;
 
@@ -383,11 +389,17 @@ pub fn open_office(config: &Config) -> Result<Arc<Office>, Failure> {
 /// Opens the store, and says to it who hears of what happens to cases.
 pub fn open_store(config: &Config) -> Result<Store, StoreError> {
     let store = Store::open(&config.store)?;
+    subscribe(config, &store)?;
+    Ok(store)
+}
+
+/// Says to the store who hears of what happens to cases.
+fn subscribe(config: &Config, store: &Store) -> Result<(), StoreError> {
     let gone = store.subscribe(config.webhooks.iter().map(|webhook| webhook.subscription.clone()).collect())?;
     if gone > 0 {
         tracing::warn!(messages = gone, "forgot what waited for webhooks that the configuration no longer has");
     }
-    Ok(store)
+    Ok(())
 }
 
 /// Those who hear of cases.

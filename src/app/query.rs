@@ -47,6 +47,8 @@ pub enum Query {
     Webhooks(Webhooks),
     /// How the daemon is; answered from a store alone, that none runs.
     Status,
+    /// Reads configuration, templates, catalogue and orders anew; there has to be a daemon.
+    Reload,
 }
 
 impl Query {
@@ -126,9 +128,12 @@ fn answer_here(config: &Config, query: &Query, tell: &mut dyn FnMut(&[u8]) -> io
     let mut lines = Lines { tell, line: Vec::new() };
     match query {
         Query::Ask(question) => answer_from(&open_store(config)?, question, &mut lines),
-        Query::Retry(_) | Query::Act { .. } | Query::SendAll { .. } | Query::Explain(_) | Query::Replay => {
-            answer(&open_office(config)?, query, &mut lines)
-        }
+        Query::Retry(_)
+        | Query::Act { .. }
+        | Query::SendAll { .. }
+        | Query::Explain(_)
+        | Query::Replay
+        | Query::Reload => answer(&open_office(config)?, query, &mut lines),
         Query::Users(asked) => users::answer(&Store::open(&config.store)?, asked, &mut |told| line(&mut lines, &told)),
         Query::Tokens(asked) => {
             tokens::answer(&Store::open(&config.store)?, asked, &mut |told| line(&mut lines, &told))
@@ -148,6 +153,7 @@ pub fn answer(office: &Arc<Office>, query: &Query, out: &mut dyn Write) -> Resul
     match query {
         Query::Ask(question) => answer_from(&office.store, question, out),
         Query::Replay => replay::tell(office, out),
+        Query::Reload => Err(Failure::Other("no daemon runs: there is nothing to reload".to_owned())),
         Query::Users(asked) => users::answer(&office.store, asked, &mut |told| line(out, &told)),
         Query::Tokens(asked) => tokens::answer(&office.store, asked, &mut |told| line(out, &told)),
         Query::Webhooks(asked) => webhooks::answer(&office.store, asked, &mut |told| line(out, &told)),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::query::{Query, consult};
 use super::{Failure, load_offline};
-use crate::worker::health::{Contact, Intake, Status};
+use crate::worker::health::{Contact, Intake, Reload, Status};
 
 /// The command: prints, and fails if letters are not taken in.
 pub fn run(config: &Path, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
@@ -62,5 +62,12 @@ fn print(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         status.replies, status.replies_waiting, status.replies_sent, status.drafts
     )?;
     writeln!(out, "mailbox    {}", contact(&status.mailbox))?;
-    writeln!(out, "delivery   {}", contact(&status.delivery))
+    writeln!(out, "delivery   {}", contact(&status.delivery))?;
+    match &status.reload {
+        None => Ok(()),
+        Some(Reload { at, refused: None }) => writeln!(out, "reloaded   {}", time(Some(*at))),
+        Some(Reload { at, refused: Some(why) }) => {
+            writeln!(out, "reload     refused {}, what was before is in force: {why}", time(Some(*at)))
+        }
+    }
 }

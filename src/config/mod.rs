@@ -1,4 +1,4 @@
-//! Floor 4: the configuration file, read once at start-up and checked as a whole.
+//! Floor 4: the configuration file, read and checked as a whole at the start and whenever it is to be read anew.
 //!
 //! A key that nobody knows, a value that makes no sense, a secret that is not there: each is one line that names the
 //! file, the line, the table and the key, and all of them are told at once. Nothing of a secret shows up in any of them.
@@ -46,6 +46,13 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
 /// them.
 pub fn load_offline(path: &Path) -> Result<Config, ConfigError> {
     load_with(path, &|name| std::env::var_os(name), Connects::No)
+}
+
+/// Where the store of a configuration is that may be wrong otherwise; `None` if it does not say so.
+pub fn store_of(path: &Path) -> Option<PathBuf> {
+    let file: toml::Table = std::fs::read_to_string(path).ok()?.parse().ok()?;
+    let store = file.get("store")?.get("path")?.as_str()?;
+    Some(path.parent().unwrap_or(Path::new("")).join(store))
 }
 
 /// The whole configuration.

@@ -103,6 +103,9 @@ pub async fn metrics(
     let flag = |is: bool| if is { 1.0 } else { 0.0 };
     add("store_open", "gauge", "Whether the store is open.", &one(flag(known.is_ok())));
     add("intake_runs", "gauge", "Whether letters are taken in.", &one(flag(status.intake.runs)));
+    let refused = status.reload.as_ref().is_some_and(|reload| reload.refused.is_some());
+    let what = "Whether the configuration and the feeds were refused when they were read anew last.";
+    add("reload_refused", "gauge", what, &one(flag(refused)));
     if let Ok((counts, queues)) = known {
         let letters: Vec<(String, f64)> =
             counts.letters.iter().map(|(class, n)| (format!("{{class=\"{class}\"}}"), *n as f64)).collect();

@@ -1,6 +1,7 @@
 //! What staff or the clock do to a case: the same proposal of events and a letter as a customer's letter makes.
 
 mod correct;
+mod feed;
 pub mod split;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,8 @@ use crate::domain::warranty::{Item, Track};
 pub enum Cause<'a> {
     /// What is due by the clock.
     Timer,
+    /// The order feed or the catalogue may tell more than before.
+    Feed,
     Staff {
         name: &'a str,
         act: &'a Act,
@@ -74,6 +77,8 @@ pub struct Known {
     pub orders: BTreeMap<OrderNumber, OrderAnswer>,
     /// The lines of those orders for which other cases hold an RMA.
     pub rmas_elsewhere: BTreeSet<(OrderNumber, Sku)>,
+    /// Automatic letters to the customer in the last 24 hours.
+    pub replies_today: usize,
     /// Of the letters that become a case of their own.
     pub split: Option<split::Split>,
 }
@@ -81,7 +86,7 @@ pub struct Known {
 impl Known {
     /// Where nothing can be looked up.
     pub fn nothing_but(fresh_rma: RmaNumber) -> Self {
-        Self { fresh_rma, orders: BTreeMap::new(), rmas_elsewhere: BTreeSet::new(), split: None }
+        Self { fresh_rma, orders: BTreeMap::new(), rmas_elsewhere: BTreeSet::new(), replies_today: 0, split: None }
     }
 
     fn order_of(&self, case: &Case) -> OrderAnswer {
@@ -104,11 +109,12 @@ pub fn resume(
     now: Timestamp,
 ) -> Result<Resumed, Impossible> {
     let by = match cause {
-        Cause::Timer => Actor::Daemon,
+        Cause::Timer | Cause::Feed => Actor::Daemon,
         Cause::Staff { name, .. } => Actor::Staff(name.to_owned()),
     };
     let why = match cause {
         Cause::Staff { why, .. } => why.map(str::to_owned),
+        Cause::Feed => Some("the order feed or the catalogue tells more".to_owned()),
         Cause::Timer => None,
     };
     let mut turn = Turn { course: Course::of(case), by, why, terms, now, reply: None, tell_staff: None, opened: None };
@@ -121,6 +127,11 @@ pub fn resume(
             // A case written by a version without a clock, or under other deadlines, has nothing due.
             if let Some(due) = case.due.filter(|due| due.at <= now) {
                 turn.strike(due.timer)?;
+            }
+        }
+        Cause::Feed => {
+            if !turn.follow_feed(known)? {
+                return Ok(Resumed::default());
             }
         }
     }
@@ -315,19 +326,31 @@ impl Turn<'_> {
         let sku = sku.clone().or_else(|| facts.sku.as_ref().map(|f| f.value.clone()));
         let track = track.or_else(|| self.course.case.decision.as_ref().and_then(|d| d.checklist.track));
         let track = track.ok_or_else(|| lacking("track", "write approve doa, unopened_refund or repair"))?;
+        let order_number = order_number.ok_or_else(|| lacking("order number", "write approve order=NUMBER"))?;
+        let sku = sku.ok_or_else(|| lacking("SKU", "write approve sku=CODE"))?;
+        self.issue(track, order_number, sku, fresh_rma)?;
+        self.write(Kind::Rma, &Step::default())
+    }
+
+    fn issue(
+        &mut self,
+        track: Track,
+        order_number: OrderNumber,
+        sku: Sku,
+        fresh_rma: &RmaNumber,
+    ) -> Result<(), Impossible> {
         let issued_on = self.terms.deadlines.hours.day(self.now);
         let days = i64::from(self.terms.held(&self.course.case).rma_valid_days).days();
         let rma = Rma {
             number: fresh_rma.clone(),
             track,
-            order_number: order_number.ok_or_else(|| lacking("order number", "write approve order=NUMBER"))?,
-            sku: sku.ok_or_else(|| lacking("SKU", "write approve sku=CODE"))?,
+            order_number,
+            sku,
             issued_on,
             valid_until: issued_on.saturating_add(days),
             return_shipping: Some(self.terms.policy.return_shipping.of(track)),
         };
-        self.add(Event::RmaIssued { rma })?;
-        self.write(Kind::Rma, &Step::default())
+        self.add(Event::RmaIssued { rma })
     }
 
     fn ask(&mut self, items: &[Item]) -> Result<(), Impossible> {

@@ -35,8 +35,21 @@ impl Store {
     }
 
     pub fn mark_deadlines(&self, mark: u32) -> Result<(), StoreError> {
+        self.mark(keys::DEADLINES, mark)
+    }
+
+    /// The digest of the feeds that the waiting cases were last looked at with.
+    pub fn feeds_mark(&self) -> Result<Option<u32>, StoreError> {
+        self.inner.tables.get(Table::Meta, keys::FEEDS)
+    }
+
+    pub fn mark_feeds(&self, mark: u32) -> Result<(), StoreError> {
+        self.mark(keys::FEEDS, mark)
+    }
+
+    fn mark(&self, key: &str, mark: u32) -> Result<(), StoreError> {
         let mut change = Change::default();
-        change.put(Table::Meta, keys::DEADLINES.to_owned(), &mark)?;
+        change.put(Table::Meta, key.to_owned(), &mark)?;
         self.inner.tables.run(&change)?;
         Ok(())
     }

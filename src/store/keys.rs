@@ -132,6 +132,7 @@ pub(super) const IMPORTING: &str = "importing";
 pub(super) const RAW_FROM: &str = "raw";
 pub(super) const COMPACT: &str = "compact";
 pub(super) const DEADLINES: &str = "deadlines";
+pub(super) const FEEDS: &str = "feeds";
 pub(super) const SECRET: &str = "secret";
 pub(super) const HELD_BACK: &str = "held back";
 

@@ -57,7 +57,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, RwLock};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -89,7 +89,7 @@ struct Inner {
     archive: Archive,
     search: Search,
     flush_failed: AtomicBool,
-    subscriptions: OnceLock<Vec<Subscription>>,
+    subscriptions: RwLock<Arc<Vec<Subscription>>>,
     _lock: File,
     _temporary: Option<tempfile::TempDir>,
     path: PathBuf,
@@ -241,7 +241,7 @@ impl Store {
             archive,
             search: Search::new(path.join(search::FOLDER)),
             flush_failed: AtomicBool::new(false),
-            subscriptions: OnceLock::new(),
+            subscriptions: RwLock::default(),
             _lock: lock,
             _temporary: temporary,
             path: path.to_owned(),

@@ -5,6 +5,7 @@
 //! it by that time; whatever adds or takes messages rests on the line, so that none stays behind.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -125,9 +126,13 @@ impl Store {
             }
         }
         self.inner.tables.run(&change)?;
-        // Set once: whoever opens a store says it before anything happens.
-        let _ = self.inner.subscriptions.set(subscriptions);
+        let mut known = self.inner.subscriptions.write().unwrap_or_else(PoisonError::into_inner);
+        *known = Arc::new(subscriptions);
         Ok(gone)
+    }
+
+    fn subscriptions(&self) -> Arc<Vec<Subscription>> {
+        Arc::clone(&self.inner.subscriptions.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The first message of each line of a receiver that is due, the longest due first.
@@ -246,7 +251,7 @@ impl Store {
     /// How it goes with each receiver.
     pub fn webhooks(&self) -> Result<BTreeMap<String, Delivered>, StoreError> {
         let mut all: BTreeMap<String, Delivered> = BTreeMap::new();
-        for subscription in self.inner.subscriptions.get().into_iter().flatten() {
+        for subscription in self.subscriptions().iter() {
             all.insert(subscription.name.clone(), Delivered::default());
         }
         for row in self.inner.tables.scan(Table::Webhooks, "") {
@@ -277,7 +282,7 @@ impl Store {
         events: &[CaseEvent],
         change: &mut Change,
     ) -> Result<(), StoreError> {
-        for Subscription { name, events: wanted } in self.inner.subscriptions.get().into_iter().flatten() {
+        for Subscription { name, events: wanted } in self.subscriptions().iter() {
             let wanted = (first..).zip(events).filter(|(_, event)| wanted.contains(event.event.name()));
             let mut latest = None;
             for (version, event) in wanted {

@@ -36,6 +36,18 @@ pub struct Status {
     pub replies_sent: u64,
     pub mailbox: Contact,
     pub delivery: Contact,
+    /// How it went when the configuration or the feeds were read anew last; `None`: never since the start.
+    #[serde(default)]
+    pub reload: Option<Reload>,
+}
+
+/// How it went when the configuration or the feeds were read anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Reload {
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// Why what was before is still in force.
+    pub refused: Option<String>,
 }
 
 /// Whether letters are taken in.
@@ -89,6 +101,7 @@ impl Status {
             replies_sent: 0,
             mailbox: Contact::default(),
             delivery: Contact::default(),
+            reload: None,
         };
         status.count(counts);
         status
@@ -158,6 +171,12 @@ impl Health {
 
     pub fn reply_sent(&self) {
         self.status_now().replies_sent += 1;
+    }
+
+    /// New terms are in force, or why not.
+    pub fn reloaded(&self, outcome: Result<(), &str>) {
+        let refused = outcome.err().map(str::to_owned);
+        self.status_now().reload = Some(Reload { at: Timestamp::now(), refused });
     }
 
     pub fn mailbox(&self, outcome: Result<(), &str>) {

@@ -18,6 +18,7 @@ use crate::pipeline::resume::split::{Parts, Split};
 use crate::pipeline::trace::{self, Link};
 use crate::pipeline::{self, Lookup, Reading};
 use crate::ports::BEGINNING;
+use crate::store::StoreError;
 
 /// The case that a letter belongs to.
 pub struct Found {
@@ -69,8 +70,7 @@ pub fn look_up(office: &Office, reading: &Reading, found: Found, now: Timestamp)
         (Some(orders), Some(number)) => orders.answer(number),
         _ => OrderAnswer::NotAsked,
     };
-    let of_others = |sender: &Address| !order.lines().is_empty() && order.lines().iter().all(|l| l.email != *sender);
-    if office.terms.hide_orders && sender.as_ref().is_some_and(of_others) {
+    if sender.as_ref().is_some_and(|sender| is_hidden(office, &order, sender)) {
         order = OrderAnswer::Unknown;
     }
     let mut rmas_elsewhere = Vec::new();
@@ -83,13 +83,23 @@ pub fn look_up(office: &Office, reading: &Reading, found: Found, now: Timestamp)
             }
         }
     }
-    let day_ago = now.checked_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
     let replies_today = match &sender {
-        Some(address) => store.replies_to(address, day_ago)?,
+        Some(address) => replies_today(office, address, now)?,
         None => 0,
     };
     let (fresh_case, fresh_rma) = (fresh_case(office, &reading.letter.id)?, fresh_rma(office, reading.arrived.date())?);
     Ok(Lookup { link, order, rmas_elsewhere, replies_today, unknown_thread, fresh_case, fresh_rma })
+}
+
+/// Whether an order is of other people, and such orders are nobody's business.
+fn is_hidden(office: &Office, order: &OrderAnswer, sender: &Address) -> bool {
+    let lines = order.lines();
+    office.terms.hide_orders && !lines.is_empty() && lines.iter().all(|line| line.email != *sender)
+}
+
+fn replies_today(office: &Office, address: &Address, now: Timestamp) -> Result<usize, StoreError> {
+    let day_ago = now.checked_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
+    office.store.replies_to(address, day_ago)
 }
 
 /// The sender's cases among which one with the letter's order is sought: a machine may have thousands.
@@ -175,6 +185,21 @@ pub fn known(office: &Office, case: &Case, acts: &[&Act], now: Timestamp) -> Res
     let elsewhere = |holder: &CaseId| *holder != case.id;
     for number in numbers {
         look_at_order(office, number, (&case.facts, &said), &elsewhere, &mut known)?;
+    }
+    Ok(known)
+}
+
+/// What deciding on a case anew rests on when the feed may tell more.
+pub fn known_of_feed(office: &Office, case: &Case, now: Timestamp) -> Result<Known, Trouble> {
+    let mut known = Known::nothing_but(fresh_rma(office, office.terms.deadlines.hours.day(now))?);
+    let customer = &case.customer.address;
+    known.replies_today = replies_today(office, customer, now)?;
+    if let Some(number) = &case.facts.order_number {
+        let elsewhere = |holder: &CaseId| *holder != case.id;
+        look_at_order(office, number.value.clone(), (&case.facts, &[]), &elsewhere, &mut known)?;
+        for order in known.orders.values_mut().filter(|order| is_hidden(office, order, customer)) {
+            *order = OrderAnswer::Unknown;
+        }
     }
     Ok(known)
 }

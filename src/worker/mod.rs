@@ -15,6 +15,7 @@ pub mod pace;
 pub mod premises;
 pub mod pulse;
 mod quarantine;
+pub mod reconsider;
 pub mod retry;
 pub mod search;
 pub mod settle;
@@ -60,11 +61,11 @@ pub struct Office {
     pub retention: Retention,
     /// Held from the first commit of a batch until it is durable: the outbox is only looked at in between, so that no
     /// reply leaves before its commit is on disk.
-    pub durable: Mutex<()>,
+    pub durable: Arc<Mutex<()>>,
     /// Rung when replies were written.
-    pub replies_written: Notify,
+    pub replies_written: Arc<Notify>,
     /// Rung when the clock may have something to do soon.
-    pub letters_delayed: Notify,
+    pub letters_delayed: Arc<Notify>,
     pub health: Arc<Health>,
     /// Who hears of cases.
     pub receivers: Vec<Receiver>,
@@ -72,7 +73,7 @@ pub struct Office {
     /// they are not sent again, whatever becomes of the disk.
     accepted: Arc<Mutex<HashSet<MessageId>>>,
     /// The disk has failed: nothing more is begun on this store.
-    disk_failed: AtomicBool,
+    disk_failed: Arc<AtomicBool>,
 }
 
 /// What "now" is while a letter is decided on.
@@ -103,13 +104,13 @@ impl Office {
             clock: Clock::System,
             from_now: false,
             retention: Retention::default(),
-            durable: Mutex::new(()),
-            replies_written: Notify::new(),
-            letters_delayed: Notify::new(),
+            durable: Arc::default(),
+            replies_written: Arc::default(),
+            letters_delayed: Arc::default(),
             health: Arc::new(Health::new()),
             receivers: Vec::new(),
             accepted: Arc::default(),
-            disk_failed: AtomicBool::new(false),
+            disk_failed: Arc::default(),
         }
     }
 
@@ -131,13 +132,28 @@ impl Office {
             clock,
             from_now,
             retention,
-            durable: Mutex::new(()),
-            replies_written: Notify::new(),
-            letters_delayed: Notify::new(),
+            durable: Arc::default(),
+            replies_written: Arc::default(),
+            letters_delayed: Arc::default(),
             health,
             receivers,
             accepted,
-            disk_failed: AtomicBool::new(false),
+            disk_failed: Arc::default(),
+        }
+    }
+
+    /// This office in the place of `before`, on the same open store under other terms: what is of the store and of this
+    /// process goes on.
+    pub fn in_place_of(self, before: &Self) -> Self {
+        Self {
+            store: before.store.clone(),
+            durable: Arc::clone(&before.durable),
+            replies_written: Arc::clone(&before.replies_written),
+            letters_delayed: Arc::clone(&before.letters_delayed),
+            health: Arc::clone(&before.health),
+            accepted: Arc::clone(&before.accepted),
+            disk_failed: Arc::clone(&before.disk_failed),
+            ..self
         }
     }
 
@@ -233,6 +249,11 @@ impl Stop {
 
     pub fn is_wished(&self) -> bool {
         *self.0.borrow()
+    }
+
+    /// For whoever only looks whether it is wished: it never is.
+    pub fn never() -> Self {
+        Self(watch::channel(false).1)
     }
 
     /// Returns once it is wished, or nobody is left to wish it.

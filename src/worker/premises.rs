@@ -1,4 +1,4 @@
-//! Where the office is: nowhere while its store is closed because the disk failed.
+//! Where the office is: nowhere while its store is closed, because it is not open yet or the disk failed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +16,15 @@ pub struct Premises {
 impl Premises {
     pub fn new(office: Arc<Office>) -> Self {
         Self { health: Arc::clone(&office.health), office: Mutex::new(Some(office)) }
+    }
+
+    /// Without an office yet.
+    pub fn closed(health: Arc<Health>) -> Self {
+        Self { health, office: Mutex::default() }
+    }
+
+    pub fn health(&self) -> &Arc<Health> {
+        &self.health
     }
 
     pub fn office(&self) -> Option<Arc<Office>> {

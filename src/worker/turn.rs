@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::erasure::{Sweep, retain};
-use super::lookup::{known, known_of_split};
+use super::lookup::{known, known_of_feed, known_of_split};
 use super::pulse::Loop;
 use super::{Office, Stop, Trouble, handover, notice};
 use crate::domain::act::Act;
@@ -174,6 +174,7 @@ pub fn preview(office: &Office, case: &Case, cause: Cause<'_>, now: Timestamp) -
     let known = match cause {
         Cause::Staff { act: Act::Split { letters }, .. } => known_of_split(office, case, letters, now)?,
         Cause::Staff { act, .. } => known(office, case, &[act], now)?,
+        Cause::Feed => known_of_feed(office, case, now)?,
         Cause::Timer => known(office, case, &[], now)?,
     };
     resume(case, cause, &known, &office.terms, now).map_err(|e| Undone::Impossible(e.to_string()))
@@ -229,7 +230,7 @@ pub fn realign(office: &Office) -> Result<(), Trouble> {
 }
 
 /// Proposes and commits. Not durable before the next flush.
-fn go_on(office: &Office, id: &CaseId, cause: Cause<'_>, now: Timestamp) -> Result<Case, Undone> {
+pub(super) fn go_on(office: &Office, id: &CaseId, cause: Cause<'_>, now: Timestamp) -> Result<Case, Undone> {
     try_on(office, id, &Guard::default(), cause, now)
 }
 
@@ -248,6 +249,10 @@ fn try_on(office: &Office, id: &CaseId, guard: &Guard, cause: Cause<'_>, now: Ti
             }
         }
         let resumed = preview(office, &case, cause, now)?;
+        // Another commit may have left nothing to do.
+        if resumed == Resumed::default() && guard.once.is_none() {
+            return Ok(case);
+        }
         let mut notices = Vec::new();
         if let Some(what) = resumed.tell_staff {
             notices.push(notice::raised(office, NoticeKind::Waiting, id.to_string(), what, now)?);

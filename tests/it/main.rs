@@ -37,6 +37,7 @@ mod passes;
 mod people;
 mod policy;
 mod readme;
+mod reload;
 mod replay;
 mod secrets;
 mod seen;

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::{AnyMailer, Failure, Setup, daemon, load, open_office};
+use super::brand::Brand;
+use super::{Failure, Setup, daemon, load};
 use crate::config::{self, Config};
 use crate::console::passwords;
 use crate::domain::account::{Account, AccountName, Role};
@@ -72,23 +73,23 @@ pub fn run(dir: Option<PathBuf>, port: Option<u16>, exit: bool, out: &mut dyn Wr
     };
     let mails = prepare(&dir)?;
     writeln!(out, "{} sample mails wait in {}\n", mails.len(), dir.join("inbox").display())?;
-    let mut config = load(&dir.join("config.toml"))?;
-    let office = open_office(&config)?;
-    let mailer = AnyMailer::new(&config)?;
-    daemon::pass(&config, &office, &mailer)?;
+    let brand = Brand::new(&dir.join("config.toml"));
+    let mut open = brand.open()?;
+    daemon::pass(&open.config, &open.office, &open.mailer)?;
+    let store = &open.office.store;
     for (name, raw) in &mails {
-        tell(name, raw, &office.store, out)?;
+        tell(name, raw, store, out)?;
     }
-    summary(&dir, &office.store, out)?;
+    summary(&dir, store, out)?;
     if exit {
         return Ok(());
     }
-    let password = admit(&office.store)?;
+    let password = admit(store)?;
     let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     let port = port.or_else(|| Some(PORT).filter(free)).unwrap_or(0);
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    config.console = Some(config::Console { listen, behind_tls_proxy: false });
-    daemon::keep_running(&config, office, &mailer, |console| {
+    open.config.console = Some(config::Console { listen, behind_tls_proxy: false });
+    daemon::keep_running(brand, open, |console| {
         let console = console.unwrap_or(listen);
         writeln!(out, "\nconsole: http://{console}   name: {NAME}   password: {password}")?;
         writeln!(out, "Ctrl-C ends it.")?;

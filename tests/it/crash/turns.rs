@@ -65,6 +65,21 @@ fn killed_while_the_clock_strikes_it_reminds_once() {
 }
 
 #[test]
+fn killed_while_a_new_feed_is_followed_each_case_gets_its_rma_once() {
+    let here = crate::reload::waiting_for_unknown_orders();
+    let before = here.replies().len();
+    crate::reload::tell_orders(&here);
+    dies_at(&here, "case-reconsidered", &["once"]);
+    here.ok(&["once"]);
+    here.ok(&["once"]);
+    let cases = here.json(&["cases", "list", "--json"]);
+    let states: Vec<_> = cases.iter().map(|case| case["state"].as_str().unwrap()).collect();
+    assert_eq!((states, here.replies().len()), (vec!["rma_issued"; 2], before + 2));
+    here.ok(&["verify"]);
+    here.ok(&["audit"]);
+}
+
+#[test]
 fn killed_behind_an_act_its_letter_goes_out_once() {
     let (here, case) = asked();
     dies_at(&here, "act-durable", &["cases", "act", &case, "withdraw"]);

@@ -148,6 +148,11 @@ impl Daemon {
         await_end(&mut self.child, PATIENCE).unwrap_or_else(|| panic!("SIGTERM ends it: {}", self.log()))
     }
 
+    /// SIGHUP: everything is to be read anew.
+    pub fn hang_up(&self) {
+        signal(&self.child, "HUP");
+    }
+
     /// SIGKILL, as a power cut does.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
