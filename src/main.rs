@@ -51,15 +51,15 @@ enum Command {
         exit: bool,
     },
     /// Take in letters and send replies until SIGTERM or SIGINT
-    Run(Configured),
+    Run(Brands),
     /// Take in all mail that waits, empty the outbox, then end
-    Once(Configured),
+    Once(Brands),
     /// Have the running daemon read configuration, templates, catalogue and orders anew; what is wrong changes nothing
-    Reload(Configured),
+    Reload(Brands),
     /// Validate configuration, templates, catalogue and order feed, then log in to both servers
     Check {
         #[command(flatten)]
-        config: Configured,
+        brands: Brands,
         /// Do not connect to any server
         #[arg(long)]
         offline: bool,
@@ -185,6 +185,20 @@ struct Configured {
     /// The configuration file
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+}
+
+/// One brand or several.
+#[derive(Debug, Args)]
+struct Brands {
+    /// The configuration file of a brand, once for each; or a folder, of which every *.toml is one
+    #[arg(long, value_name = "FILE", required = true)]
+    config: Vec<PathBuf>,
+}
+
+impl Brands {
+    fn files(&self) -> Result<Vec<PathBuf>, Failure> {
+        app::brands::files(&self.config)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -352,10 +366,10 @@ fn command(command: Command) -> Result<(), Failure> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let done = match command {
         Command::Demo { dir, port, exit } => app::demo::run(dir, port, exit, &mut out),
-        Command::Run(configured) => app::daemon::run(&configured.config),
-        Command::Once(configured) => app::daemon::once(&configured.config),
-        Command::Reload(configured) => app::reload::run(&configured.config, &mut out),
-        Command::Check { config, offline } => app::check::check(&config.config, offline, &mut out),
+        Command::Run(brands) => app::daemon::run(&brands.files()?),
+        Command::Once(brands) => app::daemon::once(&brands.files()?),
+        Command::Reload(brands) => app::reload::run(&brands.files()?, &mut out),
+        Command::Check { brands, offline } => app::check::check(&brands.files()?, offline, &mut out),
         Command::Triage { config, json, paths } => {
             let form = if json { Form::Json } else { Form::Page { colour: shows_colour() } };
             app::triage::run(config.as_deref(), form, &paths, &mut out)

@@ -4,13 +4,19 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
-use super::reload::{Fresh, Reloads, Stamps, Watch, Wishes};
-use super::{AnyMailbox, AnyMailer, Failure, Setup, VERSION, control, load, open_store, receivers, subscribe};
+use super::control::Control;
+use super::neighbours::Neighbours;
+use super::reload::{Answer, Fresh, Reloads, Stamps, Watch, Wishes};
+use super::{
+    AnyMailbox, AnyMailer, Failure, Setup, VERSION, control, load, load_offline, open_store, receivers, subscribe,
+};
 use crate::config::{self, Config};
 use crate::console::{self, Console};
 use crate::store::{Store, StoreError};
@@ -18,7 +24,7 @@ use crate::webhook::Receiver;
 use crate::worker::health::Health;
 use crate::worker::premises::Premises;
 use crate::worker::reconsider::reconsider;
-use crate::worker::{Office, Stop, Trouble, flush, inbound, outbound, pace, search, turn, webhooks};
+use crate::worker::{Office, Stop, Trouble, flush, inbound, on_thread, outbound, pace, search, turn, webhooks};
 
 /// Tries after which a store that is still held by a thread of ours is given up.
 const RELEASED_AFTER: u32 = 5;
@@ -67,16 +73,22 @@ pub struct Open {
 #[derive(Debug)]
 pub struct Brand {
     path: PathBuf,
+    neighbours: Neighbours,
     premises: Arc<Premises>,
     wishes: Wishes,
     reloads: Reloads,
 }
 
 impl Brand {
+    /// The only one.
     pub fn new(path: &Path) -> Self {
+        Self::among(path, Neighbours::default())
+    }
+
+    pub fn among(path: &Path, neighbours: Neighbours) -> Self {
         let health = Arc::new(Health::new());
-        let (wishes, reloads) = Reloads::new(path.to_owned(), Arc::clone(&health));
-        Self { path: path.to_owned(), premises: Arc::new(Premises::closed(health)), wishes, reloads }
+        let (wishes, reloads) = Reloads::new(path.to_owned(), neighbours.clone(), Arc::clone(&health));
+        Self { path: path.to_owned(), neighbours, premises: Arc::new(Premises::vacant(health)), wishes, reloads }
     }
 
     pub fn premises(&self) -> &Arc<Premises> {
@@ -90,17 +102,35 @@ impl Brand {
 
     /// Reads and checks everything, then opens the store.
     pub fn open(&self) -> Result<Open, Failure> {
-        let outfit = Outfit::read(&self.path)?;
-        let store = open_store(&outfit.config)?;
-        let (config, office, mailer, stamps) = outfit.on(store, self.premises.health());
-        Ok(Open { config, office: Arc::new(office), mailer, stamps })
+        open(&self.path, &self.neighbours, self.premises.health())
+    }
+
+    /// The same on a thread of its own.
+    pub async fn open_beside(&self) -> Result<Open, Failure> {
+        let (path, neighbours, health) =
+            (self.path.clone(), self.neighbours.clone(), Arc::clone(self.premises.health()));
+        let opened = on_thread(move || open(&path, &neighbours, &health)).await;
+        opened.unwrap_or_else(|e| Err(Failure::Other(format!("opening it broke off: {e}"))))
     }
 
     /// Answers letters, commands and browsers until it is wished to stop; `begun` is told where the console is, if there
-    /// is one.
+    /// is one, and `wished` that it runs.
     pub async fn live(
         &mut self,
         open: Open,
+        wished: Option<Answer>,
+        stop: Stop,
+        begun: impl FnOnce(Option<SocketAddr>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let lived = self.live_in(open, wished, stop, begun).await;
+        self.premises.vacate();
+        lived
+    }
+
+    async fn live_in(
+        &mut self,
+        open: Open,
+        wished: Option<Answer>,
         stop: Stop,
         begun: impl FnOnce(Option<SocketAddr>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
@@ -109,13 +139,50 @@ impl Brand {
         let control = control::serve(&open.config.store, &self.premises, &self.wishes, stop.clone())?;
         let (store, terms) = (open.config.store.display(), &open.office.terms.version);
         tracing::info!(version = VERSION, %store, terms, "aftersalesd runs");
+        self.premises.health().intake_runs();
         begun(console.as_ref().map(|console| console.address))?;
+        if let Some(answer) = wished {
+            answer.done(terms.clone());
+        }
         let ended = self.work(open, stop).await;
         control.end().await;
         if let Some(console) = console {
             console.end().await;
         }
         ended
+    }
+
+    /// Notes that it can't run, and tells whoever `wished` that it would.
+    pub fn down(&self, failure: &Failure, wished: Option<Answer>) {
+        self.premises.health().intake_stopped(&format!("this brand can't run: {failure}"));
+        if let Some(answer) = wished {
+            answer.refused(failure.clone());
+        }
+    }
+
+    /// Waits for another try; commands are told meanwhile how it is. Gives who wishes it before the pause is over.
+    pub async fn wait(&mut self, pause: Duration, stop: &mut Stop) -> Option<Answer> {
+        let control = self.closed_control(stop.clone());
+        let wished = tokio::select! {
+            () = tokio::time::sleep(pause) => None,
+            answer = self.reloads.wished() => Some(answer),
+            () = stop.wished() => None,
+        };
+        if let Some(control) = control {
+            control.end().await;
+        }
+        wished
+    }
+
+    /// The control socket of a brand that does not run, where its store is known and nobody else's.
+    fn closed_control(&self, stop: Stop) -> Option<Control> {
+        let known = load_offline(&self.path).ok().map(|config| config.store);
+        let folder = known.or_else(|| config::store_of(&self.path)).filter(|folder| folder.is_dir())?;
+        if control::is_served(&folder) {
+            return None;
+        }
+        let served = control::serve(&folder, &self.premises, &self.wishes, stop);
+        served.inspect_err(|failure| tracing::warn!(%failure, "commands are not told why it does not run")).ok()
     }
 
     /// Works until it is wished to stop. New terms go into force between two rounds of the loops. After the disk has failed
@@ -184,7 +251,7 @@ impl Brand {
     async fn put_into_force(&self, fresh: Fresh, office: Arc<Office>) -> Option<(Config, AnyMailer, Stamps)> {
         let Fresh { outfit, answer } = fresh;
         let store = office.store.clone();
-        let subscribed = tokio::task::spawn_blocking(move || subscribe(&outfit.config, &store).map(|()| outfit)).await;
+        let subscribed = on_thread(move || subscribe(&outfit.config, &store).map(|()| outfit)).await;
         let outfit = match subscribed {
             Ok(Ok(outfit)) => outfit,
             Ok(Err(e)) => {
@@ -221,6 +288,14 @@ impl Brand {
     }
 }
 
+fn open(path: &Path, neighbours: &Neighbours, health: &Arc<Health>) -> Result<Open, Failure> {
+    let outfit = Outfit::read(path)?;
+    neighbours.admit(path, &outfit.config)?;
+    let store = open_store(&outfit.config)?;
+    let (config, office, mailer, stamps) = outfit.on(store, health);
+    Ok(Open { config, office: Arc::new(office), mailer, stamps })
+}
+
 /// The console that browsers are served by.
 struct Served {
     address: SocketAddr,
@@ -248,7 +323,7 @@ async fn open_console(config: &Config, premises: &Arc<Premises>) -> Result<Optio
     let address = listener.local_addr()?;
     let (switch, stop) = Stop::new();
     tracing::info!("the console is at http://{address}");
-    Ok(Some(Served { address, task: tokio::spawn(console::serve(listener, router, stop)), switch }))
+    Ok(Some(Served { address, task: tokio::spawn(console::serve(listener, router, stop).in_current_span()), switch }))
 }
 
 /// Takes in letters and sends replies until it is wished to stop, or the store has to be opened anew.
@@ -295,7 +370,7 @@ async fn serve(
 /// Works deadlines out anew if they are others than before, then decides anew what waits if the feeds tell more.
 async fn aligned(office: &Arc<Office>, stop: Stop) -> Result<(), Trouble> {
     let of = Arc::clone(office);
-    let aligned = tokio::task::spawn_blocking(move || {
+    let aligned = on_thread(move || {
         turn::realign(&of)?;
         match reconsider(&of, &stop, Timestamp::now()) {
             Err(trouble) if !trouble.is_of_the_disk() => {
@@ -317,7 +392,7 @@ async fn reopen(config: &Config, mut stop: Stop) -> Result<Option<Store>, Failur
             () = stop.wished() => return Ok(None),
         }
         let of = config.clone();
-        let opened = tokio::task::spawn_blocking(move || Store::has_room(&of.store).and_then(|()| open_store(&of)));
+        let opened = on_thread(move || Store::has_room(&of.store).and_then(|()| open_store(&of)));
         match opened.await.map_err(|e| Failure::Other(e.to_string()))? {
             Ok(store) => {
                 tracing::info!(folder = %config.store.display(), "the store is open again: going on");

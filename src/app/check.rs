@@ -1,16 +1,23 @@
 //! `check`: is everything there and right, before the daemon runs.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{AnyMailer, Failure, Setup, daemon, imap_settings, load, receivers};
+use super::neighbours::Neighbours;
+use super::{AnyMailer, Failure, Setup, brands, daemon, imap_settings, load, receivers};
 use crate::config::{Source, Start, Target};
 use crate::domain::reply::{Kind, Sending};
 use crate::imap;
 use crate::ports::Mailer;
 
-/// Validates configuration, templates, catalogue and order feed, then, unless `offline`, logs in to both servers.
-pub fn check(path: &Path, offline: bool, out: &mut dyn Write) -> Result<(), Failure> {
+/// Validates configuration, templates, catalogue and order feed, then, unless `offline`, logs in to both servers; of each
+/// brand by itself, and whether they can stand side by side.
+pub fn check(files: &[PathBuf], offline: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    let alone = brands::each(files, |file| check_one(file, offline, out));
+    Neighbours::check(files).and(alone)
+}
+
+fn check_one(path: &Path, offline: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let config = load(path)?;
     let setup = Setup::new(&config)?;
     let terms = &setup.terms;

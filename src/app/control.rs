@@ -15,12 +15,13 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use super::Failure;
 use super::query::{self, Query};
 use super::reload::Wishes;
-use crate::worker::Stop;
 use crate::worker::premises::Premises;
+use crate::worker::{Stop, on_thread};
 
 const NAME: &str = "control.sock";
 /// A question fits into this many bytes.
@@ -39,18 +40,21 @@ struct End {
     /// The exit code of that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     code: Option<u8>,
+    /// The daemon does not work on this store now: whoever asks may open it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    vacant: bool,
 }
 
 impl End {
     fn of(outcome: Result<(), Failure>) -> Self {
         match outcome {
-            Ok(()) => Self { end: None, code: None },
-            Err(failure) => Self { end: Some(failure.to_string()), code: Some(failure.exit_code()) },
+            Ok(()) => Self { end: None, code: None, vacant: false },
+            Err(failure) => Self { end: Some(failure.to_string()), code: Some(failure.exit_code()), vacant: false },
         }
     }
 
-    fn outcome(self) -> Result<(), Failure> {
-        let Some(why) = self.end else { return Ok(()) };
+    fn outcome(self) -> Result<bool, Failure> {
+        let Some(why) = self.end else { return Ok(!self.vacant) };
         Err(match self.code {
             Some(78) => Failure::Config(why),
             Some(75) => Failure::Temporary(why),
@@ -101,7 +105,7 @@ pub fn serve(folder: &Path, premises: &Arc<Premises>, wishes: &Wishes, mut stop:
     let listener = UnixListener::bind(&path).map_err(|e| place(&path, &e))?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(|e| place(&path, &e))?;
     let (premises, wishes) = (Arc::clone(premises), wishes.clone());
-    let task = tokio::spawn(async move {
+    let served = async move {
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -110,11 +114,12 @@ pub fn serve(folder: &Path, premises: &Arc<Premises>, wishes: &Wishes, mut stop:
             match accepted {
                 Ok((stream, _)) => {
                     let (premises, wishes) = (Arc::clone(&premises), wishes.clone());
-                    tokio::spawn(async move {
+                    let responded = async move {
                         if let Err(e) = respond(stream, premises, wishes).await {
                             tracing::debug!(error = %e, "a command left before its answer was whole");
                         }
-                    });
+                    };
+                    tokio::spawn(responded.in_current_span());
                 }
                 Err(e) => {
                     tracing::warn!(error = %e, "the control socket can't accept; will try again");
@@ -122,7 +127,8 @@ pub fn serve(folder: &Path, premises: &Arc<Premises>, wishes: &Wishes, mut stop:
                 }
             }
         }
-    });
+    };
+    let task = tokio::spawn(served.in_current_span());
     Ok(Control { path, task })
 }
 
@@ -136,19 +142,31 @@ async fn respond(stream: UnixStream, premises: Arc<Premises>, wishes: Wishes) ->
     let mut reader = tokio::io::BufReader::new(reader.take(LONGEST));
     tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await.map_err(|_| io::ErrorKind::TimedOut)??;
     let (pieces, mut answered) = mpsc::channel::<Vec<u8>>(16);
-    let answering = tokio::task::spawn_blocking(move || {
+    let answering = on_thread(move || {
         let unknown = |e| Failure::Other(format!("not a question this daemon knows: {e}"));
         let query: Query = serde_json::from_str(&line).map_err(unknown)?;
+        if premises.is_vacant() && !matches!(query, Query::Status | Query::Reload) {
+            return Ok(false);
+        }
         let mut out = BufWriter::with_capacity(PIECE, Pieces(pieces));
         answer(&premises, &wishes, &query, &mut out)?;
-        Ok(out.flush()?)
+        out.flush()?;
+        Ok(true)
     });
     while let Some(piece) = answered.recv().await {
         // Whoever asks and does not listen must not keep the answer in memory for ever.
         tokio::time::timeout(PATIENCE, writer.write_all(&piece)).await.map_err(|_| io::ErrorKind::TimedOut)??;
     }
-    let end = End::of(answering.await.unwrap_or_else(|e| Err(Failure::Other(e.to_string()))));
+    let end = match answering.await.unwrap_or_else(|e| Err(Failure::Other(e.to_string()))) {
+        Ok(answered) => End { vacant: !answered, ..End::of(Ok(())) },
+        Err(failure) => End::of(Err(failure)),
+    };
     writer.write_all(format!("{}\n", serde_json::to_string(&end)?).as_bytes()).await
+}
+
+/// Whether somebody answers in this folder.
+pub fn is_served(folder: &Path) -> bool {
+    StdStream::connect(folder.join(NAME)).is_ok()
 }
 
 /// An answer on its way to the socket.
@@ -167,7 +185,7 @@ impl Write for Pieces {
 }
 
 /// The command's side: asks the daemon of the store in `folder`, hands each line of the answer to `tell`. `false`:
-/// there is no daemon.
+/// there is no daemon that works on it.
 pub fn ask(folder: &Path, query: &Query, tell: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<bool, Failure> {
     let path = folder.join(NAME);
     let mut stream = match StdStream::connect(&path) {
@@ -185,7 +203,7 @@ pub fn ask(folder: &Path, query: &Query, tell: &mut dyn FnMut(&[u8]) -> io::Resu
     while answer.read_until(b'\n', &mut line).map_err(broke_off)? > 0 {
         if line.starts_with(END) {
             let end: End = serde_json::from_slice(&line).map_err(io::Error::from)?;
-            return end.outcome().map(|()| true);
+            return end.outcome();
         }
         tell(&line)?;
         line.clear();

@@ -1,17 +1,19 @@
 //! `run` and `once`: the whole job, for ever or for one pass.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tracing::Span;
 
 use super::brand::{Brand, Open};
+use super::neighbours::Neighbours;
 use super::reload::Wishes;
-use super::{AnyMailbox, AnyMailer, Failure, load, open_office, systemd};
+use super::{AnyMailbox, AnyMailer, Failure, brands, load, open_office, systemd};
 use crate::config::Config;
 use crate::store::CommitError;
 use crate::worker::erasure::{Retention, Sweep, retain};
@@ -21,8 +23,9 @@ use crate::worker::reconsider::reconsider;
 use crate::worker::{Office, Stop, Trouble, turn, webhooks};
 
 /// `run`: takes in letters and sends replies until SIGTERM or SIGINT; then finishes what is in flight.
-pub fn run(path: &Path) -> Result<(), Failure> {
-    let brand = Brand::new(path);
+pub fn run(files: &[PathBuf]) -> Result<(), Failure> {
+    let [file] = files else { return brands::run(files) };
+    let brand = Brand::new(file);
     let open = brand.open()?;
     keep_running(brand, open, |_| Ok(()))
 }
@@ -36,14 +39,14 @@ pub(super) fn keep_running(
     runtime()?.block_on(async {
         let (switch, stop) = Stop::new();
         let wishes = signals(switch, vec![brand.wishes().clone()])?;
-        let watchdog = tokio::spawn(systemd::watchdog(vec![Arc::clone(brand.premises())]));
+        let watchdog = tokio::spawn(systemd::watchdog(vec![(Span::none(), Arc::clone(brand.premises()))]));
         let begun = |console| {
             begun(console)?;
             systemd::tell(&[NotifyState::Ready]);
             Ok(())
         };
         let ended = tokio::select! {
-            ended = brand.live(open, stop, begun) => ended,
+            ended = brand.live(open, None, stop, begun) => ended,
             () = wishes => Ok(()),
         };
         watchdog.abort();
@@ -54,7 +57,7 @@ pub(super) fn keep_running(
 }
 
 /// Hands on what signals wish, for ever: SIGTERM and SIGINT to end, SIGHUP to read everything anew.
-fn signals(switch: watch::Sender<bool>, brands: Vec<Wishes>) -> Result<impl Future<Output = ()>, Failure> {
+pub(super) fn signals(switch: watch::Sender<bool>, brands: Vec<Wishes>) -> Result<impl Future<Output = ()>, Failure> {
     let mut term = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -76,8 +79,13 @@ fn signals(switch: watch::Sender<bool>, brands: Vec<Wishes>) -> Result<impl Futu
     })
 }
 
-/// `once`: takes in all mail that waits and empties the outbox.
-pub fn once(path: &Path) -> Result<(), Failure> {
+/// `once`: takes in all mail that waits and empties the outbox, of one brand after the other.
+pub fn once(files: &[PathBuf]) -> Result<(), Failure> {
+    Neighbours::check(files)?;
+    brands::each(files, once_through)
+}
+
+fn once_through(path: &Path) -> Result<(), Failure> {
     let config = load(path)?;
     let office = open_office(&config)?;
     let mailer = AnyMailer::new(&config)?;

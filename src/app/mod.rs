@@ -4,6 +4,8 @@ pub mod audit;
 
 pub mod brand;
 
+pub mod brands;
+
 pub mod cases;
 
 pub mod check;
@@ -19,6 +21,8 @@ pub mod explain;
 pub mod findings;
 
 pub mod letters;
+
+pub mod neighbours;
 
 pub mod query;
 
@@ -76,7 +80,7 @@ use crate::worker::handover::Handover;
 pub const VERSION: &str = env!("AFTERSALESD_VERSION");
 
 /// Why a command failed: what to print and which exit code to end with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Failure {
     /// The configuration, a template, the catalogue, the order feed or the installed version is wrong: 78, EX_CONFIG.
     Config(String),

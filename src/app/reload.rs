@@ -13,11 +13,13 @@ use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use super::brand::Outfit;
+use super::neighbours::Neighbours;
 use super::query::Query;
 use super::systemd::Reloading;
-use super::{Failure, control, load_offline};
+use super::{Failure, brands, control, load_offline};
 use crate::config::{self, Config};
 use crate::worker::health::Health;
+use crate::worker::on_thread;
 
 /// Wishes that may wait: a further one wishes nothing else.
 const WAITING: usize = 8;
@@ -25,7 +27,11 @@ const WAITING: usize = 8;
 const LOOKS: Duration = Duration::from_secs(60);
 
 /// `reload`: has the running daemon read everything anew, and tells what became of it.
-pub fn run(path: &Path, out: &mut dyn Write) -> Result<(), Failure> {
+pub fn run(files: &[PathBuf], out: &mut dyn Write) -> Result<(), Failure> {
+    brands::each(files, |file| reload(file, out))
+}
+
+fn reload(path: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     // A daemon finds the same mistakes, and remembers that there were some.
     let store = match load_offline(path) {
         Ok(config) => config.store,
@@ -93,6 +99,7 @@ impl Wishes {
 #[derive(Debug)]
 pub struct Reloads {
     path: PathBuf,
+    neighbours: Neighbours,
     health: Arc<Health>,
     wishes: mpsc::Receiver<Wish>,
     under_way: Option<UnderWay>,
@@ -113,9 +120,27 @@ pub struct Fresh {
 }
 
 impl Reloads {
-    pub fn new(path: PathBuf, health: Arc<Health>) -> (Wishes, Self) {
+    pub fn new(path: PathBuf, neighbours: Neighbours, health: Arc<Health>) -> (Wishes, Self) {
         let (sender, wishes) = mpsc::channel(WAITING);
-        (Wishes(sender), Self { path, health, wishes, under_way: None, ready: None })
+        (Wishes(sender), Self { path, neighbours, health, wishes, under_way: None, ready: None })
+    }
+
+    /// Returns with who is to be told once somebody wishes a brand anew that does not run.
+    pub async fn wished(&mut self) -> Answer {
+        if let Some(Fresh { answer, .. }) = self.ready.take() {
+            return answer;
+        }
+        if let Some(UnderWay { answer, .. }) = self.under_way.take() {
+            return answer;
+        }
+        match self.wishes.recv().await {
+            Some(wish) => self.answer(wish.answer),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn answer(&self, to: Option<oneshot::Sender<Result<String, Failure>>>) -> Answer {
+        Answer { health: Arc::clone(&self.health), to, reloading: Reloading::begin() }
     }
 
     /// Returns once there is something to put into force. What is refused is told, and `watch` goes on. May be dropped and
@@ -125,16 +150,14 @@ impl Reloads {
             if let Some(fresh) = self.ready.take() {
                 return fresh;
             }
-            let under_way = match &mut self.under_way {
-                Some(under_way) => under_way,
-                none => {
-                    let wish = tokio::select! {
-                        Some(wish) = self.wishes.recv() => wish,
-                        () = watch.changed() => Wish { scope: Scope::Feeds, answer: None },
-                    };
-                    none.insert(begin(&self.path, &self.health, config, wish))
-                }
-            };
+            if self.under_way.is_none() {
+                let wish = tokio::select! {
+                    Some(wish) = self.wishes.recv() => wish,
+                    () = watch.changed() => Wish { scope: Scope::Feeds, answer: None },
+                };
+                self.under_way = Some(self.begin(config, wish));
+            }
+            let Some(under_way) = &mut self.under_way else { continue };
             let read = (&mut under_way.reading).await;
             let Some(UnderWay { answer, .. }) = self.under_way.take() else { continue };
             match read.unwrap_or_else(|e| Err(Failure::Other(format!("reading it broke off: {e}")))) {
@@ -144,28 +167,28 @@ impl Reloads {
         }
     }
 
+    /// Reads and checks on a thread of its own; the loops go on meanwhile.
+    fn begin(&self, config: &Config, wish: Wish) -> UnderWay {
+        let (path, neighbours, before) = (self.path.clone(), self.neighbours.clone(), config.clone());
+        let reading = on_thread(move || match wish.scope {
+            Scope::Whole => {
+                let outfit = Outfit::read(&path)?;
+                fixed(&path, &before, &outfit.config)?;
+                neighbours.admit(&path, &outfit.config)?;
+                Ok(outfit)
+            }
+            Scope::Feeds => {
+                tracing::info!("the catalogue or the order feed has changed: reading them anew");
+                Outfit::of(before)
+            }
+        });
+        UnderWay { reading, answer: self.answer(wish.answer) }
+    }
+
     /// Keeps for later what could not be put into force now.
     pub fn keep(&mut self, fresh: Fresh) {
         self.ready = Some(fresh);
     }
-}
-
-/// Reads and checks on a thread of its own; the loops go on meanwhile.
-fn begin(path: &Path, health: &Arc<Health>, config: &Config, wish: Wish) -> UnderWay {
-    let answer = Answer { health: Arc::clone(health), to: wish.answer, reloading: Reloading::begin() };
-    let (path, before) = (path.to_owned(), config.clone());
-    let reading = tokio::task::spawn_blocking(move || match wish.scope {
-        Scope::Whole => {
-            let outfit = Outfit::read(&path)?;
-            fixed(&path, &before, &outfit.config)?;
-            Ok(outfit)
-        }
-        Scope::Feeds => {
-            tracing::info!("the catalogue or the order feed has changed: reading them anew");
-            Outfit::of(before)
-        }
-    });
-    UnderWay { reading, answer }
 }
 
 /// What can't change under a running daemon.
@@ -258,7 +281,7 @@ impl Watch {
         loop {
             self.ticks.tick().await;
             let files = self.files.clone();
-            let Ok(now) = tokio::task::spawn_blocking(move || stamps(&files)).await else { continue };
+            let Ok(now) = on_thread(move || stamps(&files)).await else { continue };
             let is_whole = now == self.seen;
             self.seen = now;
             if is_whole && self.seen != self.taken {

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+use tracing::{Instrument, Span};
 
 use crate::fail_point;
+use crate::worker::on_thread;
 use crate::worker::premises::Premises;
 
 /// No step of a loop's work takes so long: a server has ten minutes at most for each command, a letter two for each step.
@@ -21,14 +23,14 @@ pub fn tell(state: &[NotifyState<'_>]) {
 
 /// Tells systemd's watchdog that all is well, as long as the loops of all premises get on with their work and the stores
 /// answer, or wait to be opened.
-pub async fn watchdog(all: Vec<Arc<Premises>>) {
+pub async fn watchdog(all: Vec<(Span, Arc<Premises>)>) {
     let Some(period) = sd_notify::watchdog_enabled() else { return };
     let mut ticks = tokio::time::interval((period / 3).max(Duration::from_millis(100)));
     loop {
         ticks.tick().await;
         let mut well = true;
-        for premises in &all {
-            well &= is_well(premises).await;
+        for (span, premises) in &all {
+            well &= is_well(premises).instrument(span.clone()).await;
         }
         if well {
             tell(&[NotifyState::Watchdog]);
@@ -43,7 +45,7 @@ async fn is_well(premises: &Premises) -> bool {
     }
     let office = premises.office();
     let look = move || office.map_or(Ok(()), |office| office.store.counts().map(|_| ()));
-    match tokio::task::spawn_blocking(look).await {
+    match on_thread(look).await {
         Ok(Ok(())) => true,
         Ok(Err(e)) => {
             tracing::error!(error = %e, "the store does not answer");

@@ -49,8 +49,8 @@ use self::page::Problem;
 use self::throttle::Throttle;
 use crate::domain::account::{Deed, Trace};
 use crate::domain::ids::CaseId;
-use crate::worker::Office;
 use crate::worker::premises::Premises;
+use crate::worker::{Office, on_thread};
 
 /// The largest form: words to a customer.
 const LARGEST_FORM: usize = 256 << 10;
@@ -137,7 +137,7 @@ impl Console {
         work: impl FnOnce(&Arc<Office>) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         let Some(office) = self.0.premises.office() else { return Err(Problem::Closed) };
-        let done = tokio::task::spawn_blocking(move || work(&office)).await;
+        let done = on_thread(move || work(&office)).await;
         done.unwrap_or_else(|e| Err(Problem::Broken(e.to_string())))
     }
 }

@@ -12,6 +12,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use crate::worker::Stop;
 
@@ -45,10 +46,11 @@ pub async fn serve(listener: TcpListener, router: Router, mut stop: Stop) {
         match accepted {
             Ok((stream, from)) => {
                 let (router, stop) = (router.clone(), stop.clone());
-                connections.spawn(async move {
+                let conversed = async move {
                     converse(stream, from, router, stop).await;
                     drop(place);
-                });
+                };
+                connections.spawn(conversed.in_current_span());
             }
             Err(e) => {
                 tracing::warn!(error = %e, "the console can't accept a connection; will try again");

@@ -26,7 +26,9 @@ fn within<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, String> {
     let (done, result) = sync_channel(1);
+    let span = tracing::Span::current();
     let worker = move || {
+        let _entered = span.enter();
         // An error means that nobody waits any more.
         let _ = done.send(catch_unwind(AssertUnwindSafe(work)));
     };

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::pulse::Loop;
 use super::quarantine::quarantine;
 use super::settle::{Taken, read_one, settle};
-use super::{Office, Stop, Trouble, blocking, notice, pace, start};
+use super::{Office, Stop, Trouble, blocking, notice, on_thread, pace, start};
 use crate::domain::ids::{LetterId, masked};
 use crate::fail_point;
 use crate::pipeline::Reading;
@@ -222,7 +222,7 @@ impl Stages {
         // Small messages; a slow mailbox must not hold up the writer.
         let (done, told) = mpsc::channel(1024);
         let reader = Arc::clone(office);
-        tokio::task::spawn_blocking(move || {
+        on_thread(move || {
             while let Some(batch) = arriving.blocking_recv() {
                 let result = read_batch(batch, &reader);
                 let failed = result.is_err();
@@ -232,7 +232,7 @@ impl Stages {
             }
         });
         let writer = Arc::clone(office);
-        tokio::task::spawn_blocking(move || {
+        on_thread(move || {
             while let Some(batch) = ready.blocking_recv() {
                 let result = batch.and_then(|batch| write_batch(batch, &writer));
                 let failed = result.is_err();
@@ -268,11 +268,13 @@ fn read_batch(batch: Vec<Incoming>, office: &Arc<Office>) -> Result<Vec<Read>, T
         let rest = kept.split_off(share.min(kept.len()));
         shares.push(std::mem::replace(&mut kept, rest));
     }
+    let span = tracing::Span::current();
     std::thread::scope(|scope| {
         let readers: Vec<_> = shares
             .into_iter()
             .map(|share| {
                 scope.spawn(|| {
+                    let _entered = span.enter();
                     let read = |(position, stored, content): Kept| match content {
                         Ok((letter, raw, bytes, cut_short)) => {
                             let reading = read_one(office, bytes, cut_short);

@@ -30,6 +30,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 
 use self::erasure::Retention;
 use self::handover::Handover;
@@ -220,10 +221,16 @@ impl Trouble {
     }
 }
 
+/// Does what blocks on a thread for it, within the span of whoever wants it.
+pub fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    let span = tracing::Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(work))
+}
+
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, Trouble> {
-    match tokio::task::spawn_blocking(work).await {
+    match on_thread(work).await {
         Ok(result) => result.map_err(Trouble::from),
         Err(e) => Err(Trouble::Broken(e.to_string())),
     }

@@ -11,7 +11,7 @@ use futures_util::stream;
 use jiff::{SignedDuration, Timestamp};
 
 use super::pulse::Loop;
-use super::{Office, Stop, Trouble, flush, handover, notice, pace};
+use super::{Office, Stop, Trouble, flush, handover, notice, on_thread, pace};
 use crate::domain::ids::{MessageId, masked};
 use crate::domain::reply::Reply;
 use crate::fail_point;
@@ -202,7 +202,7 @@ async fn whole(office: &Arc<Office>, reply: &Reply) -> Result<Reply, String> {
         return Ok(reply.clone());
     }
     let (of, reply) = (Arc::clone(office), reply.clone());
-    let enclosed = tokio::task::spawn_blocking(move || handover::enclose(&of, &reply)).await;
+    let enclosed = on_thread(move || handover::enclose(&of, &reply)).await;
     enclosed.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
 }
 
@@ -274,7 +274,7 @@ async fn due(office: &Arc<Office>, now: Timestamp, limit: usize) -> Result<Vec<W
         let _durable = office.durable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         office.store.outbox_due(now, limit)
     };
-    match tokio::task::spawn_blocking(look).await {
+    match on_thread(look).await {
         Ok(waiting) => Ok(waiting?),
         Err(e) => Err(Trouble::Broken(e.to_string())),
     }

@@ -24,6 +24,11 @@ pub fn reopen(failures: u32) -> Duration {
     Duration::from_secs(u64::min(1 << failures.min(5), 30))
 }
 
+/// The wait before a brand is started again that could not run `failures` times: five seconds to five minutes.
+pub fn restart(failures: u32) -> Duration {
+    Duration::from_secs(u64::min(5 << failures.saturating_sub(1).min(6), 300))
+}
+
 /// The wait before the next try of a reply that failed `attempts` times: one minute, then longer, four hours at most.
 pub fn resend(attempts: u32) -> SignedDuration {
     const MINUTES: [i64; 5] = [1, 5, 15, 30, 60];
@@ -56,6 +61,8 @@ mod tests {
         }
         assert!(reopen(0) < reopen(3));
         assert_eq!(reopen(u32::MAX), Duration::from_secs(30));
+        assert!(restart(1) < restart(2));
+        assert_eq!(restart(u32::MAX), Duration::from_secs(300));
         assert!(resend(1) < resend(2));
         assert_eq!(resend(u32::MAX), SignedDuration::from_hours(4));
     }

@@ -1,4 +1,4 @@
-//! Where the office is: nowhere while its store is closed, because it is not open yet or the disk failed.
+//! Where the office is: nowhere while its store is closed because the disk failed, or while it does not run.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,17 +10,27 @@ use super::pulse::Pulse;
 #[derive(Debug)]
 pub struct Premises {
     health: Arc<Health>,
-    office: Mutex<Option<Arc<Office>>>,
+    place: Mutex<Place>,
+}
+
+#[derive(Debug, Default)]
+enum Place {
+    /// Nobody works on the store.
+    #[default]
+    Vacant,
+    /// It is to be opened again.
+    Closed,
+    Open(Arc<Office>),
 }
 
 impl Premises {
     pub fn new(office: Arc<Office>) -> Self {
-        Self { health: Arc::clone(&office.health), office: Mutex::new(Some(office)) }
+        Self { health: Arc::clone(&office.health), place: Mutex::new(Place::Open(office)) }
     }
 
     /// Without an office yet.
-    pub fn closed(health: Arc<Health>) -> Self {
-        Self { health, office: Mutex::default() }
+    pub fn vacant(health: Arc<Health>) -> Self {
+        Self { health, place: Mutex::default() }
     }
 
     pub fn health(&self) -> &Arc<Health> {
@@ -28,17 +38,36 @@ impl Premises {
     }
 
     pub fn office(&self) -> Option<Arc<Office>> {
-        self.slot().clone()
+        match &*self.place() {
+            Place::Open(office) => Some(Arc::clone(office)),
+            Place::Vacant | Place::Closed => None,
+        }
+    }
+
+    /// Whether nobody works on the store, so that others may.
+    pub fn is_vacant(&self) -> bool {
+        matches!(*self.place(), Place::Vacant)
     }
 
     pub fn open(&self, office: Arc<Office>) {
-        *self.slot() = Some(office);
+        *self.place() = Place::Open(office);
     }
 
     /// The store has to be closed, for this reason.
     pub fn close(&self, why: &str) {
         self.health.intake_stopped(why);
-        if let Some(Ok(counts)) = self.slot().take().map(|office| office.store.counts()) {
+        self.leave(Place::Closed);
+    }
+
+    /// Nobody works on the store any more.
+    pub fn vacate(&self) {
+        self.leave(Place::Vacant);
+    }
+
+    fn leave(&self, after: Place) {
+        if let Place::Open(office) = std::mem::replace(&mut *self.place(), after)
+            && let Ok(counts) = office.store.counts()
+        {
             self.health.status(Some(&counts));
         }
     }
@@ -53,7 +82,7 @@ impl Premises {
         &self.health.pulse
     }
 
-    fn slot(&self) -> MutexGuard<'_, Option<Arc<Office>>> {
-        self.office.lock().unwrap_or_else(PoisonError::into_inner)
+    fn place(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

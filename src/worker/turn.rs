@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::erasure::{Sweep, retain};
 use super::lookup::{known, known_of_feed, known_of_split};
 use super::pulse::Loop;
-use super::{Office, Stop, Trouble, handover, notice};
+use super::{Office, Stop, Trouble, handover, notice, on_thread};
 use crate::domain::act::Act;
 use crate::domain::case::{Case, State};
 use crate::domain::event::{CaseEvent, Event};
@@ -54,7 +54,7 @@ pub async fn run(office: &Arc<Office>, mut stop: Stop) -> Result<(), Trouble> {
     while !stop.is_wished() {
         office.health.pulse.beats(Loop::Clock);
         let of = Arc::clone(office);
-        let retained = tokio::task::spawn_blocking(move || {
+        let retained = on_thread(move || {
             let done = retain(&of, &mut sweep, Timestamp::now());
             (sweep, done.map(|_| ()))
         });
@@ -68,7 +68,7 @@ pub async fn run(office: &Arc<Office>, mut stop: Stop) -> Result<(), Trouble> {
         }
         office.health.pulse.beats(Loop::Clock);
         let of = Arc::clone(office);
-        let struck = tokio::task::spawn_blocking(move || strike(&of, Timestamp::now())).await;
+        let struck = on_thread(move || strike(&of, Timestamp::now())).await;
         match office.noting(struck.unwrap_or_else(|e| Err(Trouble::Broken(e.to_string())))) {
             Ok(0) => {}
             Ok(cases) => tracing::info!(cases, "went on with cases by the clock"),

@@ -16,6 +16,7 @@ mod audit;
 mod backup;
 mod bad_input;
 mod books;
+mod brands;
 mod broken_steps;
 mod clauses;
 mod console;
