@@ -67,8 +67,8 @@ pub async fn run(office: &Arc<Office>, mut stop: Stop) -> Result<(), Trouble> {
             Err(trouble) => tracing::error!(%trouble, "what was kept long enough can't be erased; will try again"),
         }
         office.health.pulse.beats(Loop::Clock);
-        let of = Arc::clone(office);
-        let struck = on_thread(move || strike(&of, Timestamp::now())).await;
+        let (of, wish) = (Arc::clone(office), stop.clone());
+        let struck = on_thread(move || strike_until(&of, &wish, Timestamp::now())).await;
         match office.noting(struck.unwrap_or_else(|e| Err(Trouble::Broken(e.to_string())))) {
             Ok(0) => {}
             Ok(cases) => tracing::info!(cases, "went on with cases by the clock"),
@@ -91,9 +91,17 @@ pub async fn run(office: &Arc<Office>, mut stop: Stop) -> Result<(), Trouble> {
 
 /// Does everything that is due at `now`, and makes it durable; gives the number of cases.
 pub fn strike(office: &Office, now: Timestamp) -> Result<usize, Trouble> {
+    strike_until(office, &Stop::never(), now)
+}
+
+/// The same, but that a stop ends it between two batches: what is due then is due still.
+fn strike_until(office: &Office, stop: &Stop, now: Timestamp) -> Result<usize, Trouble> {
     let mut stuck: HashSet<CaseId> = HashSet::new();
     let mut struck = 0;
     loop {
+        if stop.is_wished() {
+            return Ok(struck);
+        }
         let due = office.store.due_cases(now, BATCH + stuck.len())?;
         let fresh: Vec<CaseId> = due.into_iter().filter(|id| !stuck.contains(id)).collect();
         if fresh.is_empty() {

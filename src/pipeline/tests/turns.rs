@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::domain::event::Timer;
-use crate::domain::reply::Reply;
+use crate::domain::reply::{Kind, Reply};
 use crate::pipeline::propose::proposal;
-use crate::pipeline::resume::{Cause, Known, resume};
+use crate::pipeline::resume::{Cause, Known, Resumed, resume};
 
 impl Desktop {
     /// What the clock does at `now`.
@@ -15,6 +15,86 @@ impl Desktop {
             resume(case, Cause::Timer, &Known::nothing_but(number), &self.terms, now.parse().unwrap()).unwrap();
         self.case = resumed.events.iter().fold(self.case.take(), |case, e| Some(Case::apply(case, e).unwrap()));
         resumed.reply
+    }
+
+    /// The feed now tells this of KS20001.
+    fn hear(&mut self, order: OrderAnswer) -> Resumed {
+        let number = (0..=255).find_map(|n| RmaNumber::make("KR", date(2026, 11, 25), [n, 5, 6, 7, 9])).unwrap();
+        let mut known = Known::nothing_but(number);
+        known.orders.insert(OrderNumber::new("KS20001").unwrap(), order);
+        known.replies_today = self.replies_today;
+        let now = "2026-11-25T10:00:00Z".parse().unwrap();
+        let resumed = resume(self.case.as_ref().unwrap(), Cause::Feed, &known, &self.terms, now).unwrap();
+        self.case = resumed.events.iter().fold(self.case.take(), |case, e| Some(Case::apply(case, e).unwrap()));
+        resumed
+    }
+}
+
+/// Lacks nothing but an order that the feed knows.
+const WHOLE: &str = "My ROAM 5 black from order KS20001 has gone dark since Monday while I was running. I reset it twice, that \
+    changes nothing. The code on the box is 4006381333931, a video is attached.";
+
+fn unknown_then_known() -> (Desktop, OrderAnswer) {
+    let known = Desktop::with_order(&[("jo@example.net", "RX-ROAM5-BK", Some(date(2026, 6, 1)))]).order;
+    (Desktop { order: OrderAnswer::Unknown, ..Desktop::new() }, known)
+}
+
+#[test]
+fn what_the_feed_tells_later_is_decided_on_once_by_the_cases_own_day() {
+    let (mut desk, known) = unknown_then_known();
+    assert_eq!(desk.take(WHOLE).decision.ask, [Item::OrderNumber, Item::ReceivedOn]);
+    assert_eq!(desk.hear(OrderAnswer::Unknown), Resumed::default());
+    let reply = desk.hear(known.clone()).reply.unwrap();
+    let case = desk.case.clone().unwrap();
+    assert_eq!((case.state, reply.kind), (State::RmaIssued, Kind::Rma));
+    assert_eq!(case.rma.unwrap().track, Track::Repair);
+    assert_eq!(desk.hear(known), Resumed::default());
+    // By the day it was opened on, a warranty that has ended since holds.
+    let (mut desk, _) = unknown_then_known();
+    desk.take(WHOLE);
+    let long_ago = Desktop::with_order(&[("jo@example.net", "RX-ROAM5-BK", Some(date(2025, 11, 22)))]).order;
+    desk.hear(long_ago);
+    assert_eq!(desk.case.unwrap().state, State::RmaIssued);
+}
+
+#[test]
+fn what_is_still_open_is_not_asked_for_again_however_often_it_was() {
+    let (mut desk, known) = unknown_then_known();
+    desk.terms.policy.asks = 1;
+    desk.take("My ROAM 5 black from order KS20001 has gone dark since Monday while I was running.");
+    let before = desk.case.clone().unwrap();
+    let resumed = desk.hear(known.clone());
+    let case = desk.case.clone().unwrap();
+    assert_eq!((resumed.reply, case.state, case.asks), (None, State::AwaitingInfo, before.asks));
+    assert_eq!(case.due, before.due);
+    assert_eq!(case.decision.unwrap().ask, [Item::ItemCode, Item::StepsTaken, Item::Photo]);
+    assert_eq!(desk.hear(known), Resumed::default());
+}
+
+#[test]
+fn what_the_feed_tells_passes_no_person_and_no_cap() {
+    // Staff had it in hand before they asked.
+    let (mut desk, known) = unknown_then_known();
+    desk.take(WHOLE);
+    desk.case.as_mut().unwrap().with_staff = true;
+    assert_eq!(desk.hear(known.clone()).reply, None);
+    let case = desk.case.unwrap();
+    assert_eq!(
+        (case.state, case.rma, case.decision.unwrap().reasons),
+        (State::WithStaff, None, vec![Reason::FollowUp])
+    );
+    let (mut desk, known) = unknown_then_known();
+    desk.take(WHOLE);
+    desk.replies_today = desk.terms.caps.per_sender;
+    assert_eq!(desk.hear(known).reply, None);
+    assert_eq!(desk.case.unwrap().decision.unwrap().reasons, [Reason::ReplyLimit]);
+    // Somebody else's order, and one that is under way.
+    for (email, delivered_on) in [("kim@example.net", Some(date(2026, 6, 1))), ("jo@example.net", None)] {
+        let (mut desk, _) = unknown_then_known();
+        desk.take(WHOLE);
+        let reply = desk.hear(Desktop::with_order(&[(email, "RX-ROAM5-BK", delivered_on)]).order).reply.unwrap();
+        assert_eq!(reply.kind, Kind::Acknowledgement);
+        assert_eq!(desk.case.unwrap().state, State::WithStaff);
     }
 }
 
