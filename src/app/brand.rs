@@ -14,9 +14,7 @@ use tracing::Instrument;
 use super::control::Control;
 use super::neighbours::Neighbours;
 use super::reload::{Answer, Fresh, Reloads, Stamps, Watch, Wishes};
-use super::{
-    AnyMailbox, AnyMailer, Failure, Setup, VERSION, control, load, load_offline, open_store, receivers, subscribe,
-};
+use super::{AnyMailbox, AnyMailer, Failure, Setup, VERSION, control, load, open_store, receivers, subscribe};
 use crate::config::{self, Config};
 use crate::console::{self, Console};
 use crate::store::{Store, StoreError};
@@ -176,7 +174,7 @@ impl Brand {
 
     /// The control socket of a brand that does not run, where its store is known and nobody else's.
     fn closed_control(&self, stop: Stop) -> Option<Control> {
-        let known = load_offline(&self.path).ok().map(|config| config.store);
+        let known = config::load_offline(&self.path).ok().map(|config| config.store);
         let folder = known.or_else(|| config::store_of(&self.path)).filter(|folder| folder.is_dir())?;
         if control::is_served(&folder) {
             return None;

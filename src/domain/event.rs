@@ -85,7 +85,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         country: Option<Country>,
     },
-    /// `letter`: the one that it answers; `None`: it was decided anew after a correction.
+    /// `letter`: the one that it answers; `None`: it was decided anew after a correction, or by what the feeds tell since.
     Decided {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         letter: Option<LetterId>,

@@ -14,7 +14,7 @@ use crate::support::letter;
 use crate::support::post::Reply;
 use crate::support::program::{Daemon, Installation, Told, await_that, keys, program, run};
 
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Gives a brand's configuration a name of its own; commands find it by the usual one too.
 fn name(here: &Installation, name: &str) {
