@@ -144,6 +144,7 @@ fn item_entry(case: &Case, item: Item, status: Option<Status>, photo: Option<&st
         () if item == Item::OrderNumber && case.order_not_found.is_some() && status == "unclear" => Some("not_in_feed"),
         () if facts.not_available.iter().any(|f| f.value == item) => Some("not_available"),
         () if facts.where_to_find.contains(&item) => Some("where_to_find"),
+        () if evidence.is_some_and(|evidence| evidence.unclear) => Some("read_unsurely"),
         () => None,
     };
     let (value, is_fact) = (value.unwrap_or_default(), is_fact(&code));

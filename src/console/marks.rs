@@ -124,12 +124,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn said(marks: &[(usize, usize)]) -> Facts {
-        let evidence = |(start, end): (usize, usize)| Evidence {
-            letter: None,
-            source: Source::Text { start, end },
-            quote: String::new(),
-            rule: "test".into(),
-        };
+        let evidence = |(start, end): (usize, usize)| Evidence::new(None, Source::Text { start, end }, "", "test");
         let get = |n: usize| marks.get(n).copied().map(evidence);
         Facts { problem_what: get(0), problem_when: get(1), steps_taken: get(2), ..Facts::default() }
     }

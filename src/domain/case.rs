@@ -152,6 +152,9 @@ pub struct Case {
     pub reimbursed: bool,
     /// The latest order number that the feed did not know.
     pub order_not_found: Option<OrderNumber>,
+    /// The order of the customer's own whose number has one slip less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_meant: Option<OrderNumber>,
     pub decision: Option<Decision>,
     /// Subject of the first letter.
     pub subject: String,
@@ -278,7 +281,10 @@ impl Case {
                 self.facts.received_on.clone_from(received_on);
             }
             Event::Decided { decision, .. } => self.decision = Some(decision.clone()),
-            Event::OrderNotFound { order_number } => self.order_not_found = Some(order_number.clone()),
+            Event::OrderNotFound { order_number, meant } => {
+                self.order_not_found = Some(order_number.clone());
+                self.order_meant.clone_from(meant);
+            }
             Event::Asked { items } => {
                 self.asks += 1;
                 if let Some(decision) = &mut self.decision {
@@ -452,6 +458,7 @@ impl Case {
             outlays: Vec::new(),
             reimbursed: false,
             order_not_found: None,
+            order_meant: None,
             decision: None,
             subject: String::new(),
             thread: Vec::new(),

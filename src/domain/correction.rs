@@ -149,7 +149,7 @@ impl Correction {
 
     /// Puts the fact right. A later letter's own words go before it, as they go before those of an earlier letter.
     pub fn apply(&self, facts: &mut Facts, by: &str) {
-        let evidence = Evidence { letter: None, source: Source::Staff, quote: by.to_owned(), rule: RULE.to_owned() };
+        let evidence = Evidence::new(None, Source::Staff, by, RULE);
         let told = |so: bool| so.then(|| evidence.clone());
         fn fact<T: Clone>(value: &Option<T>, evidence: &Evidence) -> Option<Fact<T>> {
             value.clone().map(|value| Fact { value, evidence: evidence.clone() })

@@ -44,7 +44,9 @@ pub fn erased(event: &CaseEvent, who: &Address, symptom: Symptom) -> Result<Case
             sku.iter_mut().for_each(erase_fact);
             received_on.iter_mut().for_each(erase_fact);
         }
-        Event::OrderNotFound { order_number } => *order_number = OrderNumber::new(NO_ORDER)?,
+        Event::OrderNotFound { order_number, meant } => {
+            (*order_number, *meant) = (OrderNumber::new(NO_ORDER)?, None);
+        }
         Event::Posted { tracking } | Event::ShippedBack { tracking, .. } => *tracking = None,
         Event::ReceiptTaken { outlay, .. } => outlay.file.clear(),
         Event::Noted { text } => text.clear(),

@@ -94,6 +94,9 @@ pub enum Event {
     /// An order number that the feed does not know was given.
     OrderNotFound {
         order_number: OrderNumber,
+        /// The one order of the customer's own whose number has one slip less.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        meant: Option<OrderNumber>,
     },
     /// The customer was asked for these items.
     Asked {

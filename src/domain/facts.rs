@@ -24,6 +24,16 @@ pub struct Evidence {
     pub quote: String,
     /// The rule that read it, as `explain` names it: `order_number.labelled`.
     pub rule: String,
+    /// Read by its meaning or in one of two ways, and not surely: the customer is asked whether it was understood rightly.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unclear: bool,
+}
+
+impl Evidence {
+    /// What was read from the `quote` by a `rule` that is sure of it.
+    pub fn new(letter: Option<LetterId>, source: Source, quote: &str, rule: &str) -> Self {
+        Self { letter, source, quote: quote.to_owned(), rule: rule.to_owned(), unclear: false }
+    }
 }
 
 /// The place a fact was read from.
@@ -237,7 +247,7 @@ mod tests {
     use super::*;
 
     fn number(text: &str, source: Source) -> Facts {
-        let evidence = Evidence { letter: None, source, quote: text.to_owned(), rule: "test".to_owned() };
+        let evidence = Evidence::new(None, source, text, "test");
         let value = OrderNumber::new(text).unwrap();
         Facts { order_number: Some(Fact { value, evidence }), ..Facts::default() }
     }

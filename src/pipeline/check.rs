@@ -65,7 +65,7 @@ mod tests {
     use jiff::civil::date;
 
     fn evidence() -> Evidence {
-        Evidence { letter: None, source: Source::OrderFeed, quote: String::new(), rule: "test".to_owned() }
+        Evidence::new(None, Source::OrderFeed, "", "test")
     }
 
     fn received(day: Date) -> Facts {

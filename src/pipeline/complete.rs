@@ -96,5 +96,5 @@ fn delivery(done: &mut Completed, lines: &[OrderLine]) {
 }
 
 fn derived(source: Source, quote: &str, rule: &str) -> Evidence {
-    Evidence { letter: None, source, quote: quote.to_owned(), rule: rule.to_owned() }
+    Evidence::new(None, source, quote, rule)
 }

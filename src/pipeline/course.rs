@@ -12,6 +12,7 @@ use crate::domain::catalogue::OrderAnswer;
 use crate::domain::decision::{Action, Decision};
 use crate::domain::event::{CaseEvent, Event};
 use crate::domain::facts::{Evidence, Fact, Facts, Request};
+use crate::domain::ids::OrderNumber;
 use crate::domain::letter::{Letter, Person};
 use crate::domain::policy::Payer;
 use crate::domain::reply::{Kind, Reply};
@@ -64,7 +65,15 @@ impl Course {
     }
 
     /// Takes in what catalogue and feed make of it.
-    pub fn complete(&mut self, completed: &Completed, order: &OrderAnswer, now: Timestamp) -> Result<(), IllegalEvent> {
+    ///
+    /// `meant` is the order that an unknown number may be a slip of.
+    pub fn complete(
+        &mut self,
+        completed: &Completed,
+        order: &OrderAnswer,
+        meant: Option<&OrderNumber>,
+        now: Timestamp,
+    ) -> Result<(), IllegalEvent> {
         let Completed { facts, bought_on, country, .. } = completed;
         let known = &self.case;
         if (&facts.sku, &facts.received_on) != (&known.facts.sku, &known.facts.received_on)
@@ -81,8 +90,8 @@ impl Course {
         if let (OrderAnswer::Unknown, Some(number)) = (order, &self.case.facts.order_number)
             && self.case.order_not_found.as_ref() != Some(&number.value)
         {
-            let order_number = number.value.clone();
-            self.add(CaseEvent::daemon(Event::OrderNotFound { order_number }, now))?;
+            let (order_number, meant) = (number.value.clone(), meant.cloned());
+            self.add(CaseEvent::daemon(Event::OrderNotFound { order_number, meant }, now))?;
         }
         Ok(())
     }

@@ -180,6 +180,21 @@ pub fn phrase(text: &str) -> String {
     Folded::new(text, &[]).text.trim().to_owned()
 }
 
+/// Where whole words first stand in a folded text.
+pub fn place_of_words(text: &str, words: &str) -> Option<usize> {
+    let is_whole = |at: &usize| {
+        let before = text.get(..*at).unwrap_or_default();
+        let behind = text.get(at + words.len()..).unwrap_or_default();
+        before.ends_with(' ') && behind.starts_with(' ')
+    };
+    text.match_indices(words).map(|(at, _)| at).find(is_whole)
+}
+
+/// Whether whole words stand in a folded text.
+pub fn contains_words(text: &str, words: &str) -> bool {
+    place_of_words(text, words).is_some()
+}
+
 /// A letter without accents and in lower case, ligatures and the like spelled out.
 pub fn fold_char(char: char) -> impl Iterator<Item = char> {
     let spelled: &[char] = match char {
@@ -194,6 +209,21 @@ pub fn fold_char(char: char) -> impl Iterator<Item = char> {
     };
     let plain = spelled.is_empty().then(|| char.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase));
     spelled.iter().copied().chain(plain.into_iter().flatten())
+}
+
+/// Whether a word is another with one slip of the pen: one letter wrong, missing, too many, or two neighbours swapped.
+pub fn is_slip(word: &str, right: &str) -> bool {
+    let (a, b) = (word.as_bytes(), right.as_bytes());
+    let same = a.iter().zip(b).take_while(|(x, y)| x == y).count();
+    let (a, b) = (a.get(same..).unwrap_or_default(), b.get(same..).unwrap_or_default());
+    match (a, b) {
+        ([], []) => false,
+        ([x, y, rest @ ..], [p, q, end @ ..]) if x == q && y == p && rest == end => true,
+        ([_, rest @ ..], [_, end @ ..]) if rest == end => true,
+        ([_, rest @ ..], _) if rest == b => true,
+        (_, [_, end @ ..]) => a == end,
+        _ => false,
+    }
 }
 
 /// Whether `mark` stands inside a number or a code rather than between two words.
@@ -260,6 +290,16 @@ mod tests {
         let at = folded.text.find("epee").unwrap();
         let span = folded.original(Span { start: at, end: at + 4 });
         assert_eq!(text.get(span.start..span.end).map(|t| t.trim_end_matches('»')), Some("Épée"));
+    }
+
+    #[test]
+    fn one_slip_and_no_more() {
+        for word in ["pirme", "prme", "primme", "prome", "primes", "rime"] {
+            assert!(is_slip(word, "prime"), "{word}");
+        }
+        for word in ["prime", "pirem", "prim3x", "pr"] {
+            assert!(!is_slip(word, "prime"), "{word}");
+        }
     }
 
     proptest! {

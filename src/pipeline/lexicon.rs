@@ -99,6 +99,19 @@ impl Lexicon {
             }
         }
         self.writing.abbreviations = self.writing.abbreviations.iter().map(|a| fold::phrase(a)).collect();
+        let (answers, with_us) = (&mut self.answers, &mut self.with_us);
+        for list in [
+            &mut answers.later,
+            &mut answers.unknown,
+            &mut answers.beside,
+            &mut answers.since,
+            &mut answers.not,
+            &mut answers.yes,
+            &mut with_us.place,
+            &mut with_us.sent,
+        ] {
+            list.iter_mut().for_each(|words| *words = fold::phrase(words));
+        }
         let words = self.writing.common.iter().map(|w| fold::phrase(w));
         self.common = words.flat_map(|w| w.split(' ').map(str::to_owned).collect::<Vec<_>>()).collect();
         self.vocabulary = Vocabulary::of(self);
@@ -182,7 +195,7 @@ pub struct DateWords {
     pub month_first: bool,
 }
 
-/// How people say that their item is with us; its arrival here is no day of receipt.
+/// How people say that their item is with us, folded; its arrival here is no day of receipt.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WithUs {
@@ -192,7 +205,7 @@ pub struct WithUs {
     pub sent: Vec<String>,
 }
 
-/// Words in answers to our questions, and in place of them.
+/// Words in answers to our questions, and in place of them, folded.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AnswerWords {
@@ -206,6 +219,8 @@ pub struct AnswerWords {
     pub since: Vec<String>,
     /// The one word that denies the code right behind it: `not KS1 but KS2`.
     pub not: Vec<String>,
+    /// How an answer that confirms begins: `yes`, `that's it`.
+    pub yes: Vec<String>,
 }
 
 /// What mail programs and letter writers of a language put around the words that matter.

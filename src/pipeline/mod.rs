@@ -310,7 +310,11 @@ pub fn recall(reading: &mut Reading, link: &Link, terms: &Terms) {
         None => extract::language::nearest(&reading.words.text, &terms.lexicons),
     };
     terms.extractor.answers(
-        Asked { questions: &warranty::questions(asked), variants: &case.facts.sku_candidates },
+        Asked {
+            questions: &warranty::questions(asked),
+            variants: &case.facts.sku_candidates,
+            meant: case.order_meant.as_ref(),
+        },
         &reading.words,
         &reading.letter.id,
         reading.arrived.date(),
@@ -325,6 +329,8 @@ pub struct Lookup {
     pub link: Link,
     /// The feed's answer about the order number that the case has with this letter.
     pub order: OrderAnswer,
+    /// The customer's own order that an unknown number may be a slip of.
+    pub meant: Option<crate::domain::ids::OrderNumber>,
     /// The RMAs that other cases hold for lines of that order.
     pub rmas_elsewhere: Vec<crate::domain::ids::Sku>,
     /// Automatic letters to this customer in the last 24 hours.
@@ -364,7 +370,7 @@ pub fn answer(reading: &Reading, lookup: &Lookup, terms: &Terms, now: Timestamp)
     };
     let mut course = Course::begin(reading, lookup, customer, now).map_err(|e| e.to_string())?;
     let completed = complete::complete(&course.case.facts, &terms.catalogue, &lookup.order);
-    course.complete(&completed, &lookup.order, now).map_err(|e| e.to_string())?;
+    course.complete(&completed, &lookup.order, lookup.meant.as_ref(), now).map_err(|e| e.to_string())?;
     let before = match &lookup.link {
         Link::Known(case) => Some(case.as_ref()),
         _ => None,

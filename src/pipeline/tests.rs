@@ -56,6 +56,7 @@ pub(super) struct Desktop {
     pub(super) terms: Terms,
     pub(super) case: Option<Case>,
     order: OrderAnswer,
+    meant: Option<OrderNumber>,
     rmas_elsewhere: Vec<Sku>,
     replies_today: usize,
     /// The `Date` of letters, on which they are told to be sent.
@@ -72,6 +73,7 @@ impl Desktop {
             terms: terms(),
             case: None,
             order: OrderAnswer::NotAsked,
+            meant: None,
             rmas_elsewhere: Vec::new(),
             replies_today: 0,
             date: "Fri, 20 Nov 2026 10:00:00 +0000",
@@ -128,6 +130,7 @@ impl Desktop {
         let lookup = Lookup {
             link,
             order: self.order.clone(),
+            meant: self.meant.clone(),
             rmas_elsewhere: self.rmas_elsewhere.clone(),
             replies_today: self.replies_today,
             unknown_thread: false,
@@ -244,6 +247,41 @@ fn an_unknown_order_is_asked_once_then_goes_to_a_person() {
     assert_eq!((outcome.decision.action, missing(&outcome)), (Action::Ask, vec![Item::OrderNumber]));
     let outcome = desk.take("It is KS20001, I looked again.");
     assert_eq!(outcome.decision.reasons, [Reason::OrderUnknown]);
+}
+
+#[test]
+fn an_order_of_the_customers_own_that_is_one_slip_away_is_proposed_and_confirmed_by_a_yes() {
+    let own = OrderNumber::new("KS20010").unwrap();
+    for (yes, language) in [
+        ("Yes, that is the one.", "en"),
+        ("Hello,\n\nyes exactly, sorry!\n\nJo", "en"),
+        ("Oh, I mistyped it: KS20010", "en"),
+        ("Ja genau, die ist gemeint.", "de"),
+        ("Oui, c'est bien celle-là.", "fr"),
+        ("Sí, es ese.", "es"),
+        ("Tak, zgadza się.", "pl"),
+    ] {
+        let mut desk = Desktop { order: OrderAnswer::Unknown, meant: Some(own.clone()), ..Desktop::new() };
+        let outcome = desk.take(COMPLETE);
+        let letter = outcome.reply.as_ref().map(|reply| reply.text.clone()).unwrap_or_default();
+        assert!(letter.contains("KS20010") && letter.contains("KS20001"), "{letter}");
+        if let Some(case) = &mut desk.case {
+            case.language = Some(language.to_owned());
+        }
+        let outcome = desk.take(yes);
+        let case = desk.case.as_ref().unwrap();
+        assert_eq!(case.facts.order_number.as_ref().map(|f| &f.value), Some(&own), "{yes}");
+        assert_eq!(outcome.decision.reasons, [], "{yes}");
+    }
+    for other in
+        ["No, it is another one.", "Yes?", "The screen still flickers.", "Yes, it still does not charge at all."]
+    {
+        let mut desk = Desktop { order: OrderAnswer::Unknown, meant: Some(own.clone()), ..Desktop::new() };
+        desk.take(COMPLETE);
+        desk.take(other);
+        let case = desk.case.as_ref().unwrap();
+        assert_eq!(case.facts.order_number.as_ref().map(|f| f.value.as_str()), Some("KS20001"), "{other}");
+    }
 }
 
 #[test]

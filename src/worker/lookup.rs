@@ -12,6 +12,7 @@ use crate::domain::correction::Correction;
 use crate::domain::decision::Class;
 use crate::domain::facts::Facts;
 use crate::domain::ids::{Address, CaseId, LetterId, MessageId, OrderNumber, RmaNumber, Sku};
+use crate::pipeline::fold::is_slip;
 use crate::pipeline::parse;
 use crate::pipeline::resume::Known;
 use crate::pipeline::resume::split::{Parts, Split};
@@ -73,6 +74,8 @@ pub fn look_up(office: &Office, reading: &Reading, found: Found, now: Timestamp)
     if sender.as_ref().is_some_and(|sender| is_hidden(office, &order, sender)) {
         order = OrderAnswer::Unknown;
     }
+    let unknown = order_number.as_ref().filter(|_| order == OrderAnswer::Unknown);
+    let meant = unknown.zip(sender.as_ref()).and_then(|(number, sender)| meant(office, number, sender));
     let mut rmas_elsewhere = Vec::new();
     if let Some(number) = order_number.as_ref().filter(|_| !office.terms.hide_orders || order != OrderAnswer::Unknown) {
         for sku in possible_skus(office, &link, &reading.facts, &order) {
@@ -88,7 +91,16 @@ pub fn look_up(office: &Office, reading: &Reading, found: Found, now: Timestamp)
         None => 0,
     };
     let (fresh_case, fresh_rma) = (fresh_case(office, &reading.letter.id)?, fresh_rma(office, reading.arrived.date())?);
-    Ok(Lookup { link, order, rmas_elsewhere, replies_today, unknown_thread, fresh_case, fresh_rma })
+    Ok(Lookup { link, order, meant, rmas_elsewhere, replies_today, unknown_thread, fresh_case, fresh_rma })
+}
+
+/// The sender's only order whose number is `number` but for one slip of the pen. Only their own: a hint at anybody else's
+/// would tell which numbers there are.
+fn meant(office: &Office, number: &OrderNumber, sender: &Address) -> Option<OrderNumber> {
+    let own = office.orders.as_ref()?.of_customer(sender);
+    let mut near = own.into_iter().filter(|own| is_slip(number.as_str(), own.as_str()));
+    let one = near.next()?;
+    near.next().is_none().then_some(one)
 }
 
 /// Whether an order is of other people, and such orders are nobody's business.

@@ -75,6 +75,7 @@ fn steps(raw: &[u8], terms: &Terms, wanted: &[String]) -> Vec<(&'static str, f64
     let lookup = Lookup {
         link: Link::New,
         order: OrderAnswer::NotAsked,
+        meant: None,
         rmas_elsewhere: Vec::new(),
         replies_today: 0,
         unknown_thread: false,

@@ -103,6 +103,7 @@ fn answered(mut reading: Reading, link: Link) -> Option<Case> {
     let lookup = Lookup {
         link,
         order,
+        meant: None,
         rmas_elsewhere: Vec::new(),
         replies_today: 0,
         unknown_thread: false,

@@ -478,3 +478,30 @@ fn a_web_form_speaks_for_its_reply_to_only() {
     assert_eq!((cases.len(), silent.len()), (3, 2), "{cases:#?}");
     assert!(silent.iter().all(|c| c["state"] == "with_staff"));
 }
+
+#[test]
+fn a_slip_in_an_order_number_is_told_its_owner_alone() {
+    let here = installation("");
+    let body = "My Tank T3 Ultra, order KS50010, goes from full to empty within three hours since Sunday, even while it lies \
+                on my desk. I reset it once. The code on the box is 2000400001032.\n";
+    let told = |from: &str, id: &str| {
+        let answers = here.say(&mail(from, id, "T3 Ultra runs flat", "", body));
+        Reply::read(&answers[0])
+    };
+    let (to_eve, to_owner) = (told(EVE, "eve@example.org"), told(OWNER, "slip@example.net"));
+    assert!(to_eve.text.contains("KS50010") && !to_eve.text.contains("KS50001"), "{}", to_eve.text);
+    assert!(to_owner.text.contains("under your e-mail address: is that the one you mean?"), "{}", to_owner.text);
+    let yes = Draft {
+        from: OWNER,
+        id: "yes@example.net",
+        subject: "Re: T3 Ultra runs flat",
+        body: "Yes, that's the one, sorry. The photo is attached.\n\nPriya\n",
+        answers: Some(&to_owner),
+        photos: &[("watch-black-display.jpg", "flat.jpg")],
+    };
+    here.say(&yes.raw());
+    let cases = here.json(&["cases", "list", "--json"]);
+    let own: Vec<&Value> = cases.iter().filter(|case| case["customer"] == "priya@example.net").collect();
+    assert_eq!(own.len(), 1);
+    assert_eq!((&own[0]["order_number"], own[0]["rma"].is_string()), (&json!("KS50001"), true), "{:#}", own[0]);
+}

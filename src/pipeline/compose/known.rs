@@ -20,9 +20,11 @@ pub(super) struct Known {
     pub product: Option<Product>,
     pub item_code: Option<String>,
     pub received_on: Option<Day>,
+    pub received_unclear: bool,
     pub problem: Vec<Quote>,
     /// The words that say what was tried; may be empty.
     pub steps_taken: Option<String>,
+    pub steps_unclear: bool,
     pub photos: usize,
     pub videos: usize,
     pub links: usize,
@@ -35,6 +37,8 @@ pub(super) struct Known {
 pub(super) struct Quote {
     pub parts: Vec<&'static str>,
     pub words: String,
+    /// None of it was read surely.
+    pub unclear: bool,
 }
 
 impl Known {
@@ -57,12 +61,14 @@ impl Known {
             product: facts.sku.as_ref().filter(|_| given(Item::Sku)).map(|f| Product::of(&f.value, catalogue)),
             item_code: facts.item_code.as_ref().filter(|_| given(Item::ItemCode)).map(|f| f.value.as_str().to_owned()),
             received_on: facts.received_on.as_ref().filter(|_| given(Item::ReceivedOn)).map(|f| Day::of(f.value)),
+            received_unclear: facts.received_on.as_ref().is_some_and(|f| f.evidence.unclear),
             problem: quotes(parts.filter_map(|(part, _, evidence)| Some((part, evidence.as_ref()?))), QUOTE),
             steps_taken: facts
                 .steps_taken
                 .as_ref()
                 .filter(|_| given(Item::StepsTaken))
                 .map(|evidence| plain::line(&evidence.quote, QUOTE)),
+            steps_unclear: facts.steps_taken.as_ref().is_some_and(|evidence| evidence.unclear),
             photos: facts.usable_photos(),
             videos: facts.videos.len(),
             links: facts.links.len(),
@@ -101,11 +107,12 @@ pub(super) fn quotes<'a>(evidence: impl Iterator<Item = (&'static str, &'a Evide
         match list.iter_mut().find(|quote| quote.words.contains(&words) || words.contains(&quote.words)) {
             Some(quote) => {
                 quote.parts.push(part);
+                quote.unclear &= evidence.unclear;
                 if words.len() > quote.words.len() {
                     quote.words = words;
                 }
             }
-            None => list.push(Quote { parts: vec![part], words }),
+            None => list.push(Quote { parts: vec![part], words, unclear: evidence.unclear }),
         }
     }
     list

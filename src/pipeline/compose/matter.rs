@@ -50,6 +50,8 @@ pub(super) struct Matter {
     pub unusable: Vec<Unusable>,
     /// The order number that the shop doesn't know.
     pub order_not_found: Option<String>,
+    /// The customer's own order whose number has one slip less.
+    pub order_meant: Option<String>,
     /// The variants that what the customer named could mean.
     pub candidates: Vec<Product>,
     /// The letter that is answered was too large to be taken in whole.
@@ -193,6 +195,11 @@ impl Matter {
             unusable: unusable(asks, case, letter.map(|(_, said)| said)),
             order_not_found: case
                 .order_not_found
+                .as_ref()
+                .filter(|_| asks.contains(&Item::OrderNumber))
+                .map(|number| number.as_str().to_owned()),
+            order_meant: case
+                .order_meant
                 .as_ref()
                 .filter(|_| asks.contains(&Item::OrderNumber))
                 .map(|number| number.as_str().to_owned()),

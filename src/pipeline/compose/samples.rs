@@ -50,6 +50,7 @@ pub(super) fn omissions(matter: &Matter, rendered: &Rendered) -> Vec<String> {
         }
         needed.extend(rma.address.iter().map(|line| ("the return address (rma.address)", line.as_str())));
     }
+    needed.extend(matter.order_meant.iter().map(|n| ("the order that may be meant (order_meant)", n.as_str())));
     needed.extend(matter.order_not_found.iter().map(|n| ("the unknown order number (order_not_found)", n.as_str())));
     needed.extend(matter.candidates.iter().map(|p| ("the products to choose from (candidates)", p.sku.as_str())));
     needed.extend(
@@ -119,6 +120,7 @@ pub(super) fn plain(kind: Kind, language: &str) -> Matter {
         not_available: Vec::new(),
         unusable: Vec::new(),
         order_not_found: None,
+        order_meant: None,
         candidates: Vec::new(),
         oversize: false,
         step: Told::default(),
@@ -161,11 +163,17 @@ fn known(product: Product) -> Known {
         product: Some(product),
         item_code: Some("6973014171018".to_owned()),
         received_on: Some(Day::of(date(2026, 11, 3))),
+        received_unclear: false,
         problem: vec![
-            Quote { parts: vec!["what", "how"], words: "the screen stays black while charging".to_owned() },
-            Quote { parts: vec!["when"], words: "since Monday".to_owned() },
+            Quote {
+                parts: vec!["what", "how"],
+                words: "the screen stays black while charging".to_owned(),
+                unclear: false,
+            },
+            Quote { parts: vec!["when"], words: "since Monday".to_owned(), unclear: false },
         ],
         steps_taken: Some("I restarted it twice".to_owned()),
+        steps_unclear: false,
         photos: 2,
         videos: 1,
         links: 1,
@@ -196,6 +204,15 @@ fn asks(language: &str, all: &mut Vec<Matter>) {
     }
     let ask: Vec<Asked> = asked(&[Item::OrderNumber, Item::Sku]);
     let named = |name: &str, sku: &str| Product { name: name.to_owned(), sku: sku.to_owned() };
+    let unsure = known(named("TANK T3 black", "KP-TKT3-BK"));
+    let problem = unsure.problem.iter().map(|quote| Quote { unclear: true, ..quote.clone() }).collect();
+    all.push(Matter {
+        ask: ask.clone(),
+        known: Known { problem, received_unclear: true, steps_unclear: true, ..unsure },
+        order_not_found: Some("KS99999".to_owned()),
+        order_meant: Some("KS99989".to_owned()),
+        ..base.clone()
+    });
     all.push(Matter {
         ask,
         order_not_found: Some("KS99999".to_owned()),
@@ -319,7 +336,10 @@ fn partly_known(base: &Matter) -> Vec<Matter> {
         Known { product: full.product.clone(), ..Known::default() },
         Known { item_code: full.item_code.clone(), ..Known::default() },
         Known { steps_taken: Some(String::new()), ..Known::default() },
-        Known { problem: vec![Quote { parts: vec!["what"], words: String::new() }], ..Known::default() },
+        Known {
+            problem: vec![Quote { parts: vec!["what"], words: String::new(), unclear: false }],
+            ..Known::default()
+        },
         Known { photos: 1, ..Known::default() },
         Known { photos: 1, links: 2, ..Known::default() },
         Known { videos: 2, ..Known::default() },

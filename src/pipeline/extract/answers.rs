@@ -8,7 +8,7 @@ use jiff::civil::Date;
 pub use self::numbering::Numbering;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::facts::{Evidence, Fact, Facts, Source};
-use crate::domain::ids::{LetterId, Sku};
+use crate::domain::ids::{LetterId, OrderNumber, Sku};
 use crate::domain::warranty::Item;
 use crate::pipeline::extract::dates::{Dates, Days};
 use crate::pipeline::extract::item_code::ItemCodes;
@@ -16,7 +16,7 @@ use crate::pipeline::extract::order_number::OrderNumbers;
 use crate::pipeline::extract::problem;
 use crate::pipeline::extract::sku::Skus;
 use crate::pipeline::extract::zone::{Kind, Zone};
-use crate::pipeline::fold::{self, Span};
+use crate::pipeline::fold::{Span, contains_words};
 use crate::pipeline::lexicon::{AnswerWords, Lexicon};
 use crate::pipeline::phrases::Group;
 
@@ -27,6 +27,8 @@ pub struct Asked<'a> {
     pub questions: &'a [Vec<Item>],
     /// The variants among which the product is.
     pub variants: &'a [Fact<Sku>],
+    /// The order number that the letter proposed in place of one that the shop doesn't know.
+    pub meant: Option<&'a OrderNumber>,
 }
 
 /// What answers are read with.
@@ -52,6 +54,11 @@ impl Ear<'_> {
             facts.sku = self.skus.coloured(&zone, asked.variants);
         }
         let parts = numbering.parts(self.text, questions.len());
+        if let Some(place) = questions.iter().position(|q| q == &[Item::OrderNumber]) {
+            let whole = || parts.is_empty().then_some(Span { start: 0, end: self.text.len() });
+            let part = parts.iter().find(|(of, _)| *of == place).map(|(_, part)| *part).or_else(whole);
+            self.confirmed(asked.meant, part, facts);
+        }
         for (place, part) in &parts {
             let Some(items) = questions.get(*place) else { continue };
             let of_problem =
@@ -67,6 +74,31 @@ impl Ear<'_> {
         }
         if parts.is_empty() {
             self.unnumbered(questions, facts);
+        }
+    }
+
+    /// "Yes, that's it" to the order number that we proposed.
+    fn confirmed(&self, meant: Option<&OrderNumber>, part: Option<Span>, facts: &mut Facts) {
+        const SHORT: usize = 6;
+        let (Some(meant), Some(part)) = (meant, part) else { return };
+        if is_fresh(facts.order_number.as_ref().map(|f| &f.evidence)) {
+            return;
+        }
+        let zone =
+            Zone::new(self.letter, Kind::Text, self.text.get(part.start..part.end).unwrap_or_default(), self.lexicons);
+        // A greeting may stand before it.
+        let confirms = |sentence: &&Span| {
+            let text = zone.folded.slice(**sentence).trim_start_matches([' ', ',', '.', '!']);
+            let yes = self.lexicons.iter().flat_map(|l| &l.answers.yes).any(|word| {
+                let rest = text.strip_prefix(word.as_str());
+                rest.is_some_and(|rest| rest.starts_with(' '))
+            });
+            let denied = [Group::Negation, Group::Symptom].iter().any(|g| zone.has(**sentence, *g));
+            yes && words(&zone, **sentence) <= SHORT && !denied && !zone.folded.is_question(**sentence)
+        };
+        if let Some(sentence) = zone.folded.sentences.iter().take(2).find(confirms) {
+            let fact = zone.fact(meant.clone(), *sentence, "order_number.confirmed");
+            facts.order_number = Some(shifted(fact, part.start));
         }
     }
 
@@ -160,7 +192,7 @@ impl Ear<'_> {
 
     /// The one day of a sentence with at most `more` words beside it.
     fn day(&self, zone: &Zone<'_>, sentence: Span, more: usize) -> Option<Fact<Date>> {
-        let begins = |word: &str| self.lexicons.iter().any(|l| l.answers.since.iter().any(|s| fold::phrase(s) == word));
+        let begins = |word: &str| self.lexicons.iter().any(|l| l.answers.since.iter().any(|s| s == word));
         let mut days = self.dates.iter().flat_map(|d| d.find(&zone.folded, sentence, self.today));
         let first = days.next()?;
         let one = days.all(|d| d.date == first.date) && first.date <= self.today;
@@ -170,7 +202,7 @@ impl Ear<'_> {
         let before = zone.folded.slice(Span { start: sentence.start, end: first.span.start });
         let since = before.split_whitespace().next_back().is_some_and(begins);
         (one && little && plain && !since && !self.is_put_off(zone, sentence))
-            .then(|| zone.fact(first.date, first.span, &format!("received_on.answered.{}", first.rule)))
+            .then(|| zone.day(&first, "received_on.answered"))
     }
 
     fn is_free_answer(&self, zone: &Zone<'_>, least: usize) -> bool {
@@ -194,7 +226,7 @@ impl Ear<'_> {
     fn says(&self, zone: &Zone<'_>, sentence: Span, list: impl Fn(&AnswerWords) -> &Vec<String>) -> bool {
         let text = zone.folded.slice(sentence);
         let mut phrases = self.lexicons.iter().flat_map(|l| list(&l.answers));
-        phrases.any(|words| text.contains(&format!(" {} ", fold::phrase(words))))
+        phrases.any(|words| contains_words(text, words))
     }
 }
 

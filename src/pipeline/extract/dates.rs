@@ -19,6 +19,8 @@ pub struct Found {
     pub date: Date,
     pub span: Span,
     pub rule: &'static str,
+    /// Day and month might be the other way round: "3/4/2026" in a language that is written in both.
+    pub either_way: bool,
 }
 
 /// The date forms of one language, compiled.
@@ -174,7 +176,8 @@ impl Dates {
                     continue;
                 }
                 if let Some(date) = read(&captures) {
-                    found.push(Found { date, span, rule });
+                    let either_way = rule == NUMERIC && self.month_first && swapped(date).is_some_and(|d| d <= today);
+                    found.push(Found { date, span, rule, either_way });
                     taken.push(span);
                 } else if matches!(rule, "date.ago" | "date.weekday_of_week") {
                     // "A month and a half ago" and a Friday to come are no days, and neither is what stands in them.
@@ -186,7 +189,7 @@ impl Dates {
         add(&self.day_month, "date.named", &|c| self.named(c, today));
         add(&self.month_day, "date.named", &|c| self.named(c, today));
         add(&self.day_of_month, "date.day_of_month", &|c| self.of_month(c, today));
-        add(&self.numeric, "date.numeric", &|c| self.numbers(c, text, today));
+        add(&self.numeric, NUMERIC, &|c| self.numbers(c, text, today));
         // The pattern is the costliest of all, and few sentences name any number.
         if text.split(' ').any(|w| w.starts_with(|c: char| c.is_ascii_digit()) || self.day_of.contains_key(w)) {
             add(&self.day_alone, DAY_ALONE, &|c| self.alone(c, text, today));
@@ -316,6 +319,9 @@ impl Dates {
 /// Up to here ordinals count things as often as days: "the first one came broken".
 const SECOND: i64 = 3;
 
+/// The rule of a day told in numbers.
+const NUMERIC: &str = "date.numeric";
+
 /// The rule of a day told by its number alone.
 pub const DAY_ALONE: &str = "date.day_alone";
 
@@ -343,6 +349,11 @@ fn number(captures: &Captures<'_>, group: &str) -> Option<i64> {
 
 fn date(year: i64, month: i64, day: i64) -> Option<Date> {
     Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
+}
+
+/// The date with day and month in each other's place, if that is another one.
+fn swapped(given: Date) -> Option<Date> {
+    Date::new(given.year(), given.day(), given.month()).ok().filter(|other| *other != given)
 }
 
 /// The latest such day that is not after today.

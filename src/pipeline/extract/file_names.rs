@@ -93,9 +93,9 @@ impl FileNames {
 
 /// The fact with the whole name as its quote.
 fn named<T>(fact: Fact<T>, file: &Attachment) -> Fact<T> {
-    let Evidence { letter, source, rule, .. } = fact.evidence;
+    let Evidence { letter, source, rule, unclear, .. } = fact.evidence;
     let rule = format!("{rule}.file_name");
-    Fact { value: fact.value, evidence: Evidence { letter, source, quote: file.name.clone(), rule } }
+    Fact { value: fact.value, evidence: Evidence { letter, source, quote: file.name.clone(), rule, unclear } }
 }
 
 #[cfg(test)]

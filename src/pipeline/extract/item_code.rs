@@ -79,12 +79,12 @@ impl ItemCodes {
         let mut eans: Vec<Fact<ItemCode>> = codes
             .filter(|(_, code)| is_ean(code))
             .filter_map(|(photo, code)| {
-                let evidence = Evidence {
-                    letter: Some(letter.clone()),
-                    source: Source::Attachment { index: photo.index },
-                    quote: photo.name.clone(),
-                    rule: "item_code.barcode".to_owned(),
-                };
+                let evidence = Evidence::new(
+                    Some(letter.clone()),
+                    Source::Attachment { index: photo.index },
+                    &photo.name,
+                    "item_code.barcode",
+                );
                 Some(Fact { value: ItemCode::new(code).ok()?, evidence })
             })
             .collect();

@@ -215,11 +215,13 @@ impl Extractor {
                 }
                 FileKind::Video => facts.videos.push(attachment.name.clone()),
                 FileKind::Program => {
-                    facts.unsafe_attachment.get_or_insert_with(|| Evidence {
-                        letter: Some(letter.id.clone()),
-                        source: Source::Attachment { index },
-                        quote: attachment.name.clone(),
-                        rule: "attachment.program".to_owned(),
+                    facts.unsafe_attachment.get_or_insert_with(|| {
+                        Evidence::new(
+                            Some(letter.id.clone()),
+                            Source::Attachment { index },
+                            &attachment.name,
+                            "attachment.program",
+                        )
                     });
                 }
                 _ => {}

@@ -125,7 +125,7 @@ impl OrderNumbers {
         let denied = |at: usize| {
             let place = zone.folded_place(Span { start: at, end: at + 1 });
             let before = zone.folded.text.get(..place.start).unwrap_or_default().split_whitespace().next_back();
-            before.is_some_and(|word| zone.nots.iter().any(|not| not == word))
+            before.is_some_and(|word| zone.lexicons.iter().any(|l| l.answers.not.iter().any(|not| not == word)))
                 || zone.sentence_at(place.start).is_some_and(|s| zone.is_denied(zone.clause_of(s, place), place, 1))
         };
         found

@@ -11,7 +11,7 @@ use crate::pipeline::extract::meaning::Meaning;
 use crate::pipeline::extract::zone::Zone;
 use crate::pipeline::fold::{Folded, Span};
 use crate::pipeline::lexicon::Lexicon;
-use crate::pipeline::phrases::Group;
+use crate::pipeline::phrases::{Group, Hit};
 
 /// Where people put pictures, videos and folders to share. Hosts, not words of a language.
 const SHARES: &[&str] = &[
@@ -127,9 +127,7 @@ pub fn packaging(
     let usable: Vec<&Photo> = photos.iter().filter(|p| p.judgement.is_usable()).collect();
     let files = letter.files();
     let videos = || files.iter().enumerate().filter(|(_, file)| file.kind == FileKind::Video);
-    let by_file = |source, quote: &str, rule: &str| {
-        Some(Evidence { letter: Some(letter.id.clone()), source, quote: quote.to_owned(), rule: rule.to_owned() })
-    };
+    let by_file = |source, quote: &str, rule: &str| Some(Evidence::new(Some(letter.id.clone()), source, quote, rule));
     if let Some(photo) = usable.iter().find(|p| p.codes.iter().any(|c| is_ean(c))) {
         return by_file(Source::Attachment { index: photo.index }, &photo.name, "packaging.barcode");
     }
@@ -171,7 +169,8 @@ fn names_packaging(name: &str, lexicons: &[&Lexicon]) -> bool {
 /// What the customer says can't be given.
 pub fn not_available(zone: &Zone<'_>) -> Vec<Fact<Item>> {
     let mut found: Vec<Fact<Item>> = Vec::new();
-    for sentence in zone.folded.sentences.iter().filter(|s| !zone.folded.is_question(**s) && !zone.has_code(**s)) {
+    let tells = |s: &&Span| !zone.folded.is_question(**s) && !zone.has_code(**s) && !is_label_alone(zone, **s);
+    for sentence in zone.folded.sentences.iter().filter(tells) {
         let gone = zone.within(*sentence, Group::Gone).next();
         let gone = gone.map(|hit| zone.evidence(hit.span, "not_available.said"));
         let Some(evidence) = zone.judged(*sentence, Meaning::Gone, gone) else { continue };
@@ -182,6 +181,15 @@ pub fn not_available(zone: &Zone<'_>) -> Vec<Fact<Item>> {
         }
     }
     found
+}
+
+/// "Order number:" in a form with nothing behind it says nothing.
+fn is_label_alone(zone: &Zone<'_>, sentence: Span) -> bool {
+    let text = zone.folded.slice(sentence).trim_matches([' ', ',', '.', '\n']);
+    let label = |hit: Hit| zone.folded.slice(hit.span).trim() == text;
+    [Group::LabelOrderNumber, Group::LabelItemCode, Group::LabelSku, Group::LabelReceivedOn, Group::PhotoWord]
+        .iter()
+        .any(|group| zone.within(sentence, *group).any(label))
 }
 
 /// What the customer asks us where to find.

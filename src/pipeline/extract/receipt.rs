@@ -6,7 +6,8 @@ use crate::domain::facts::Fact;
 use crate::pipeline::extract::dates::{DAY_ALONE, Days};
 use crate::pipeline::extract::meaning::{Meaning, Model};
 use crate::pipeline::extract::zone::Zone;
-use crate::pipeline::fold::Span;
+use crate::pipeline::fold::{Span, place_of_words};
+use crate::pipeline::lexicon::WithUs;
 use crate::pipeline::phrases::{Group, Hit};
 
 /// The day of receipt: by a word of receiving, else by what the sentence around a day means.
@@ -30,7 +31,7 @@ fn by_words(zone: &Zone<'_>, days: &Days<'_>) -> Option<Fact<Date>> {
             let other =
                 [Group::Bought, Group::Symptom, Group::Broken].map(distance).into_iter().min().unwrap_or(usize::MAX);
             let near = received <= NEAR && received <= other && !is_doubtful(zone, *sentence, day.rule);
-            near.then(|| zone.fact(day.date, day.span, &format!("received_on.{}", day.rule)))
+            near.then(|| zone.day(day, "received_on"))
         })
     })
 }
@@ -85,8 +86,10 @@ fn by_meaning(zone: &Zone<'_>, days: &Days<'_>, model: &Model) -> Option<Fact<Da
         let told = Meaning::Received.is_said(received, false) && received > scores.of(Meaning::When);
         (told && !claimed).then_some((received, day))
     });
-    let (_, day) = told.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
-    Some(zone.fact(day.date, day.span, &format!("received_on.meaning.{}", day.rule)))
+    let (received, day) = told.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
+    let mut fact = zone.day(day, "received_on.meaning");
+    fact.evidence.unclear |= !Meaning::Received.is_clear(received, false);
+    Some(fact)
 }
 
 /// The words of the same clause around a day; of the sentence, where the clause has few.
@@ -156,15 +159,13 @@ fn is_denied(zone: &Zone<'_>, sentence: Span, hit: &Hit) -> bool {
 /// of receiving; "ordered from you, arrived on Monday" arrived there.
 fn is_with_us(zone: &Zone<'_>, sentence: Span, arrival: Span) -> bool {
     const NEAR: usize = 3;
-    let [place, sent] = &zone.with_us;
     let text = zone.folded.slice(sentence);
-    let places = |list: &'_ [String]| -> Vec<Span> {
-        let found = |words: &String| {
-            let spaced = format!(" {words} ");
-            let at = text.find(&spaced)?;
-            Some(Span { start: sentence.start + at + 1, end: sentence.start + at + 1 + words.len() })
-        };
-        list.iter().filter_map(found).collect()
+    let places = |list: fn(&WithUs) -> &Vec<String>| {
+        let all = zone.lexicons.iter().flat_map(move |l| list(&l.with_us));
+        all.filter_map(move |words| {
+            let at = sentence.start + place_of_words(text, words)?;
+            Some(Span { start: at, end: at + words.len() })
+        })
     };
     let words = |span: Span| zone.folded.slice(span).split_whitespace().filter(|w| w.len() > 1).count();
     let bought = |at: Span| {
@@ -175,5 +176,5 @@ fn is_with_us(zone: &Zone<'_>, sentence: Span, arrival: Span) -> bool {
         let between = Span { start: at.end.min(arrival.end), end: at.start.max(arrival.start) };
         words(between) <= NEAR && !bought(*at)
     };
-    places(sent).iter().any(|at| at.start < arrival.end) || places(place).iter().any(beside)
+    places(|w| &w.sent).any(|at| at.start < arrival.end) || places(|w| &w.place).any(|at| beside(&at))
 }

@@ -113,6 +113,13 @@ fn by_words(zones: &[Zone<'_>], account: &Account) -> Option<Fact<Request>> {
             return Some(Fact { value: Request::Closing, evidence: closing.evidence });
         }
     }
+    // "I want to send it back, how do I do that?" asks for no more than the return.
+    let wish = match (wish, strongest(zones, Meaning::Return, &[Group::WantsReturn])) {
+        (Some((Request::Question, _)), Some(back)) if back.strength > PLAIN && !asks_before_buying(zones) => {
+            Some((Request::ReturnUnused, back))
+        }
+        (wish, _) => wish,
+    };
     if let Some((request, said)) = wish {
         let request = match (&sealed, request) {
             (Some(fact), Request::ReturnUnused) if !fact.value => Request::ReturnOpened,
@@ -123,6 +130,10 @@ fn by_words(zones: &[Zone<'_>], account: &Account) -> Option<Fact<Request>> {
     let claim = defect.map(|evidence| Fact { value: Request::Defect, evidence: evidence.clone() });
     // "Never worn, what now": whoever says no more than that wants to return it.
     claim.or_else(|| sealed.filter(|f| f.value).map(|f| Fact { value: Request::ReturnUnused, evidence: f.evidence }))
+}
+
+fn asks_before_buying(zones: &[Zone<'_>]) -> bool {
+    zones.iter().any(|zone| hits(zone, Group::BeforeBuying).next().is_some())
 }
 
 /// From here on a sentence says something plainly.

@@ -118,13 +118,14 @@ impl Skus {
         Some(named)
     }
 
-    /// The one of `variants` whose colour a short sentence names: the answer to "which of these is it?".
+    /// The one of `variants` whose colour a short clause names: the answer to "which of these is it?".
     pub fn coloured(&self, zone: &Zone<'_>, variants: &[Fact<Sku>]) -> Option<Fact<Sku>> {
         const SHORT: usize = 8;
         let told = |span: Span| {
             zone.hits.iter().any(|h| matches!(h.group, Group::Symptom | Group::Part) && h.span.contains(span))
         };
-        let short = zone.folded.sentences.iter().filter(|s| zone.folded.slice(**s).split_whitespace().count() <= SHORT);
+        let clauses = zone.folded.sentences.iter().flat_map(|s| zone.folded.clauses(*s));
+        let short = clauses.filter(|c| zone.folded.slice(*c).split_whitespace().count() <= SHORT);
         let words = short.flat_map(|s| words_from(&zone.folded.text, s.start).take_while(move |(at, _)| *at < s.end));
         let mut named = words.filter_map(|(at, word)| {
             let span = Span { start: at, end: at + word.len() };

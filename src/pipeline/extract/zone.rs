@@ -1,10 +1,13 @@
 //! The places a letter is read in: the words written now, the subject, the signature, what was forwarded.
 
+use jiff::civil::Date;
+
 use crate::domain::facts::{Evidence, Fact, Source};
 use crate::domain::ids::LetterId;
+use crate::pipeline::extract::dates::Found;
 use crate::pipeline::extract::meaning::{Meaning, Model, Scores};
-use crate::pipeline::fold::{self, Folded, Span};
-use crate::pipeline::lexicon::{Lexicon, WithUs};
+use crate::pipeline::fold::{Folded, Span};
+use crate::pipeline::lexicon::Lexicon;
 use crate::pipeline::phrases::{Group, Hit};
 
 /// A text of the letter, folded and searched.
@@ -17,10 +20,7 @@ pub struct Zone<'a> {
     pub hits: Vec<Hit>,
     /// What the model reads in each sentence; empty where only forms are looked for.
     scores: Vec<Scores>,
-    /// The words that deny the code right behind them.
-    pub nots: Vec<String>,
-    /// Words that say that something is with us, folded: right beside a word of arriving, and anywhere before it.
-    pub with_us: [Vec<String>; 2],
+    pub lexicons: Vec<&'a Lexicon>,
     kind: Kind,
 }
 
@@ -38,20 +38,19 @@ pub enum Kind {
 
 impl<'a> Zone<'a> {
     /// Folds and searches `text` with the lexicons of the letter.
-    pub fn new(letter: &'a LetterId, kind: Kind, text: &'a str, lexicons: &[&Lexicon]) -> Self {
-        let abbreviations: Vec<String> =
-            lexicons.iter().flat_map(|l| l.writing.abbreviations.iter().cloned()).collect();
-        let folded = Folded::new(text, &abbreviations);
+    pub fn new(letter: &'a LetterId, kind: Kind, text: &'a str, lexicons: &[&'a Lexicon]) -> Self {
+        let folded = match lexicons {
+            [one] => Folded::new(text, &one.writing.abbreviations),
+            several => {
+                let abbreviations = several.iter().flat_map(|l| l.writing.abbreviations.iter().cloned());
+                Folded::new(text, &abbreviations.collect::<Vec<_>>())
+            }
+        };
         let mut hits: Vec<Hit> =
             lexicons.iter().filter_map(|l| l.search()).flat_map(|phrases| phrases.find(&folded)).collect();
         hits.sort_by_key(|h| (h.span.start, h.span.end, h.group));
         hits.dedup();
-        let nots = lexicons.iter().flat_map(|l| l.answers.not.iter().map(|w| fold::phrase(w))).collect();
-        let ours = |list: fn(&WithUs) -> &Vec<String>| {
-            lexicons.iter().flat_map(|l| list(&l.with_us).iter().map(|w| fold::phrase(w))).collect()
-        };
-        let with_us = [ours(|w| &w.place), ours(|w| &w.sent)];
-        Self { letter, text, folded, hits, scores: Vec::new(), nots, with_us, kind }
+        Self { letter, text, folded, hits, scores: Vec::new(), lexicons: lexicons.to_vec(), kind }
     }
 
     /// Reads its sentences with the model, if there is one.
@@ -138,11 +137,18 @@ impl<'a> Zone<'a> {
         self.score(sentence, meaning).map_or(by_words, |score| meaning.is_said(score - less, by_words))
     }
 
+    /// Whether what a sentence says by [`Zone::says`] would not be said if the model were a little less sure.
+    fn is_unclear(&self, sentence: Span, meaning: Meaning, by_words: bool) -> bool {
+        self.score(sentence, meaning).is_some_and(|score| !meaning.is_clear(score, by_words))
+    }
+
     /// The evidence that a sentence says so: what the lexicon found, if the model doesn't object, or else the sentence
     /// itself, if the model is sure enough.
     pub fn judged(&self, sentence: Span, meaning: Meaning, by_words: Option<Evidence>) -> Option<Evidence> {
         let said = self.says(sentence, meaning, by_words.is_some());
-        said.then(|| by_words.unwrap_or_else(|| self.evidence(sentence, &format!("meaning.{}", meaning.name()))))
+        let unclear = self.is_unclear(sentence, meaning, by_words.is_some());
+        let whole = || self.evidence(sentence, &format!("meaning.{}", meaning.name()));
+        said.then(|| Evidence { unclear, ..by_words.unwrap_or_else(whole) })
     }
 
     /// Whether a group has a hit inside `span`.
@@ -192,12 +198,18 @@ impl<'a> Zone<'a> {
             Kind::Forwarded => Source::Forwarded,
             Kind::FileName { index } => Source::FileName { index },
         };
-        Evidence { letter: Some(self.letter.clone()), source, quote: readable(quote), rule: rule.to_owned() }
+        Evidence::new(Some(self.letter.clone()), source, &readable(quote), rule)
     }
 
     /// A fact read at the folded `span`.
     pub fn fact<T>(&self, value: T, span: Span, rule: &str) -> Fact<T> {
         Fact { value, evidence: self.evidence(span, rule) }
+    }
+
+    /// The day found by one of the forms of days, read by `rule`.
+    pub fn day(&self, day: &Found, rule: &str) -> Fact<Date> {
+        let evidence = self.evidence(day.span, &format!("{rule}.{}", day.rule));
+        Fact { value: day.date, evidence: Evidence { unclear: day.either_way, ..evidence } }
     }
 
     /// The label that a code at the folded `place` belongs to: the nearest one before it in its sentence, else the one

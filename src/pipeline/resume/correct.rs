@@ -26,7 +26,7 @@ impl Turn<'_> {
         }
         let order = known.order_of(case);
         let completed = complete(&case.facts, &self.terms.catalogue, &order);
-        self.course.complete(&completed, &order, self.now).map_err(|e| Impossible(e.to_string()))?;
+        self.course.complete(&completed, &order, None, self.now).map_err(|e| Impossible(e.to_string()))?;
         let case = &self.course.case;
         // What is authorised stays authorised; a person sees what is known now.
         if case.state.is_in_house() || case.rma.is_some() {

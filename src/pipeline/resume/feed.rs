@@ -23,7 +23,7 @@ impl Turn<'_> {
         if case.state != State::AwaitingInfo || case.attention.is_some() || !tells_more(case, &completed, &order) {
             return Ok(false);
         }
-        self.course.complete(&completed, &order, self.now).map_err(|e| Impossible(e.to_string()))?;
+        self.course.complete(&completed, &order, None, self.now).map_err(|e| Impossible(e.to_string()))?;
         let mut decision = self.decided_by_feed(&completed, &order, known);
         let kind = self.feed_gate(&mut decision, known);
         self.add(Event::Decided { letter: None, decision: decision.clone() })?;

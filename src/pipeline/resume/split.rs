@@ -234,12 +234,7 @@ mod tests {
 
     /// A letter that gives an order number, tells of a problem, or says nothing.
     fn letter(number: usize, says: u8) -> CaseEvent {
-        let evidence = || Evidence {
-            letter: Some(id(number)),
-            source: Source::Text { start: 0, end: 3 },
-            quote: "its".into(),
-            rule: "test".into(),
-        };
+        let evidence = || Evidence::new(Some(id(number)), Source::Text { start: 0, end: 3 }, "its", "test");
         let order_number = OrderNumber::new(&format!("KS{}", 10_000 + number)).unwrap();
         let facts = Facts {
             order_number: (says & 1 > 0).then(|| Fact { value: order_number, evidence: evidence() }),

@@ -13,7 +13,7 @@ fn case_of(number: u32, person: (&str, &str), subject: &str, said: &str, order: 
     let letter = letter_id(format!("{number} {said}").as_bytes());
     let case = CaseId::derive(&letter, 0);
     let customer = Person { name: Some(person.0.to_owned()), address: Address::new(person.1).unwrap() };
-    let evidence = || Evidence { letter: None, source: Source::Subject, quote: String::new(), rule: "test".to_owned() };
+    let evidence = || Evidence::new(None, Source::Subject, "", "test");
     let facts = Facts {
         order_number: order.map(|order| Fact { value: OrderNumber::new(order).unwrap(), evidence: evidence() }),
         sku: Some(Fact { value: Sku::new("KP-TKT3U.BK").unwrap(), evidence: evidence() }),

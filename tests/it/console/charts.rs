@@ -87,7 +87,7 @@ impl Claim<'_> {
     }
 
     fn facts(&self) -> Facts {
-        let evidence = || Evidence { letter: None, source: Source::Subject, quote: "dead".into(), rule: "test".into() };
+        let evidence = || Evidence::new(None, Source::Subject, "dead", "test");
         Facts {
             order_number: Some(Fact { value: self.order(), evidence: evidence() }),
             sku: Some(Fact { value: self.sku.clone(), evidence: evidence() }),

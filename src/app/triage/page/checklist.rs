@@ -143,6 +143,7 @@ impl fmt::Display for Proof<'_> {
         };
         let earlier = self.evidence.letter.as_ref().is_some_and(|l| l != self.letter);
         let of = if earlier { " of an earlier letter" } else { "" };
-        write!(f, "“{}” ({place}{of}, {})", clean(&self.evidence.quote), self.evidence.rule)
+        let unclear = if self.evidence.unclear { ", not surely" } else { "" };
+        write!(f, "“{}” ({place}{of}, {}{unclear})", clean(&self.evidence.quote), self.evidence.rule)
     }
 }

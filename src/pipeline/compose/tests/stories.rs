@@ -27,6 +27,7 @@ pub(super) struct Story {
     pub(super) reasons: Vec<Reason>,
     pub(super) asks: u32,
     pub(super) not_found: Option<&'static str>,
+    pub(super) meant: Option<&'static str>,
     pub(super) track: Track,
     pub(super) written: Option<&'static str>,
     pub(super) step: Step,
@@ -68,6 +69,7 @@ impl Story {
             reasons: Vec::new(),
             asks: 0,
             not_found: None,
+            meant: None,
             track: Track::Repair,
             written: Some(language),
             step: Step::default(),
@@ -115,7 +117,9 @@ impl Story {
             },
         ];
         events.extend((0..self.asks).map(|_| Event::Asked { items: Vec::new() }));
-        events.extend(self.not_found.map(|n| Event::OrderNotFound { order_number: OrderNumber::new(n).unwrap() }));
+        let number = |number| OrderNumber::new(number).unwrap();
+        let meant = self.meant.map(number);
+        events.extend(self.not_found.map(|n| Event::OrderNotFound { order_number: number(n), meant }));
         if tells_of_return(self.kind) || matches!(self.kind, Kind::Refunded | Kind::ShippedBack) {
             let rma = Rma {
                 number: (0..=255).find_map(|n| RmaNumber::make("KR", date(2026, 11, 22), [n, 11, 99, 130, 4])).unwrap(),
@@ -174,12 +178,7 @@ pub(super) fn at() -> Timestamp {
 }
 
 pub(super) fn evidence(quote: &str) -> Evidence {
-    Evidence {
-        letter: Some(LetterId::from_digest(&[7; 32])),
-        source: Source::Text { start: 0, end: 0 },
-        quote: quote.to_owned(),
-        rule: "test".to_owned(),
-    }
+    Evidence::new(Some(LetterId::from_digest(&[7; 32])), Source::Text { start: 0, end: 0 }, quote, "test")
 }
 
 pub(super) fn fact<T>(value: T, quote: &str) -> Fact<T> {
@@ -256,6 +255,13 @@ pub(super) fn stories() -> Vec<(String, Story)> {
         doubtful.said.sku_candidates =
             ["KP-TKT3-BK", "KP-TKT3-SV"].map(|s| fact(self::Sku::new(s).unwrap(), "T3")).to_vec();
         tell("doubtful", doubtful);
+        let mut half_heard = Story { not_found: Some("KS10424"), meant: Some("KS10442"), ..ask().open(&[OrderNumber]) };
+        half_heard.said.order_number = Some(fact(self::OrderNumber::new("KS10424").unwrap(), "KS10424"));
+        for evidence in [&mut half_heard.said.problem_how, &mut half_heard.said.steps_taken].into_iter().flatten() {
+            evidence.unclear = true;
+        }
+        half_heard.said.received_on.as_mut().unwrap().evidence.unclear = true;
+        tell("half-heard", half_heard);
         let mut asked_back = Story { asks: 2, ..ask().open(&[ItemCode, StepsTaken]) };
         asked_back.said.where_to_find = vec![ItemCode];
         asked_back.said.not_available = vec![fact(PackagingPhoto, "the box is gone")];

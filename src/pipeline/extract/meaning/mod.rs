@@ -166,6 +166,12 @@ impl Meaning {
         score > if by_words { with_words } else { alone }
     }
 
+    /// Whether what is said is said by more than a hair.
+    pub fn is_clear(self, score: f32, by_words: bool) -> bool {
+        const HAIR: f32 = 0.2;
+        self.is_said(score - HAIR, by_words)
+    }
+
     /// The scores that are enough for the model alone, and together with the words of the lexicon. Set by what a mistake
     /// costs: a sealed box misread is a wrong RMA, so it has to be said plainly; a danger overlooked hurts people, so it
     /// need not; a question too many only annoys. Scores between these and [`signals::doubt`] send a letter to a person

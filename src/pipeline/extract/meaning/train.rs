@@ -62,7 +62,7 @@ impl LabelledLetter {
     }
 
     /// Its words and its subject, read with `model`.
-    pub fn zones<'a>(&'a self, model: &Model, lexicons: &Lexicons, id: &'a LetterId) -> [Zone<'a>; 2] {
+    pub fn zones<'a>(&'a self, model: &Model, lexicons: &'a Lexicons, id: &'a LetterId) -> [Zone<'a>; 2] {
         let known = Vec::from_iter(lexicons.of(&self.language));
         let zone = |kind, text| Zone::new(id, kind, text, &known).scored(Some(model));
         [zone(Kind::Text, &self.text), zone(Kind::Subject, &self.subject)]
