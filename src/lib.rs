@@ -16,6 +16,9 @@ pub mod fail_point;
 // Floor 1: whom to trust over TLS.
 pub mod tls;
 
+// Floor 1: how a token is shown to a mail server.
+pub mod sasl;
+
 // Floor 1: the path of one e-mail, pure functions, one file a step.
 pub mod pipeline;
 
@@ -28,8 +31,14 @@ pub mod maildir;
 // Floor 2: replies out, over SMTP or into a Maildir.
 pub mod smtp;
 
+// Floor 2: the HTTP client of those who ask something of others.
+pub mod http;
+
 // Floor 2: news out, to other programs.
 pub mod webhook;
+
+// Floor 2: access tokens for the mail servers, instead of passwords.
+pub mod oauth2;
 
 // Floor 2: cases, outbox and raw mail on disk; the only place that knows sled.
 pub mod store;

@@ -162,6 +162,11 @@ enum Command {
         #[command(subcommand)]
         query: access::Webhooks,
     },
+    /// The OAuth2 access to the mail servers, configured in [oauth2]
+    Auth {
+        #[command(subcommand)]
+        query: access::Auth,
+    },
     /// Write the whole store as JSON lines to standard output; the daemon may run
     Export(Configured),
     /// Read an export into an empty store; the daemon must not run
@@ -414,6 +419,7 @@ fn command(command: Command) -> Result<(), Failure> {
         Command::Users { query } => query.run(&mut out),
         Command::Tokens { query } => query.run(&mut out),
         Command::Webhooks { query } => query.run(&mut out),
+        Command::Auth { query } => query.run(&mut out),
         Command::Backup { config, target } => app::transfer::backup(&config.config, &target, &mut out),
         Command::Replay { config, new, json } => app::replay::run(&config.config, &new, json, &mut out),
         Command::Corrections { config, folder } => app::corrections::export(&config.config, &folder, &mut out),

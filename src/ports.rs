@@ -6,6 +6,8 @@ use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -195,10 +197,66 @@ impl Security {
     }
 }
 
+/// Who we are at a server, and by what we prove it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
     pub user: String,
-    pub password: Secret,
+    pub credential: Credential,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    Password(Secret),
+    Tokens(Tokens),
+}
+
+impl Login {
+    pub fn by_password(user: impl Into<String>, password: impl Into<String>) -> Self {
+        Self { user: user.into(), credential: Credential::Password(Secret::new(password)) }
+    }
+
+    /// The password, or a token that holds for a while yet and is another than the `refused` one.
+    pub async fn proof(&self, refused: Option<&Secret>) -> Result<Secret, Fault> {
+        match &self.credential {
+            Credential::Password(password) => Ok(password.clone()),
+            Credential::Tokens(Tokens(source)) => source.token(refused.cloned()).await,
+        }
+    }
+
+    /// Whether there may be another proof after one was refused.
+    pub fn is_by_token(&self) -> bool {
+        matches!(self.credential, Credential::Tokens(_))
+    }
+}
+
+/// Access tokens (RFC 6749), which somebody renews.
+#[derive(Clone)]
+pub struct Tokens(Arc<dyn TokenSource>);
+
+impl Tokens {
+    pub fn new(source: Arc<dyn TokenSource>) -> Self {
+        Self(source)
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tokens(…)")
+    }
+}
+
+impl PartialEq for Tokens {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Tokens {}
+
+/// Who has access tokens to give.
+pub trait TokenSource: Send + Sync {
+    /// A token that holds for a while yet, and is another than the `refused` one. Returns within a bounded time.
+    fn token(&self, refused: Option<Secret>) -> Pin<Box<dyn Future<Output = Result<Secret, Fault>> + Send + '_>>;
 }
 
 /// A text that never shows up in a log or an error.

@@ -3,65 +3,20 @@
 //! Nothing of an answer but its status is read, no redirect is followed, and nothing but loopback is spoken to in the
 //! clear.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
-use hyper::client::conn::http1;
-use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
-use hyper::{Request, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
-use rustls::pki_types::ServerName;
 use sha2::Sha256;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
-use crate::ports::{Fault, Secret, Security};
-use crate::tls;
+use crate::http::{Peer, Url};
+use crate::ports::{Fault, Secret};
 
 /// What stands before the base64 of a secret.
 const PREFIX: &str = "whsec_";
-/// The longest head of an answer.
-const HEAD: usize = 16 << 10;
-
-/// Where news go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Url {
-    pub host: String,
-    port: u16,
-    is_tls: bool,
-    uri: Uri,
-}
-
-impl Url {
-    /// `https://…`, or `http://` with a loopback address.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let uri: Uri = text.parse().map_err(|e| format!("\"{text}\" is no address: {e}"))?;
-        let is_tls = match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
-            _ => return Err(format!("expected https://…, found \"{text}\"")),
-        };
-        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-        if host.is_empty() || uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err(format!("expected a host, without a name or password before it, found \"{text}\""));
-        }
-        if !is_tls && !Security::is_loopback(&host) {
-            return Err(format!("http:// is for loopback addresses only, and {host} is none: take https://"));
-        }
-        let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-        Ok(Self { host, port, is_tls, uri })
-    }
-
-    pub fn is_tls(&self) -> bool {
-        self.is_tls
-    }
-}
 
 /// What a receiver is told to trust us by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,33 +61,18 @@ pub struct Settings {
 }
 
 /// A program that wants to hear of cases.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Receiver {
     settings: Settings,
-    connector: Option<(TlsConnector, ServerName<'static>)>,
-}
-
-impl fmt::Debug for Receiver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Receiver").field("settings", &self.settings).finish_non_exhaustive()
-    }
+    peer: Peer,
 }
 
 impl Receiver {
     /// Reads the trust anchors.
     pub fn new(settings: Settings) -> Result<Self, Fault> {
-        let host = &settings.url.host;
         let named = |why: String| Fault::configuration(format!("[[webhook]] {}: {why}", settings.name));
-        let connector = match settings.url.is_tls {
-            false => None,
-            true => {
-                let name = ServerName::try_from(host.clone());
-                let name = name.map_err(|_| named(format!("{host} is not a host name")))?;
-                let config = tls::client(settings.ca_file.as_deref()).map_err(named)?;
-                Some((TlsConnector::from(config), name))
-            }
-        };
-        Ok(Self { settings, connector })
+        let peer = Peer::new(settings.url.clone(), settings.ca_file.as_deref()).map_err(named)?;
+        Ok(Self { settings, peer })
     }
 
     pub fn name(&self) -> &str {
@@ -146,56 +86,20 @@ impl Receiver {
     }
 
     async fn try_post(&self, id: &str, now: Timestamp, body: &str) -> Result<(), String> {
-        let Settings { url, key, .. } = &self.settings;
         let seconds = now.as_second();
-        let request = Request::post(url.uri.path_and_query().map_or("/", |path| path.as_str()))
-            .header(HOST, url.uri.authority().map_or("", |authority| authority.as_str()))
-            .header(USER_AGENT, concat!("aftersalesd/", env!("CARGO_PKG_VERSION")))
-            .header(CONTENT_TYPE, "application/json")
-            .header("webhook-id", id)
-            .header("webhook-timestamp", seconds)
-            .header("webhook-signature", key.sign(id, seconds, body)?)
-            .body(body.to_owned())
-            .map_err(|e| e.to_string())?;
-        let stream =
-            TcpStream::connect((url.host.as_str(), url.port)).await.map_err(|e| format!("can't connect: {e}"))?;
-        let status = match &self.connector {
-            Some((connector, name)) => {
-                let stream = connector.connect(name.clone(), stream).await.map_err(|e| format!("TLS: {e}"))?;
-                send(stream, request).await?
-            }
-            None if !stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback()) => {
-                return Err(format!("{} leads away from this machine: take https://", url.host));
-            }
-            None => send(stream, request).await?,
-        };
-        match status {
+        let signature = self.settings.key.sign(id, seconds, body)?;
+        let headers = [
+            ("content-type", "application/json"),
+            ("webhook-id", id),
+            ("webhook-timestamp", &seconds.to_string()),
+            ("webhook-signature", &signature),
+        ];
+        match self.peer.post(&headers, body.to_owned(), 0).await?.status {
             status if status.is_success() => Ok(()),
             status if status.is_redirection() => Err(format!("{status}: redirects are not followed")),
             status => Err(format!("it answered {status}")),
         }
     }
-}
-
-/// The status of the answer; the rest of it is left unread.
-async fn send<S>(stream: S, request: Request<String>) -> Result<StatusCode, String>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let said = |e: hyper::Error| format!("no answer: {e}");
-    let client = http1::Builder::new().max_buf_size(HEAD).handshake(TokioIo::new(stream));
-    let (mut sender, connection) = client.await.map_err(said)?;
-    let answer = sender.send_request(request);
-    tokio::pin!(answer);
-    let answer = tokio::select! {
-        answer = &mut answer => answer,
-        // A receiver may close at once; what it said before counts.
-        ended = connection => match ended {
-            Ok(()) => answer.await,
-            Err(e) => Err(e),
-        },
-    };
-    answer.map(|answer| answer.status()).map_err(said)
 }
 
 #[cfg(test)]
@@ -212,19 +116,5 @@ mod tests {
             assert!(Key::parse(wrong).unwrap_err().contains("openssl"), "{wrong}");
         }
         assert!(!format!("{key:?}").contains("MfKQ"));
-    }
-
-    #[test]
-    fn only_loopback_is_spoken_to_in_the_clear() {
-        for sound in
-            ["https://erp.example.com/hook?x=1", "http://127.0.0.1:9/a", "http://[::1]:9/", "http://localhost/"]
-        {
-            assert!(Url::parse(sound).is_ok(), "{sound}");
-        }
-        for wrong in
-            ["http://erp.example.com/", "ftp://a/", "erp.example.com", "https://me:pw@a/", "https://", "", "/a"]
-        {
-            assert!(Url::parse(wrong).is_err(), "{wrong}");
-        }
     }
 }

@@ -141,7 +141,8 @@ fn answer_here(config: &Config, query: &Query, tell: &mut dyn FnMut(&[u8]) -> io
         Query::Webhooks(asked) => webhooks::answer(&open_store(config)?, asked, &mut |told| line(&mut lines, &told)),
         Query::Status => {
             let counts = Store::open(&config.store)?.counts()?;
-            Ok(tell_status(&Status::without_daemon(&counts), &mut lines)?)
+            let grant = config.oauth2.as_ref().map(|grant| grant.state().into());
+            Ok(tell_status(&Status { grant, ..Status::without_daemon(&counts) }, &mut lines)?)
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::query::{Query, consult};
-use super::{Failure, load_offline};
+use super::{Failure, auth, load_offline};
 use crate::worker::health::{Contact, Intake, Reload, Status};
 
 /// The command: prints, and fails if letters are not taken in.
@@ -64,10 +64,14 @@ fn print(status: &Status, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "mailbox    {}", contact(&status.mailbox))?;
     writeln!(out, "delivery   {}", contact(&status.delivery))?;
     match &status.reload {
-        None => Ok(()),
-        Some(Reload { at, refused: None }) => writeln!(out, "reloaded   {}", time(Some(*at))),
+        None => {}
+        Some(Reload { at, refused: None }) => writeln!(out, "reloaded   {}", time(Some(*at)))?,
         Some(Reload { at, refused: Some(why) }) => {
-            writeln!(out, "reload     refused {}, what was before is in force: {why}", time(Some(*at)))
+            writeln!(out, "reload     refused {}, what was before is in force: {why}", time(Some(*at)))?
         }
+    }
+    match &status.grant {
+        Some(grant) => auth::print(grant, out),
+        None => Ok(()),
     }
 }

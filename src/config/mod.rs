@@ -3,6 +3,7 @@
 //! A key that nobody knows, a value that makes no sense, a secret that is not there: each is one line that names the
 //! file, the line, the table and the key, and all of them are told at once. Nothing of a secret shows up in any of them.
 
+mod oauth2;
 mod policy;
 mod sections;
 mod server;
@@ -29,6 +30,7 @@ use crate::domain::letter::Person;
 use crate::domain::policy::Policy;
 use crate::domain::reply::Sending;
 use crate::domain::returns::Destination;
+use crate::oauth2::Grant;
 use crate::ports::Server;
 use crate::worker::erasure::Retention;
 
@@ -36,6 +38,8 @@ use crate::worker::erasure::Retention;
 ///
 /// Passwords come from a file of their own, from the file itself, or from the variables `AFTERSALESD_MAILBOX_PASSWORD`
 /// and `AFTERSALESD_DELIVERY_PASSWORD`, which go before both.
+///
+/// The client secret of `[oauth2]` has the variable `AFTERSALESD_OAUTH2_CLIENT_SECRET`.
 ///
 /// What systemd gives the service goes before a file: of `secrets/imap`, `secrets_imap` in `CREDENTIALS_DIRECTORY`.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
@@ -62,6 +66,8 @@ pub struct Config {
     pub delivery: Delivery,
     /// The folder of cases and attachments.
     pub store: PathBuf,
+    /// What servers with `auth = "oauth2"` are logged in at by.
+    pub oauth2: Option<Grant>,
     /// The product file.
     pub catalogue: PathBuf,
     pub orders: Orders,

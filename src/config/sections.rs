@@ -10,11 +10,11 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use regex::Regex;
 
-use super::server::{IMAP, Kind, SMTP, server};
+use super::server::{Granted, IMAP, Kind, SMTP, server};
 use super::table::{Document, Table};
 use super::{
     Config, Console, Delivery, Handled, Limits, Mailbox, Orders, Rma, Source, Staff, Start, Surroundings, Target,
-    policy, values, webhooks,
+    oauth2, policy, values, webhooks,
 };
 use crate::domain::hours::{Deadlines, Hours};
 use crate::domain::ids::{Address, Country};
@@ -33,6 +33,7 @@ const SERVER_KEYS: &[&str] = &[
     "port",
     "security",
     "user",
+    "auth",
     "password_file",
     "password",
     "ca_file",
@@ -45,9 +46,12 @@ const SERVER_KEYS: &[&str] = &[
 
 /// Reads all tables. `None` if something that has to be there is not; then it was noted.
 pub(super) fn read(document: &mut Document<'_>, around: &Surroundings<'_>) -> Option<Config> {
-    let mailbox = document.read("mailbox", |t| mailbox(t, around));
-    let delivery = document.read("delivery", |t| delivery(t, around, mailbox.as_ref()));
     let store = document.read("store", |t| t.required("path", |v| values::path(v, around.base)));
+    let has_oauth2 = document.has("oauth2");
+    let grant = document.read("oauth2", |t| oauth2::oauth2(t, around, store.as_deref()));
+    let granted = if has_oauth2 { Ok(grant) } else { Err(()) };
+    let mailbox = document.read("mailbox", |t| mailbox(t, around, &granted));
+    let delivery = document.read("delivery", |t| delivery(t, around, mailbox.as_ref(), &granted));
     let catalogue = document.read("catalogue", |t| t.required("file", |v| values::path(v, around.base)));
     let orders = document.read("orders", |t| orders(t, around));
     let policy = policy::policy(document);
@@ -67,6 +71,7 @@ pub(super) fn read(document: &mut Document<'_>, around: &Surroundings<'_>) -> Op
         mailbox: mailbox?,
         delivery,
         store: store?,
+        oauth2: granted.unwrap_or_default(),
         catalogue: catalogue?,
         orders: orders?,
         policy,
@@ -82,10 +87,10 @@ pub(super) fn read(document: &mut Document<'_>, around: &Surroundings<'_>) -> Op
     })
 }
 
-fn mailbox(t: &mut Table<'_>, around: &Surroundings<'_>) -> Option<Mailbox> {
+fn mailbox(t: &mut Table<'_>, around: &Surroundings<'_>, granted: &Granted) -> Option<Mailbox> {
     let kind = t.required("kind", |v| values::one_of(v, &[("imap", Kind::Server), ("maildir", Kind::Maildir)]));
     let path = t.optional("path", |v| values::path(v, around.base));
-    let server = server(t, around, kind, &IMAP);
+    let server = server(t, around, kind, &IMAP, granted);
     let folder = t.or("folder", "INBOX".to_owned(), values::text);
     let idle = t.or("idle", true, values::flag);
     let handled = t.or("handled", Handled::Seen, handled);
@@ -103,10 +108,15 @@ fn mailbox(t: &mut Table<'_>, around: &Surroundings<'_>) -> Option<Mailbox> {
     Some(Mailbox { source, trusted_authserv, form_senders, poll_interval })
 }
 
-fn delivery(t: &mut Table<'_>, around: &Surroundings<'_>, mailbox: Option<&Mailbox>) -> Option<Delivery> {
+fn delivery(
+    t: &mut Table<'_>,
+    around: &Surroundings<'_>,
+    mailbox: Option<&Mailbox>,
+    granted: &Granted,
+) -> Option<Delivery> {
     let kind = t.required("kind", |v| values::one_of(v, &[("smtp", Kind::Server), ("maildir", Kind::Maildir)]));
     let path = t.optional("path", |v| values::path(v, around.base));
-    let server = server(t, around, kind, &SMTP);
+    let server = server(t, around, kind, &SMTP, granted);
     let from = t.required("from", values::person);
     let sending = sending(t);
     if let (Some(Mailbox { source: Source::Maildir(inbox), .. }), Some(outbox)) = (mailbox, &path)

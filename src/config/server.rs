@@ -10,7 +10,8 @@ use toml::de::DeValue;
 
 use super::table::Table;
 use super::{Connects, Surroundings, values};
-use crate::ports::{Login, Secret, Security, Server};
+use crate::oauth2::Grant;
+use crate::ports::{Credential, Login, Secret, Security, Server, Tokens};
 
 /// What the key `kind` says.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,7 @@ pub(super) fn server(
     around: &Surroundings<'_>,
     kind: Option<Kind>,
     protocol: &Protocol,
+    grant: &Granted,
 ) -> Option<Server> {
     let words = [("tls", Security::Tls), ("starttls", Security::Starttls), ("none", Security::None)];
     let host = t.optional("host", values::host);
@@ -52,6 +54,7 @@ pub(super) fn server(
     };
     let port = t.or("port", usual, values::port);
     let user = t.optional("user", values::text);
+    let by_token = t.or("auth", false, |v| values::one_of(v, &[("password", false), ("oauth2", true)]));
     let password_file = t.optional("password_file", |v| secret_file(v, around));
     let password = t.optional("password", values::secret);
     let ca_file = t.optional("ca_file", |v| values::path(v, around.base));
@@ -77,8 +80,36 @@ pub(super) fn server(
     if let Some(Err(e)) = ca_file.as_ref().map(File::open) {
         t.reject("ca_file", format!("cannot be read: {e}"));
     }
-    let login = login(t, around, protocol, user, password_file, password);
+    let login = match by_token {
+        true => token_login(t, user, grant),
+        false => login(t, around, protocol, user, password_file, password),
+    };
     Some(Server { host: host?, port, security, login: login?, ca_file, timeout })
+}
+
+/// What `[oauth2]` gives: `Err` if it is not there, `Ok(None)` if something in it is wrong.
+pub(super) type Granted = Result<Option<Grant>, ()>;
+
+/// Who we are at a server that takes access tokens; `None` if something is wrong (then noted).
+fn token_login(t: &mut Table<'_>, user: Option<String>, grant: &Granted) -> Option<Option<Login>> {
+    for key in ["password", "password_file"] {
+        if t.has(key) {
+            t.reject(key, "has no effect with auth = \"oauth2\": remove it");
+        }
+    }
+    if !t.has("user") {
+        t.reject("user", "is missing");
+    }
+    match grant {
+        Err(()) => {
+            t.reject("auth", "\"oauth2\" needs the table [oauth2]");
+            None
+        }
+        Ok(grant) => {
+            let credential = Credential::Tokens(Tokens::new(std::sync::Arc::new(grant.clone()?)));
+            Some(Some(Login { user: user?, credential }))
+        }
+    }
 }
 
 /// An address beyond this machine that a name of it leads to.
@@ -115,7 +146,7 @@ fn login(
         return (!protocol.needs_login).then_some(None);
     }
     if let Connects::No = around.connects {
-        return Some(Some(Login { user: user?, password: Secret::new("") }));
+        return Some(Some(Login::by_password(user?, "")));
     }
     let variable = (around.variable)(protocol.variable).filter(|value| !value.is_empty());
     let password = match (variable, password_file, password) {
@@ -132,7 +163,7 @@ fn login(
     if password.is_none() && !given {
         t.reject("password_file", format!("is missing (or password, or the variable {})", protocol.variable));
     }
-    Some(Some(Login { user: user?, password: password? }))
+    Some(Some(Login { user: user?, credential: Credential::Password(password?) }))
 }
 
 /// Where a secret lies: with what systemd gives the service if it is there, else in the file itself. Of `secrets/imap`,

@@ -49,6 +49,12 @@ impl<'i> Document<'i> {
         self.gathered.read(self.text, name, entry, read)
     }
 
+    /// Whether there is something under `name`, and not only the name of a table.
+    pub fn has(&self, name: &str) -> bool {
+        let entry = self.unread.iter().find(|entry| entry.key == name);
+        entry.is_some_and(|entry| !matches!(&entry.value, DeValue::Table(table) if table.is_empty()))
+    }
+
     /// Reads the tables `[[name]]`, of which there may be none.
     pub fn list<T>(&mut self, name: &'static str, read: impl FnMut(&mut Table<'i>) -> T) -> Vec<T> {
         let entry = take(&mut self.unread, name);

@@ -6,7 +6,7 @@ mod problems;
 use std::fs;
 
 use super::*;
-use crate::ports::{Login, Secret, Security};
+use crate::ports::{Login, Security};
 
 /// A configuration that needs no other file.
 const SMALL: &str = r#"
@@ -124,7 +124,7 @@ fn servers_get_the_ports_of_their_security() {
     let config = load_text(SERVERS).unwrap();
     let Source::Imap { server, folder, idle, handled, start } = config.mailbox.source else { panic!() };
     assert_eq!((server.host.as_str(), server.port, server.security), ("imap.example.com", 993, Security::Tls));
-    assert_eq!(server.login, Some(Login { user: "me".to_owned(), password: Secret::new("first secret") }));
+    assert_eq!(server.login, Some(Login::by_password("me", "first secret")));
     assert_eq!(server.timeout, Duration::from_secs(60));
     assert_eq!((folder.as_str(), idle, handled, start), ("INBOX", true, Handled::Seen, Start::All));
     let Target::Smtp(server) = config.delivery.target else { panic!() };

@@ -9,9 +9,10 @@ use super::server::{elsewhere, read_secret, resolved, secret_file};
 use super::table::{Document, Table};
 use super::{Connects, Surroundings, values};
 use crate::domain::event::Event;
+use crate::http::Url;
 use crate::ports::Secret;
 use crate::store::Subscription;
-use crate::webhook::{Key, Settings, Url};
+use crate::webhook::{Key, Settings};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
 

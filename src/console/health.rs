@@ -129,6 +129,17 @@ pub async fn metrics(
             add(name, "gauge", what, &one(value));
         }
     }
+    if let Some(grant) = &status.grant {
+        add("oauth2_grant_holds", "gauge", "Whether access tokens can be had.", &one(flag(grant.holds)));
+        if let Some(days) = grant.days_left {
+            add(
+                "oauth2_grant_days_left",
+                "gauge",
+                "Days until the grant or its client secret ends.",
+                &one(days as f64),
+            );
+        }
+    }
     if let Some((free, _)) = space(&folder) {
         add("disk_free_bytes", "gauge", "Room on the disk of the store.", &one(free as f64));
     }

@@ -7,6 +7,7 @@ mod cursor;
 mod fetch;
 mod folder;
 pub mod inspect;
+mod login;
 mod session;
 mod tls;
 
@@ -187,6 +188,16 @@ impl ImapMailbox {
             self.mute = opened.is_ok();
         }
         opened.map_err(|failure| failure.fault(&format!("connecting to {}", server.host)))
+    }
+
+    /// Renews a token that is about to run out, although this connection needs none any more: so a grant that has ended
+    /// is noticed, and told by who renews, while letters still come.
+    async fn renew_token(&self) {
+        if let Some(login) = self.settings.server.login.as_ref().filter(|login| login.is_by_token())
+            && let Err(fault) = login.proof(None).await
+        {
+            tracing::debug!("no token for the next connection: {fault}");
+        }
     }
 
     /// Puts the session back if it outlived the command.
@@ -446,6 +457,7 @@ impl Mailbox for ImapMailbox {
         let until = Instant::now() + self.settings.poll_interval;
         // Without a session nobody can say that there is no news.
         let Some(mut session) = self.session.take() else { return Ok(()) };
+        self.renew_token().await;
         if !session.has_news() && self.settings.idle && !self.idle_refused && session.can("IDLE") {
             match session.idle(until).await.map_err(|failure| failure.fault("waiting for letters"))? {
                 Idled::News | Idled::TimeUp => {}

@@ -13,8 +13,8 @@ use std::io::ErrorKind;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use async_imap::Client;
 use async_imap::imap_proto::{MailboxDatum, NameAttribute, Response, ResponseCode, Status};
-use async_imap::{Authenticator, Client};
 use futures_util::FutureExt;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -22,8 +22,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::folder::{self, Folder};
+use super::login;
 use super::tls::Tls;
-use crate::ports::{Fault, Login, Security, Server};
+use crate::ports::{Fault, Security, Server};
 
 /// After this long without a word, TCP asks whether the other side is still there; NAT tables forget within minutes.
 const KEEPALIVE: Duration = Duration::from_secs(120);
@@ -107,17 +108,7 @@ impl Session {
     /// Connects, encrypts and logs in. `ask` is false for a server whose answer to CAPABILITY can't be parsed: it is
     /// then taken to have none.
     pub async fn open(server: &Server, tls: Option<&Tls>, ask: bool) -> Result<Self, Failure> {
-        let whole = async {
-            let (client, greeted) = greet(server, tls).await?;
-            let login = server.login.as_ref().ok_or_else(|| {
-                Failure::Fatal(Fault::configuration(format!("{}: IMAP needs a user and a password", server.host)))
-            })?;
-            log_in(client, login, &greeted, server).await
-        };
-        // Each of connect, TLS, greeting and login may take the time-out.
-        let (wire, told) = timeout(server.timeout * 4, whole)
-            .await
-            .map_err(|_| Failure::Broken(format!("{}: no login within {:?}", server.host, server.timeout * 4)))??;
+        let (wire, told) = login::connect(server, tls).await?;
         let mut session = Self {
             wire,
             timeout: server.timeout,
@@ -326,11 +317,14 @@ impl Session {
     }
 }
 
-type Wire = async_imap::Session<Box<dyn Stream>>;
-type Capabilities = BTreeSet<String>;
+pub(super) type Wire = async_imap::Session<Box<dyn Stream>>;
+pub(super) type Capabilities = BTreeSet<String>;
 
 /// Connects and takes the greeting; encrypted if so configured.
-async fn greet(server: &Server, tls: Option<&Tls>) -> Result<(Client<Box<dyn Stream>>, Capabilities), Failure> {
+pub(super) async fn greet(
+    server: &Server,
+    tls: Option<&Tls>,
+) -> Result<(Client<Box<dyn Stream>>, Capabilities), Failure> {
     let host = server.host.trim_matches(['[', ']']);
     let lost = |what: &str, e: std::io::Error| Failure::Broken(format!("{}:{}: {what}: {e}", server.host, server.port));
     let tcp = TcpStream::connect((host, server.port)).await.map_err(|e| lost("can't connect", e))?;
@@ -376,60 +370,13 @@ async fn greet(server: &Server, tls: Option<&Tls>) -> Result<(Client<Box<dyn Str
     Ok((client, told))
 }
 
-async fn log_in(
-    client: Client<Box<dyn Stream>>,
-    login: &Login,
-    greeted: &Capabilities,
-    server: &Server,
-) -> Result<(Wire, Option<Capabilities>), Failure> {
-    if greeted.contains("LOGINDISABLED") && server.security == Security::None {
-        let what = format!("{}: the server takes a password over TLS only: set security to \"starttls\"", server.host);
-        return Err(Failure::Fatal(Fault::configuration(what)));
-    }
-    let (user, password) = (login.user.as_str(), login.password.reveal());
-    // A quoted string holds ASCII only; PLAIN (RFC 4616) holds UTF-8.
-    let answer = if user.is_ascii() && password.is_ascii() {
-        client
-            .login_with_capabilities(user, password)
-            .await
-            .map(|(wire, told)| (wire, told.map(|set| set.iter().map(spelled).collect::<Capabilities>())))
-    } else {
-        client.authenticate("PLAIN", Plain(format!("\0{user}\0{password}"))).await.map(|wire| (wire, None))
-    };
-    answer.map_err(|(e, _)| match e {
-        async_imap::error::Error::No(text) | async_imap::error::Error::Bad(text) => {
-            if is_passing(&text) {
-                Failure::Broken(format!("{}: login: {text}", server.host))
-            } else {
-                let what = format!("{} refuses the login of {}: {text}", server.host, login.user);
-                Failure::Fatal(Fault::login(what))
-            }
-        }
-        async_imap::error::Error::Validate(_) => {
-            Failure::Fatal(Fault::configuration("the IMAP user or password holds a line break"))
-        }
-        e => Failure::Broken(format!("{}: login: {}", server.host, plain(&e))),
-    })
-}
-
-struct Plain(String);
-
-impl Authenticator for Plain {
-    type Response = String;
-
-    fn process(&mut self, _challenge: &[u8]) -> String {
-        // A second challenge would be an error message, to be answered with nothing.
-        std::mem::take(&mut self.0)
-    }
-}
-
 /// Whether the text of a NO says that it will pass by itself (RFC 5530).
 pub(super) fn is_passing(text: &str) -> bool {
     let text = text.to_ascii_uppercase();
     ["[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[THROTTLED]"].iter().any(|code| text.contains(code))
 }
 
-async fn received<D>(reading: impl Future<Output = std::io::Result<Option<D>>>) -> Result<D, Failure> {
+pub(super) async fn received<D>(reading: impl Future<Output = std::io::Result<Option<D>>>) -> Result<D, Failure> {
     // The parser slices some texts without looking; what it panics on is one more answer that can't be parsed.
     match AssertUnwindSafe(reading).catch_unwind().await {
         Ok(Ok(Some(data))) => Ok(data),
@@ -442,14 +389,14 @@ async fn received<D>(reading: impl Future<Output = std::io::Result<Option<D>>>) 
 }
 
 /// The error without the input that the parser quotes.
-fn plain(e: &async_imap::error::Error) -> String {
+pub(super) fn plain(e: &async_imap::error::Error) -> String {
     match e {
         async_imap::error::Error::Io(e) if e.kind() == ErrorKind::Other => "an answer that can't be parsed".into(),
         e => e.to_string(),
     }
 }
 
-fn announced(response: &Response<'_>) -> Option<Capabilities> {
+pub(super) fn announced(response: &Response<'_>) -> Option<Capabilities> {
     let list = match response {
         Response::Capabilities(list) => list,
         Response::Data { outcome, .. } => match &outcome.code {
@@ -461,7 +408,7 @@ fn announced(response: &Response<'_>) -> Option<Capabilities> {
     Some(list.iter().map(|c| spelled(&async_imap::types::Capability::from(c))).collect())
 }
 
-fn spelled(capability: &async_imap::types::Capability) -> String {
+pub(super) fn spelled(capability: &async_imap::types::Capability) -> String {
     match capability {
         async_imap::types::Capability::Imap4rev1 => "IMAP4REV1".into(),
         async_imap::types::Capability::Auth(mechanism) => format!("AUTH={}", mechanism.to_ascii_uppercase()),

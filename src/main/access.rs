@@ -1,14 +1,15 @@
-//! `users`, `tokens` and `webhooks`: people and programs, who may come in and who hears of cases.
+//! `users`, `tokens`, `webhooks` and `auth`: people and programs, who may come in, who hears of cases, and how the program
+//! itself comes in at its mail servers.
 
 use std::io::Write;
 
-use aftersalesd::app::{Failure, tokens, users, webhooks};
+use aftersalesd::app::{Failure, auth, tokens, users, webhooks};
 use aftersalesd::domain::account::{AccountName, Role};
 use aftersalesd::domain::ids::CaseId;
 use aftersalesd::domain::token::Scope;
 use clap::Subcommand;
 
-use super::{Asked, who};
+use super::{Asked, Configured, who};
 
 #[derive(Debug, Subcommand)]
 pub enum Users {
@@ -88,6 +89,23 @@ pub enum Webhooks {
         #[command(flatten)]
         asked: Asked,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Auth {
+    /// Log in by a browser on any machine; what is granted is kept beside the store, and the daemon goes on with it
+    Login(Configured),
+    /// What was granted, until when it holds, and whether it still does; exit code 1 if it does not
+    Status(Asked),
+}
+
+impl Auth {
+    pub fn run(self, out: &mut impl Write) -> Result<(), Failure> {
+        match self {
+            Self::Login(config) => auth::login(&config.config, &mut std::io::stdin().lock(), out),
+            Self::Status(asked) => auth::status(&asked.config.config, asked.json, out),
+        }
+    }
 }
 
 impl Webhooks {

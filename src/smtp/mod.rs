@@ -7,6 +7,7 @@
 //! the answers meant for that one. Its connections are used here, its pool is not.
 
 mod clear;
+mod login;
 pub mod maildir;
 mod message;
 
@@ -16,7 +17,6 @@ use std::time::{Duration, Instant};
 
 use lettre::Address;
 use lettre::transport::smtp;
-use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail as MailFrom, Rcpt, Rset};
 use lettre::transport::smtp::extension::ClientId;
@@ -28,7 +28,7 @@ pub use self::maildir::MaildirMailer;
 pub use self::message::{LOOP_HEADER, Mail, Unmailable, render};
 use crate::domain::letter::Person;
 use crate::domain::reply::Reply;
-use crate::ports::{Delivery, Fault, Mailer, Security, Server};
+use crate::ports::{Delivery, Fault, FaultKind, Mailer, Security, Server};
 
 /// A connection that was not used for this long is not trusted any more; servers allow five minutes and more.
 const PARKED: Duration = Duration::from_secs(30);
@@ -180,13 +180,32 @@ impl SmtpMailer {
             return Err(Fault::login(format!("{} refused the login a moment ago", self.settings.server.host)));
         }
         let fresh = self.fresh_connection().await;
-        let refused = matches!(&fresh, Err(fault) if fault.kind == crate::ports::FaultKind::Login);
+        let refused = matches!(&fresh, Err(fault) if fault.kind == FaultKind::Login);
         *locked_out = refused.then(Instant::now);
         fresh
     }
 
+    /// Connects, encrypts and logs in; a token that is refused is renewed once.
     async fn fresh_connection(&self) -> Result<AsyncSmtpConnection, Fault> {
-        let Server { host, port, security, login, timeout: step, .. } = &self.settings.server;
+        let server = &self.settings.server;
+        let Some(login) = &server.login else { return self.encrypted_connection().await };
+        let mut refused = None;
+        loop {
+            let proof = login.proof(refused.as_ref()).await?;
+            let mut connection = self.encrypted_connection().await?;
+            match login::log_in(&mut connection, server, login, &proof, &self.hello).await {
+                Ok(()) => return Ok(connection),
+                Err(fault) if fault.kind == FaultKind::Login && login.is_by_token() && refused.is_none() => {
+                    tracing::debug!("the token is refused, it is renewed: {fault}");
+                    refused = Some(proof);
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+    }
+
+    async fn encrypted_connection(&self) -> Result<AsyncSmtpConnection, Fault> {
+        let Server { host, port, security, timeout: step, .. } = &self.settings.server;
         let bare = host.trim_matches(['[', ']']);
         let late = |what: &str| Fault::temporary(format!("{host}:{port}: no answer to {what} within {step:?}"));
         let cannot = |why: String| Fault::temporary(format!("{host}:{port}: can't connect: {why}"));
@@ -211,20 +230,6 @@ impl SmtpMailer {
                 .await
                 .map_err(|_| late("STARTTLS"))?
                 .map_err(|e| Fault::temporary(format!("{host}:{port}: STARTTLS: {}", text(&e))))?;
-        }
-        if let Some(login) = login {
-            let credentials = Credentials::new(login.user.clone(), login.password.reveal().to_owned());
-            let answer = timeout(*step, connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials)).await;
-            answer.map_err(|_| late("the login"))?.map_err(|e| {
-                let what = format!("{host} refuses the login of {}: {}", login.user, text(&e));
-                match e {
-                    e if e.is_permanent() => Fault::login(what),
-                    e if e.is_client() => Fault::configuration(format!(
-                        "{host}: the server offers no login by PLAIN or LOGIN on this connection"
-                    )),
-                    _ => Fault::temporary(what),
-                }
-            })?;
         }
         Ok(connection)
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::pulse::Pulse;
+use crate::oauth2::{self, State};
 use crate::store::Counts;
 
 /// How the daemon and its store are. Times are UTC; a count is of the store's whole life where it does not say
@@ -39,6 +40,9 @@ pub struct Status {
     /// How it went when the configuration or the feeds were read anew last; `None`: never since the start.
     #[serde(default)]
     pub reload: Option<Reload>,
+    /// The OAuth2 grant, where servers are logged in at by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<Grant>,
 }
 
 /// How it went when the configuration or the feeds were read anew.
@@ -48,6 +52,36 @@ pub struct Reload {
     pub at: Timestamp,
     /// Why what was before is still in force.
     pub refused: Option<String>,
+}
+
+/// How an OAuth2 grant is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Grant {
+    /// Whether access tokens can be had.
+    pub holds: bool,
+    /// Why not.
+    pub why: Option<String>,
+    /// Whether a person has to log in: `aftersalesd auth login`.
+    pub needs_login: bool,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub granted_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub renewed_at: Option<Timestamp>,
+    /// The end of the access token, which is renewed before.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub token_until: Option<Timestamp>,
+    /// When the grant or the client secret ends, where that is known.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub ends_at: Option<Timestamp>,
+    pub days_left: Option<i64>,
+}
+
+impl From<State> for Grant {
+    fn from(state: State) -> Self {
+        let days_left = state.days_left(Timestamp::now());
+        let State { why, needs_login, granted_at, renewed_at, token_until, ends_at } = state;
+        Self { holds: why.is_none(), why, needs_login, granted_at, renewed_at, token_until, ends_at, days_left }
+    }
 }
 
 /// Whether letters are taken in.
@@ -102,6 +136,7 @@ impl Status {
             mailbox: Contact::default(),
             delivery: Contact::default(),
             reload: None,
+            grant: None,
         };
         status.count(counts);
         status
@@ -121,6 +156,7 @@ impl Status {
 #[derive(Debug)]
 pub struct Health {
     status: Mutex<Status>,
+    grant: Mutex<Option<oauth2::Grant>>,
     pub pulse: Pulse,
 }
 
@@ -136,7 +172,7 @@ impl Health {
         let now = Some(Timestamp::now());
         let intake = Intake { runs: true, why: None, since: now };
         let status = Status { started_at: now, intake, ..Status::without_daemon(&Counts::default()) };
-        Self { status: Mutex::new(status), pulse: Pulse::default() }
+        Self { status: Mutex::new(status), grant: Mutex::default(), pulse: Pulse::default() }
     }
 
     /// The counts are the store's; without them those last seen.
@@ -145,7 +181,14 @@ impl Health {
         if let Some(counts) = counts {
             status.count(counts);
         }
-        status.clone()
+        let status = status.clone();
+        let grant = self.grant.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Status { grant: grant.map(|grant| grant.state().into()), ..status }
+    }
+
+    /// Servers are logged in at by this grant, or by none.
+    pub fn grant(&self, grant: Option<oauth2::Grant>) {
+        *self.grant.lock().unwrap_or_else(PoisonError::into_inner) = grant;
     }
 
     pub fn intake_runs(&self) {

@@ -5,7 +5,7 @@ mod faults;
 use std::time::{Duration, Instant};
 
 use aftersalesd::imap::{Handled, ImapMailbox, Settings, check};
-use aftersalesd::ports::{Content, Fault, FaultKind, Incoming, Login, Mailbox, Position, Secret, Security, Server};
+use aftersalesd::ports::{Content, Fault, FaultKind, Incoming, Login, Mailbox, Position, Security, Server};
 
 use crate::support::dovecot::{Dovecot, USER};
 use crate::support::{free_port, letter};
@@ -93,7 +93,7 @@ async fn a_trust_anchor_that_cannot_be_used_is_named() {
 async fn a_wrong_password_is_a_fault_of_the_login_that_hides_the_password() {
     let dovecot = Dovecot::start();
     for password in ["wrong-password", "falsches Paßwort"] {
-        let login = Some(Login { user: USER.into(), password: Secret::new(password) });
+        let login = Some(Login::by_password(USER, password));
         let server = Server { login, ..dovecot.server(Security::None) };
         let fault = ImapMailbox::new(settings(server)).fetch(None).await.unwrap_err();
         assert_eq!(fault.kind, FaultKind::Login, "{fault}");

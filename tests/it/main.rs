@@ -33,6 +33,7 @@ mod hostile;
 mod imap;
 mod life;
 mod loops;
+mod oauth2;
 mod pages;
 mod passes;
 mod people;

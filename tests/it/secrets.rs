@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use aftersalesd::ports::{Login, Secret, Security, Server};
+use aftersalesd::ports::{Login, Security, Server};
 
 use crate::support::dovecot::{Dovecot, PASSWORD};
 use crate::support::post::{Draft, Reply};
@@ -115,7 +115,7 @@ fn no_password_is_told_anywhere_and_no_address_in_the_log() {
     shop.run(&["once"]);
     let wrong = |login: &mut Option<Login>| {
         let user = login.as_ref().unwrap().user.clone();
-        *login = Some(Login { user, password: Secret::new(WRONG) });
+        *login = Some(Login::by_password(user, WRONG));
     };
     shop.fails("a wrong password for IMAP", |imap, _| wrong(&mut imap.login));
     shop.fails("a wrong password for SMTP", |_, smtp| wrong(&mut smtp.login));

@@ -1,6 +1,7 @@
 //! Where passwords come from.
 
 use super::*;
+use crate::ports::Credential;
 
 const WITH_FILE: &str = "user = \"me\"\npassword_file = \"secrets/imap\"";
 
@@ -10,8 +11,15 @@ fn with_password_file() -> String {
 
 fn imap_password(config: Config) -> String {
     match config.mailbox.source {
-        Source::Imap { server, .. } => server.login.unwrap().password.reveal().to_owned(),
+        Source::Imap { server, .. } => password(server),
         Source::Maildir(_) => panic!(),
+    }
+}
+
+fn password(server: crate::ports::Server) -> String {
+    match server.login.unwrap().credential {
+        Credential::Password(password) => password.reveal().to_owned(),
+        Credential::Tokens(_) => panic!(),
     }
 }
 
@@ -127,7 +135,7 @@ fn the_variable_goes_before_the_file() {
     let both = |name: &str| (name == "AFTERSALESD_DELIVERY_PASSWORD").then(|| OsString::from("for delivery"));
     let text = SERVERS.replace("from = ", "user = \"me\"\nfrom = ");
     let Target::Smtp(server) = load_given(&[], &text, &both).unwrap().delivery.target else { panic!() };
-    assert_eq!(server.login.unwrap().password.reveal(), "for delivery");
+    assert_eq!(password(server), "for delivery");
 }
 
 #[test]

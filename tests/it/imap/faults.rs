@@ -8,7 +8,7 @@ fn scripted(server: &Scripted) -> Settings {
         host: "127.0.0.1".into(),
         port: server.port,
         security: Security::None,
-        login: Some(Login { user: "jo".into(), password: Secret::new("x") }),
+        login: Some(Login::by_password("jo", "x")),
         ca_file: None,
         timeout: Duration::from_secs(1),
     })

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use aftersalesd::ports::{Login, Secret, Security, Server};
+use aftersalesd::ports::{Login, Security, Server};
 
 use super::tls::Certificates;
 use super::{Process, await_port, free_port, is_root, program, whoami};
@@ -77,7 +77,7 @@ impl Dovecot {
             host: "127.0.0.1".into(),
             port: if security == Security::Tls { self.imaps } else { self.imap },
             security,
-            login: Some(Login { user: USER.into(), password: Secret::new(PASSWORD) }),
+            login: Some(Login::by_password(USER, PASSWORD)),
             ca_file: Some(self.certificates.ca.clone()),
             timeout: Duration::from_secs(10),
         }

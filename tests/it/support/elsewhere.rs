@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aftersalesd::ports::{Login, Secret, Security, Server};
+use aftersalesd::ports::{Login, Security, Server};
 
 use super::tls::Certificates;
 use super::{Process, await_port, free_port, is_root, whoami};
@@ -40,7 +40,7 @@ pub trait ImapServer {
             host: "127.0.0.1".into(),
             port: self.port(),
             security: Security::None,
-            login: Some(Login { user: USER.into(), password: Secret::new(PASSWORD) }),
+            login: Some(Login::by_password(USER, PASSWORD)),
             ca_file: None,
             timeout: Duration::from_secs(10),
         }

@@ -4,6 +4,7 @@
 
 #![allow(dead_code, reason = "each test module uses its own part")]
 
+pub mod authority;
 pub mod chromium;
 pub mod dovecot;
 pub mod elsewhere;

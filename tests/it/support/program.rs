@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use aftersalesd::ports::{Security, Server};
+use aftersalesd::ports::{Credential, Security, Server};
 use jiff::Zoned;
 use serde_json::Value;
 
@@ -280,7 +280,11 @@ pub fn keys(kind: &str, server: &Server) -> String {
         }
     );
     if let Some(login) = &server.login {
-        keys += &format!("user = {:?}\npassword = {:?}\n", login.user, login.password.reveal());
+        keys += &format!("user = {:?}\n", login.user);
+        keys += &match &login.credential {
+            Credential::Password(password) => format!("password = {:?}\n", password.reveal()),
+            Credential::Tokens(_) => "auth = \"oauth2\"\n".to_owned(),
+        };
     }
     if let (Some(ca), false) = (&server.ca_file, server.security == Security::None) {
         keys += &format!("ca_file = {:?}\n", ca.display().to_string());

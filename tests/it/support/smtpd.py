@@ -6,10 +6,13 @@ data, stall@ no answer to the data.
 
 import argparse
 import asyncio
+import base64
 import itertools
 import json
 import pathlib
 import ssl
+import urllib.parse
+import urllib.request
 
 from aiosmtpd.smtp import SMTP, AuthResult
 
@@ -20,6 +23,8 @@ parser.add_argument("--security", choices=["none", "starttls", "tls"], default="
 parser.add_argument("--certificate")
 parser.add_argument("--key")
 parser.add_argument("--login", help="user:password; without it no AUTH")
+parser.add_argument("--introspect", help="where access tokens are asked about (RFC 7662); without it none is taken")
+parser.add_argument("--mechanisms", default="XOAUTH2,OAUTHBEARER", help="by which they are shown")
 parser.add_argument("--refuse-null", choices=["mail", "rcpt", "data"])
 parser.add_argument("--refuse-all", help="the answer to every MAIL")
 options = parser.parse_args()
@@ -77,6 +82,40 @@ class Keeper:
         return "250 2.0.0 kept"
 
 
+def introspected(token):
+    form = urllib.parse.urlencode({"token": token}).encode()
+    with urllib.request.urlopen(options.introspect, form) as answer:
+        told = json.load(answer)
+    return told["email"] if told["active"] else None
+
+
+async def bearer(server, args, user, token):
+    """Says why it refuses before it does, as Microsoft and Google do."""
+    if introspected(token) == user:
+        return AuthResult(success=True)
+    await server.challenge_auth('{"status":"400","schemes":"Bearer"}')
+    return AuthResult(success=False, handled=False)
+
+
+async def auth_xoauth2(server, args):
+    fields = dict(part.split("=", 1) for part in base64.b64decode(args[1]).decode().split("\x01") if part)
+    return await bearer(server, args, fields["user"], fields["auth"].removeprefix("Bearer "))
+
+
+async def auth_oauthbearer(server, args):
+    header, *parts = base64.b64decode(args[1]).decode().split("\x01")
+    fields = dict(part.split("=", 1) for part in parts if part)
+    user = header.split(",")[1].removeprefix("a=")
+    assert fields["host"] and int(fields["port"])
+    return await bearer(server, args, user, fields["auth"].removeprefix("Bearer "))
+
+
+if options.introspect:
+    for name, method in [("XOAUTH2", auth_xoauth2), ("OAUTHBEARER", auth_oauthbearer)]:
+        if name in options.mechanisms.split(","):
+            setattr(Keeper, "auth_" + name, staticmethod(method))
+
+
 def authenticator(server, session, envelope, mechanism, data):
     user, password = options.login.encode().split(b":", 1)
     good = data.login == user and data.password == password
@@ -94,7 +133,7 @@ def server():
         tls_context=context if options.security == "starttls" else None,
         require_starttls=options.security == "starttls",
         authenticator=authenticator if options.login else None,
-        auth_required=bool(options.login),
+        auth_required=bool(options.login or options.introspect),
         auth_require_tls=options.security == "starttls",
     )
     smtp.number = next(connections)

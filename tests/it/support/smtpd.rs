@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use aftersalesd::ports::{Login, Secret, Security, Server};
+use aftersalesd::ports::{Login, Security, Server};
 use serde_json::Value;
 
 use super::tls::Certificates;
@@ -61,7 +61,7 @@ impl Smtpd {
             host: "127.0.0.1".into(),
             port: self.port,
             security: self.security,
-            login: login.map(|(user, password)| Login { user: user.into(), password: Secret::new(password) }),
+            login: login.map(|(user, password)| Login::by_password(user, password)),
             ca_file: Some(self.certificates.ca.clone()),
             timeout: Duration::from_secs(5),
         }

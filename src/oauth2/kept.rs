@@ -1,0 +1,171 @@
+//! What is kept of a grant: one file, replaced as a whole, its owner's alone.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::authority::Given;
+use super::{AHEAD, Settings, USUAL};
+use crate::ports::Secret;
+
+/// A grant and its tokens.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Kept {
+    client_id: String,
+    token_endpoint: String,
+    pub granted_at: Timestamp,
+    pub renewed_at: Timestamp,
+    pub access: Option<Access>,
+    pub refresh: Option<Refresh>,
+    pub trouble: Option<Trouble>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Access {
+    #[serde(serialize_with = "revealed")]
+    pub token: Secret,
+    from: Timestamp,
+    pub until: Timestamp,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Refresh {
+    #[serde(serialize_with = "revealed")]
+    pub token: Secret,
+    /// `None`: the authority does not tell.
+    pub until: Option<Timestamp>,
+}
+
+/// Why the last renewal failed.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Trouble {
+    pub at: Timestamp,
+    pub what: String,
+    pub needs_login: bool,
+}
+
+impl Kept {
+    /// Without tokens.
+    pub fn new(settings: &Settings, now: Timestamp) -> Self {
+        Self {
+            client_id: settings.client_id.clone(),
+            token_endpoint: settings.token_endpoint.to_string(),
+            granted_at: now,
+            renewed_at: now,
+            access: None,
+            refresh: None,
+            trouble: None,
+        }
+    }
+
+    /// Tokens are of no use to another client, and none of another authority's business.
+    pub fn is_of(&self, settings: &Settings) -> bool {
+        self.client_id == settings.client_id && self.token_endpoint == settings.token_endpoint.to_string()
+    }
+
+    /// Takes new tokens over the old ones.
+    pub fn take(&mut self, given: Given, now: Timestamp) -> Access {
+        let after = |life: SignedDuration| now.checked_add(life).unwrap_or(Timestamp::MAX);
+        let access = Access { token: given.access, from: now, until: after(given.life.unwrap_or(USUAL)) };
+        if let Some(token) = given.refresh {
+            self.refresh = Some(Refresh { token, until: given.refresh_life.map(after) });
+        }
+        self.renewed_at = now;
+        self.access = Some(access.clone());
+        access
+    }
+}
+
+impl Access {
+    /// Whether there is no need to renew it yet.
+    pub fn is_fresh(&self, now: Timestamp) -> bool {
+        let ahead = AHEAD.min(self.until.duration_since(self.from) / 4);
+        // A clock that was set back makes a token no younger.
+        self.from <= now && now < self.until - ahead
+    }
+}
+
+/// The folder of a grant.
+pub(super) struct Place {
+    folder: PathBuf,
+}
+
+impl Place {
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// Keeps everybody else, in other processes too, from renewing; waits until nobody does.
+    pub fn hold(&self) -> Result<File, String> {
+        self.named(&self.folder, self.make_folder())?;
+        let path = self.folder.join("lock");
+        let held = || {
+            let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+            self.give_away(&path)?;
+            file.lock()?;
+            Ok(file)
+        };
+        self.named(&path, held())
+    }
+
+    /// What is there, if there is anything.
+    pub fn read(&self) -> Result<Option<Kept>, String> {
+        let path = self.path();
+        let bytes = match fs::read(&path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            read => self.named(&path, read)?,
+        };
+        // The parser's own error may quote what it read.
+        let kept = serde_json::from_slice(&bytes).map_err(|e| {
+            let (line, column) = (e.line(), e.column());
+            format!("{}: damaged in line {line}, column {column}: remove it and log in anew", path.display())
+        })?;
+        Ok(Some(kept))
+    }
+
+    /// Puts `kept` into the place of what is there. To be done by who holds the folder.
+    pub fn write(&self, kept: &Kept) -> Result<(), String> {
+        let (path, new) = (self.path(), self.folder.join("grant.json.new"));
+        let written = || {
+            let text = serde_json::to_vec_pretty(kept)?;
+            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            self.give_away(&new)?;
+            fs::rename(&new, &path)?;
+            File::open(&self.folder)?.sync_all()
+        };
+        self.named(&path, written())
+    }
+
+    fn make_folder(&self) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        self.give_away(&self.folder)
+    }
+
+    /// What root makes is given to the owner of the store, who could not read it else.
+    fn give_away(&self, path: &Path) -> io::Result<()> {
+        let owner = fs::metadata(self.folder.parent().unwrap_or(&self.folder))?;
+        let mine = fs::metadata(path)?;
+        if (mine.uid(), mine.gid()) == (owner.uid(), owner.gid()) || mine.uid() != 0 {
+            return Ok(());
+        }
+        chown(path, Some(owner.uid()), Some(owner.gid()))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join("grant.json")
+    }
+
+    fn named<T>(&self, path: &Path, done: io::Result<T>) -> Result<T, String> {
+        done.map_err(|e| format!("{}: {e}", path.display()))
+    }
+}
+
+fn revealed<S: Serializer>(secret: &Secret, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(secret.reveal())
+}
