@@ -1,4 +1,5 @@
 mod example;
+mod oauth2;
 mod passwords;
 mod policy;
 mod problems;

@@ -10,8 +10,17 @@ use super::tls::Tls;
 use crate::ports::{Fault, FaultKind, Login, Secret, Security, Server};
 use crate::sasl::Bearer;
 
-/// Connects, encrypts and logs in; a token that is refused is renewed once. With what the server can, if it has told.
-pub(super) async fn connect(server: &Server, tls: Option<&Tls>) -> Result<(Wire, Option<Capabilities>), Failure> {
+/// A connection that is logged in.
+pub(super) struct Connected {
+    pub wire: Wire,
+    /// What the server can, if it has told.
+    pub told: Option<Capabilities>,
+    /// The password or the token.
+    pub proof: Secret,
+}
+
+/// Connects, encrypts and logs in; a token that is refused is renewed once.
+pub(super) async fn connect(server: &Server, tls: Option<&Tls>) -> Result<Connected, Failure> {
     let login = server.login.as_ref().ok_or_else(|| {
         Failure::Fatal(Fault::configuration(format!("{}: IMAP needs a user and a password", server.host)))
     })?;
@@ -35,7 +44,8 @@ pub(super) async fn connect(server: &Server, tls: Option<&Tls>) -> Result<(Wire,
                 tracing::debug!("the token is refused, it is renewed: {fault}");
                 refused = Some(proof);
             }
-            answer => return answer,
+            Ok((wire, told)) => return Ok(Connected { wire, told, proof }),
+            Err(failure) => return Err(failure),
         }
     }
 }

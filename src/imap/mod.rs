@@ -190,13 +190,17 @@ impl ImapMailbox {
         opened.map_err(|failure| failure.fault(&format!("connecting to {}", server.host)))
     }
 
-    /// Renews a token that is about to run out, although this connection needs none any more: so a grant that has ended
-    /// is noticed, and told by who renews, while letters still come.
-    async fn renew_token(&self) {
-        if let Some(login) = self.settings.server.login.as_ref().filter(|login| login.is_by_token())
-            && let Err(fault) = login.proof(None).await
-        {
-            tracing::debug!("no token for the next connection: {fault}");
+    /// Whether there is another token than the one that this connection was opened by; one that is about to end is renewed.
+    /// Gmail ends a connection with its token: so it is ended by us before, and nothing is broken off.
+    async fn token_is_renewed(&self, session: &Session) -> bool {
+        let Some(login) = self.settings.server.login.as_ref().filter(|login| login.is_by_token()) else { return false };
+        match login.proof(None).await {
+            Ok(token) => token != session.proof,
+            // Who renews tells why; this connection serves as long as it lasts.
+            Err(fault) => {
+                tracing::debug!("no token for the next connection: {fault}");
+                false
+            }
         }
     }
 
@@ -457,7 +461,10 @@ impl Mailbox for ImapMailbox {
         let until = Instant::now() + self.settings.poll_interval;
         // Without a session nobody can say that there is no news.
         let Some(mut session) = self.session.take() else { return Ok(()) };
-        self.renew_token().await;
+        if self.token_is_renewed(&session).await {
+            session.close().await;
+            return Ok(());
+        }
         if !session.has_news() && self.settings.idle && !self.idle_refused && session.can("IDLE") {
             match session.idle(until).await.map_err(|failure| failure.fault("waiting for letters"))? {
                 Idled::News | Idled::TimeUp => {}

@@ -22,9 +22,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::folder::{self, Folder};
-use super::login;
+use super::login::{self, Connected};
 use super::tls::Tls;
-use crate::ports::{Fault, Security, Server};
+use crate::ports::{Fault, Secret, Security, Server};
 
 /// After this long without a word, TCP asks whether the other side is still there; NAT tables forget within minutes.
 const KEEPALIVE: Duration = Duration::from_secs(120);
@@ -97,6 +97,8 @@ pub(super) struct Session {
     wire: async_imap::Session<Box<dyn Stream>>,
     timeout: Duration,
     capabilities: BTreeSet<String>,
+    /// What we logged in by: a server may end the connection when a token ends.
+    pub proof: Secret,
     pub selected: Selected,
     /// The server told of new letters since the last SELECT.
     news: bool,
@@ -108,9 +110,10 @@ impl Session {
     /// Connects, encrypts and logs in. `ask` is false for a server whose answer to CAPABILITY can't be parsed: it is
     /// then taken to have none.
     pub async fn open(server: &Server, tls: Option<&Tls>, ask: bool) -> Result<Self, Failure> {
-        let (wire, told) = login::connect(server, tls).await?;
+        let Connected { wire, told, proof } = login::connect(server, tls).await?;
         let mut session = Self {
             wire,
+            proof,
             timeout: server.timeout,
             capabilities: told.unwrap_or_default(),
             selected: Selected::default(),

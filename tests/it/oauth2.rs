@@ -111,6 +111,33 @@ async fn a_token_that_imap_refuses_is_renewed_once() {
 }
 
 #[tokio::test]
+async fn a_connection_is_made_anew_before_its_token_ends() {
+    let authority = Authority::start(USER);
+    authority.life(4);
+    let granted = Granted::by_client(&authority);
+    let dovecot = Dovecot::start_with(&authority.dovecot("xoauth2"));
+    let server = granted.on(dovecot.server(Security::Tls));
+    let settings = imap::Settings { poll_interval: Duration::from_millis(300), ..imap::Settings::new(server, "INBOX") };
+    let mut mailbox = ImapMailbox::new(settings);
+    let (mut fetched, mut after) = (0, None);
+    let waiting = async {
+        while authority.heard("/token").len() < 3 {
+            dovecot.deliver(&letter(fetched, 900));
+            // Nothing of it is a fault.
+            let letters = mailbox.fetch(after.as_ref()).await.unwrap();
+            fetched += letters.len();
+            after = letters.last().map(|letter| letter.position.clone()).or(after);
+            mailbox.wait().await.unwrap();
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap();
+    assert!(fetched > 2);
+    let shown: std::collections::BTreeSet<String> =
+        authority.heard("/introspect").iter().map(|asked| asked.fields["token"].clone()).collect();
+    assert!(shown.len() >= 2, "{shown:?}");
+}
+
+#[tokio::test]
 async fn smtp_takes_tokens_by_the_mechanism_that_it_offers_and_one_that_it_refuses_is_renewed_once() {
     let authority = Authority::start(USER);
     for mechanisms in ["XOAUTH2", "OAUTHBEARER", "XOAUTH2,OAUTHBEARER"] {
@@ -384,8 +411,7 @@ fn a_daemon_lives_by_tokens_through_idle_renewals_and_the_end_of_its_grant() {
     assert!(shop.run(&["status"]).out.contains("gives no tokens"));
     await_that(PATIENCE, "a second try", || daemon.log().matches("grant has ended").count() > 1);
     assert_eq!(shop.authority.heard("/token").len(), refused, "nobody asks before somebody has logged in");
-    let errors = daemon.log().lines().filter(|l| l.contains("ERROR") && l.contains("grant has ended")).count();
-    assert_eq!(errors, 1, "one alarm");
+    assert_eq!(daemon.log().matches("ERROR the OAuth2 grant has ended").count(), 1, "one alarm: {}", daemon.log());
     // Somebody logs in again: the daemon goes on by itself.
     assert_eq!(shop.run(&["auth", "login"]).code, Some(0));
     shop.answers(3);

@@ -57,6 +57,7 @@ fn every_key_of_the_example_can_be_in_force() {
     let mut text: String = EXAMPLE.lines().map(|l| format!("{}\n", uncommented(l))).collect();
     text = text
         .replace("password = \"…\"\n", "")
+        .replace("client_secret = \"…\"\n", "")
         .replace("secret = \"…\"\n", "")
         .replace("path = \"Maildir\"\n", "")
         .replace("path = \"replies\"\n", "");
@@ -65,13 +66,14 @@ fn every_key_of_the_example_can_be_in_force() {
         ("secrets/imap", "x"),
         ("secrets/smtp", "y"),
         ("secrets/webhook", key),
+        ("secrets/oauth2", "z"),
         ("ca.pem", "z"),
         ("templates/mail/x", ""),
     ];
     let config = load_beside(&files, &text).unwrap();
     assert_eq!(config.warnings, [""; 0]);
     assert_eq!(config.rma.return_address.unwrap().len(), 3);
-    assert!(config.templates.is_some());
+    assert!(config.templates.is_some() && config.oauth2.is_some());
     let policy = &config.policy;
     assert_eq!((policy.channels.len(), policy.exceptions.len(), config.rma.destinations.len()), (1, 1, 1));
     assert_eq!(policy.exceptions[0].sets.approve.as_deref(), Some(&[crate::domain::warranty::Track::Repair][..]));

@@ -25,10 +25,10 @@ fn an_unknown_key_names_the_nearest() {
     assert_eq!(
         told(&format!("port = 3\n{SMALL}[weather]\n")),
         [
-            "config.toml: line 1: port: stands in no table; known are: mailbox, delivery, store, catalogue, orders, \
+            "config.toml: line 1: port: stands in no table; known are: store, oauth2, mailbox, delivery, catalogue, orders, \
              policy, policy.required, policy.return_shipping, channels, exceptions, hours, deadlines, rma, rma.addresses, \
              brand, templates, limits, staff, retention, console, webhook",
-            "config.toml: line 17: [weather]: unknown table, known are: mailbox, delivery, store, catalogue, orders, \
+            "config.toml: line 17: [weather]: unknown table, known are: store, oauth2, mailbox, delivery, catalogue, orders, \
              policy, policy.required, policy.return_shipping, channels, exceptions, hours, deadlines, rma, rma.addresses, \
              brand, templates, limits, staff, retention, console, webhook"
         ]
@@ -40,10 +40,10 @@ fn what_is_missing_is_told_with_its_table() {
     assert_eq!(
         told(""),
         [
+            "config.toml: [store] path: is missing",
             "config.toml: [mailbox] kind: is missing",
             "config.toml: [delivery] kind: is missing",
             "config.toml: [delivery] from: is missing",
-            "config.toml: [store] path: is missing",
             "config.toml: [catalogue] file: is missing"
         ]
     );

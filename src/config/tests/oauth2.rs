@@ -1,0 +1,102 @@
+//! `[oauth2]`, and who logs in by it.
+
+use super::*;
+use crate::ports::Credential;
+
+const MICROSOFT: &str = "[oauth2]\nprovider = \"microsoft365\"\ntenant = \"example.com\"\nclient_id = \"id\"\n";
+const GOOGLE: &str = "[oauth2]\nprovider = \"google\"\nclient_id = \"id\"\nclient_secret = \"hush\"\n";
+
+/// Two servers that are logged in at by tokens.
+fn servers(oauth2: &str) -> String {
+    let by_token = SERVERS.replace("password = \"first secret\"", "auth = \"oauth2\"");
+    by_token.replace("from = ", "user = \"me\"\nauth = \"oauth2\"\nfrom = ") + oauth2
+}
+
+fn shown(oauth2: &str) -> String {
+    format!("{:?}", load_text(&servers(oauth2)).unwrap().oauth2.unwrap())
+}
+
+#[test]
+fn a_provider_brings_endpoints_and_scopes() {
+    let device = shown(MICROSOFT);
+    for part in [
+        "uri: https://login.microsoftonline.com/example.com/oauth2/v2.0/token",
+        "Device { endpoint: ",
+        "uri: https://login.microsoftonline.com/example.com/oauth2/v2.0/devicecode",
+        "[\"https://outlook.office.com/IMAP.AccessAsUser.All\", \"https://outlook.office.com/SMTP.Send\", \"offline_access\"]",
+        "client_secret: None",
+        "folder: \"",
+    ] {
+        assert!(device.contains(part), "{part} is not in {device}");
+    }
+    let program = shown(&format!("{MICROSOFT}flow = \"client_credentials\"\nclient_secret = \"hush\"\n"));
+    assert!(program.contains("flow: Client,") && program.contains("[\"https://outlook.office365.com/.default\"]"));
+    let google = shown(GOOGLE);
+    for part in [
+        "https://oauth2.googleapis.com/token",
+        "Code { endpoint: ",
+        "https://accounts.google.com/o/oauth2/v2/auth",
+        "[\"https://mail.google.com/\"]",
+        "redirect: \"http://127.0.0.1:8481\"",
+    ] {
+        assert!(google.contains(part), "{part} is not in {google}");
+    }
+    assert!(!google.contains("hush") && !program.contains("hush"), "a secret is told");
+    // What is given goes before what is known.
+    let own = shown(&format!("{MICROSOFT}scopes = [\"mine\"]\ntoken_endpoint = \"https://id.example.com/token\"\n"));
+    assert!(own.contains("[\"mine\"]") && own.contains("uri: https://id.example.com/token"));
+}
+
+#[test]
+fn both_servers_share_one_grant_and_need_no_password() {
+    let config = load_text(&servers(MICROSOFT)).unwrap();
+    let (Source::Imap { server: imap, .. }, Target::Smtp(smtp)) = (&config.mailbox.source, &config.delivery.target)
+    else {
+        panic!()
+    };
+    for server in [imap, smtp] {
+        let login = server.login.as_ref().unwrap();
+        assert!(matches!(login.credential, Credential::Tokens(_)) && login.user == "me");
+    }
+    assert!(load_text(SERVERS).unwrap().oauth2.is_none());
+    assert!(load_text(&format!("{SERVERS}[oauth2]\n")).unwrap().oauth2.is_none(), "an empty table is none");
+}
+
+#[test]
+fn each_mistake_is_told() {
+    let line = |oauth2: &str, what: &str| {
+        let told = load_text(&servers(oauth2)).unwrap_err();
+        assert!(told.iter().any(|line| line.contains(what)), "{what} is not in {told:#?}");
+        assert!(told.iter().all(|line| !line.contains("hush")), "a secret is told: {told:#?}");
+    };
+    line("", "[mailbox] auth: \"oauth2\" needs the table [oauth2]");
+    line("", "[delivery] auth: \"oauth2\" needs the table [oauth2]");
+    line("[oauth2]\nprovider = \"google\"\n", "[oauth2] client_id: is missing");
+    line("[oauth2]\nclient_id = \"x\"\n", "[oauth2] token_endpoint: is missing (or a provider, which has one)");
+    line("[oauth2]\nclient_id = \"x\"\n", "[oauth2] device_endpoint: is missing");
+    line("[oauth2]\nclient_id = \"x\"\n", "[oauth2] scopes: is missing");
+    line(&MICROSOFT.replace("tenant = \"example.com\"\n", ""), "[oauth2] tenant: is missing");
+    line(&MICROSOFT.replace("example.com", "a/b"), "[oauth2] tenant: expected a directory id");
+    line(&format!("{GOOGLE}flow = \"device\"\n"), "Google gives no access to mail by device codes: take \"code\"");
+    line(&format!("{GOOGLE}flow = \"client_credentials\"\n"), "Google has no client credentials");
+    line(
+        &format!("{MICROSOFT}flow = \"client_credentials\"\n"),
+        "client_secret_file: is missing (or client_secret, or the variable AFTERSALESD_OAUTH2_CLIENT_SECRET)",
+    );
+    line(&format!("{MICROSOFT}token_endpoint = \"http://id.example.com/\"\n"), "for loopback addresses only");
+    line(&format!("{GOOGLE}client_secret_file = \"x\"\n"), "client_secret: is given as well as client_secret_file");
+    line(&format!("{MICROSOFT}client_secret_until = \"soon\"\n"), "[oauth2] client_secret_until: ");
+    line(&format!("{MICROSOFT}[limits]\nclient_idd = 1\n"), "[limits] client_idd: unknown key");
+    let both = servers(MICROSOFT).replacen("auth = \"oauth2\"", "auth = \"oauth2\"\npassword = \"hush\"", 1);
+    let told = load_text(&both).unwrap_err();
+    assert_eq!(told, ["config.toml: line 7: [mailbox] password: has no effect with auth = \"oauth2\": remove it"]);
+}
+
+#[test]
+fn the_client_secret_comes_from_a_variable_a_file_or_the_configuration() {
+    let text = servers(&format!("{MICROSOFT}flow = \"client_credentials\"\nclient_secret_file = \"secrets/oauth2\"\n"));
+    assert!(load_beside(&[("secrets/oauth2", "hush\n")], &text).is_ok());
+    assert!(load_text(&text).unwrap_err()[0].contains("client_secret_file: secrets/oauth2 cannot be read"));
+    let variable = |name: &str| (name == "AFTERSALESD_OAUTH2_CLIENT_SECRET").then(|| OsString::from("hush"));
+    assert!(load_given(&[], &text, &variable).is_ok());
+}
