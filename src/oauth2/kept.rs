@@ -1,9 +1,11 @@
 //! What is kept of a grant: one file, replaced as a whole, its owner's alone.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize, Serializer};
@@ -11,6 +13,9 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::authority::Given;
 use super::{AHEAD, Settings, USUAL};
 use crate::ports::Secret;
+
+/// Between two looks whether another process is done.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A grant and its tokens.
 #[derive(Clone, Serialize, Deserialize)]
@@ -99,15 +104,24 @@ impl Place {
         Self { folder }
     }
 
-    /// Keeps everybody else, in other processes too, from renewing; waits until nobody does.
-    pub fn hold(&self) -> Result<File, String> {
+    /// Keeps everybody else, in other processes too, from renewing; waits so long until nobody does.
+    pub fn hold(&self, patience: Duration) -> Result<File, String> {
         self.named(&self.folder, self.make_folder())?;
         let path = self.folder.join("lock");
         let held = || {
             let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
             self.give_away(&path)?;
-            file.lock()?;
-            Ok(file)
+            let begun = Instant::now();
+            loop {
+                match file.try_lock() {
+                    Ok(()) => return Ok(file),
+                    Err(TryLockError::Error(e)) => return Err(e),
+                    Err(TryLockError::WouldBlock) if begun.elapsed() > patience => {
+                        return Err(io::Error::other("another process renews the tokens, and does not come to an end"));
+                    }
+                    Err(TryLockError::WouldBlock) => sleep(LOOK),
+                }
+            }
         };
         self.named(&path, held())
     }

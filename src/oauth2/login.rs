@@ -149,7 +149,7 @@ impl Grant {
     }
 
     fn keep(&self, given: Given) -> Result<(), Fault> {
-        let Settings { scopes, .. } = &self.0.settings;
+        let Settings { scopes, timeout, .. } = &self.0.settings;
         if given.refresh.is_none() {
             let what = "the authority gave no refresh token: the login would end with the first access token; is the \
                         right to one among the scopes";
@@ -158,7 +158,7 @@ impl Grant {
         let now = Timestamp::now();
         let mut kept = Kept::new(&self.0.settings, now);
         kept.take(given, now);
-        let _held = self.0.place.hold().map_err(Fault::configuration)?;
+        let _held = self.0.place.hold(2 * *timeout).map_err(Fault::configuration)?;
         self.0.place.write(&kept).map_err(Fault::configuration)
     }
 }

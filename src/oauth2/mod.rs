@@ -157,7 +157,7 @@ impl Inner {
     /// A token of the disk or of the authority. One at a time: the next finds what the first has brought.
     fn renew(&self, refused: Option<&Secret>) -> Result<Secret, Fault> {
         let _alone = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
-        let _held = self.place.hold().map_err(Fault::temporary)?;
+        let _held = self.place.hold(2 * self.settings.timeout).map_err(Fault::temporary)?;
         let (kept, now) = (self.kept()?, Timestamp::now());
         let held = kept.as_ref().and_then(|kept| kept.access.clone()).filter(|held| Some(&held.token) != refused);
         if let Some(access) = held.as_ref().filter(|held| held.is_fresh(now)) {
@@ -172,26 +172,15 @@ impl Inner {
     }
 
     fn renewed(&self, kept: Option<Kept>, now: Timestamp) -> Result<Access, Fault> {
-        let form = match (&self.settings.flow, &kept) {
-            (Flow::Client, _) => vec![("grant_type", "client_credentials"), ("scope", "")],
-            (_, Some(Kept { trouble: Some(trouble), .. })) if trouble.needs_login => {
-                return Err(ended(&trouble.what));
-            }
-            (_, Some(Kept { refresh: Some(refresh), .. })) => {
-                vec![("grant_type", "refresh_token"), ("refresh_token", refresh.token.reveal())]
-            }
-            _ => return Err(Fault::configuration(NOT_YET)),
-        };
+        let scopes = self.settings.scopes.join(" ");
+        let form = self.question(kept.as_ref(), &scopes)?;
         if let Some((at, fault)) = &self.memory().failed
             && at.elapsed() < REST
         {
             return Err(fault.clone());
         }
-        let scopes = self.settings.scopes.join(" ");
-        let form: Vec<(&str, &str)> =
-            form.into_iter().map(|(key, value)| (key, if key == "scope" { scopes.as_str() } else { value })).collect();
         let given = authority::waited_for(&self.settings, &form);
-        let mut kept = kept.clone().unwrap_or_else(|| Kept::new(&self.settings, now));
+        let mut kept = kept.unwrap_or_else(|| Kept::new(&self.settings, now));
         let outcome = match given {
             Ok(given) => {
                 let access = kept.take(given, now);
@@ -218,6 +207,18 @@ impl Inner {
             self.warn_of_end(now);
         }
         outcome
+    }
+
+    /// What the authority is asked.
+    fn question<'a>(&self, kept: Option<&'a Kept>, scopes: &'a str) -> Result<Vec<(&'a str, &'a str)>, Fault> {
+        match (&self.settings.flow, kept) {
+            (Flow::Client, _) => Ok(vec![("grant_type", "client_credentials"), ("scope", scopes)]),
+            (_, Some(Kept { trouble: Some(trouble), .. })) if trouble.needs_login => Err(ended(&trouble.what)),
+            (_, Some(Kept { refresh: Some(refresh), .. })) => {
+                Ok(vec![("grant_type", "refresh_token"), ("refresh_token", refresh.token.reveal())])
+            }
+            _ => Err(Fault::configuration(NOT_YET)),
+        }
     }
 
     /// Alarms once of the same trouble.

@@ -37,6 +37,7 @@ const STAIRS: &[(&str, &str)] = &[
     ("main", "config"),
     ("app", "config"),
     ("app", "console"),
+    ("sasl", "ports"),
     ("webhook", "http"),
     ("oauth2", "http"),
 ];

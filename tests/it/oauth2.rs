@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::support::authority::{Authority, CLIENT, CLIENT_SECRET, USER_CODE};
 use crate::support::dovecot::{Dovecot, USER};
 use crate::support::program::{Daemon, Installation, Told, await_that, keys, program, run};
 use crate::support::smtpd::Smtpd;
-use crate::support::{http, letter};
+use crate::support::{http, is_root, letter};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -296,6 +296,25 @@ async fn a_damaged_or_foreign_file_is_told_and_what_a_secret_says_is_not() {
     assert_eq!(told.kind, FaultKind::Configuration);
     assert!(told.what.contains("grant.json: damaged in line 1") && !told.what.contains("secret of a file"), "{told}");
     assert_eq!(damaged.state().why, Some(told.what));
+}
+
+#[tokio::test]
+async fn what_root_is_given_the_owner_of_the_store_can_read_and_a_lock_is_not_waited_for_for_ever() {
+    let authority = Authority::start(USER);
+    let granted = Granted::by_client(&authority);
+    if is_root() {
+        std::os::unix::fs::chown(granted.dir.path(), Some(8), Some(8)).unwrap();
+    }
+    let owner = fs::metadata(granted.dir.path()).unwrap().uid();
+    granted.grant.try_out().await.unwrap();
+    for path in ["oauth2", "oauth2/grant.json", "oauth2/lock"] {
+        assert_eq!(fs::metadata(granted.dir.path().join(path)).unwrap().uid(), owner, "{path}");
+    }
+    let lock = fs::File::open(granted.dir.path().join("oauth2/lock")).unwrap();
+    lock.lock().unwrap();
+    let hasty = Settings { timeout: Duration::from_millis(50), ..settings(&authority, Flow::Client, &granted.dir) };
+    let fault = Grant::new(hasty).token(None).await.unwrap_err();
+    assert!(fault.kind == FaultKind::Temporary && fault.what.contains("another process"), "{fault}");
 }
 
 // --- the whole program ----------------------------------------------------------------------------------------------

@@ -62,6 +62,21 @@ fn both_servers_share_one_grant_and_need_no_password() {
     assert!(load_text(&format!("{SERVERS}[oauth2]\n")).unwrap().oauth2.is_none(), "an empty table is none");
 }
 
+/// What the guide shows is enough.
+#[test]
+fn the_blocks_of_the_guide_load() {
+    let guide = include_str!("../../guide/oauth2.md");
+    let blocks: Vec<&str> = guide.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 3);
+    let rest = "[store]\npath = \"store\"\n[catalogue]\nfile = \"products.csv\"\n";
+    for block in blocks {
+        let text = if block.starts_with("[oauth2]") { servers(block) } else { format!("{block}{rest}") };
+        let config = load_beside(&[("secrets/oauth2", "hush")], &text).unwrap();
+        assert!(config.oauth2.is_some() && config.warnings.is_empty(), "{block}");
+    }
+    assert!(guide.lines().all(|line| line.chars().count() <= 100) && guide.lines().count() <= 120);
+}
+
 #[test]
 fn each_mistake_is_told() {
     let line = |oauth2: &str, what: &str| {

@@ -213,9 +213,13 @@ impl Told {
 /// The program, without the variables that would change what it does.
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_aftersalesd"));
-    for variable in
-        ["AFTERSALESD_LOG", "AFTERSALESD_MAILBOX_PASSWORD", "AFTERSALESD_DELIVERY_PASSWORD", "NOTIFY_SOCKET"]
-    {
+    for variable in [
+        "AFTERSALESD_LOG",
+        "AFTERSALESD_MAILBOX_PASSWORD",
+        "AFTERSALESD_DELIVERY_PASSWORD",
+        "AFTERSALESD_OAUTH2_CLIENT_SECRET",
+        "NOTIFY_SOCKET",
+    ] {
         command.env_remove(variable);
     }
     command.env("NO_COLOR", "1").stdin(Stdio::null());
