@@ -54,6 +54,7 @@ impl Outfit {
         let mut office = self.setup.office(&self.config, store);
         office.receivers = self.receivers;
         office.health = Arc::clone(health);
+        office.health.grant(self.config.oauth2.clone());
         (self.config, office, self.mailer, self.stamps)
     }
 }

@@ -219,7 +219,6 @@ impl Setup {
         let mut office = Office::new(store, self.terms, self.orders, config.rma.prefix.clone(), per_hour);
         office.from_now = matches!(config.mailbox.source, Source::Imap { start: Start::Now, .. });
         office.retention = config.retention;
-        office.health.grant(config.oauth2.clone());
         office.notifier.to.clone_from(&config.staff.notify);
         office.handover = Handover {
             to: config.staff.handover.clone(),

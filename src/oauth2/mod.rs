@@ -139,9 +139,9 @@ impl TokenSource for Grant {
             if let Some(token) = self.0.at_hand(refused.as_ref()) {
                 return Ok(token);
             }
-            let inner = Arc::clone(&self.0);
+            let (inner, span) = (Arc::clone(&self.0), tracing::Span::current());
             // Whoever waits may give up; the renewal may not: it would lose what the authority gave in exchange.
-            let renewed = tokio::task::spawn_blocking(move || inner.renew(refused.as_ref())).await;
+            let renewed = tokio::task::spawn_blocking(move || span.in_scope(|| inner.renew(refused.as_ref()))).await;
             renewed.unwrap_or_else(|e| Err(Fault::temporary(format!("OAuth2: {e}"))))
         })
     }
