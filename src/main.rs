@@ -8,8 +8,6 @@ use std::process::ExitCode;
 mod access;
 #[path = "main/generate.rs"]
 mod generate;
-#[path = "main/log.rs"]
-mod log;
 
 use aftersalesd::app::letters::LETTERS;
 use aftersalesd::app::query::{Query, Question};
@@ -28,7 +26,7 @@ use jiff::civil::Date;
 /// store is a newer version's.
 ///
 /// The log goes to standard error; AFTERSALESD_LOG sets its level (error, warn, info, debug, or by module:
-/// "info,aftersalesd::imap=debug").
+/// "info,aftersalesd::imap=debug"), and goes before [log] level of the configuration.
 #[derive(Debug, Parser)]
 #[command(name = "aftersalesd", version = VERSION, propagate_version = true)]
 struct Cli {
@@ -84,6 +82,13 @@ enum Command {
     /// How the daemon is: does it take in letters, what waits, when it last spoke with the servers; exit code 1 if no
     /// daemon runs or it takes in none
     Status(Asked),
+    /// How much the daemon logs, from now on until it ends; without LEVEL: how much that is
+    Log {
+        /// error, warn, info, debug, trace or off, others by module: info,aftersalesd::imap=debug; or default: as at its start
+        level: Option<String>,
+        #[command(flatten)]
+        asked: Asked,
+    },
     /// Compare mailbox, archive, cases and outbox; tell every difference, change nothing
     Audit(Asked),
     /// Read everything in the store and tell what is damaged; the daemon may run
@@ -346,11 +351,8 @@ struct Asked {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    log::start(match cli.command {
-        Command::Run(_) | Command::Once(_) => "info",
-        _ => "warn",
-    });
-    match command(cli.command) {
+    let is_daemon = matches!(cli.command, Command::Run(_) | Command::Once(_));
+    match app::log::start(is_daemon).and_then(|()| command(cli.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             for line in failure.to_string().lines() {
@@ -407,6 +409,7 @@ fn command(command: Command) -> Result<(), Failure> {
             app::cases::run(&asked.config.config, &query, asked.json, &mut out)
         }
         Command::Status(asked) => app::status::run(&asked.config.config, asked.json, &mut out),
+        Command::Log { level, asked } => app::log::run(&asked.config.config, level.as_deref(), asked.json, &mut out),
         Command::Audit(asked) => app::audit::run(&asked.config.config, asked.json, &mut out),
         Command::Verify { config, repair, folder } => {
             app::verify::run(config.as_deref(), folder.as_deref(), repair, &mut out)

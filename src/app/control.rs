@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tracing::Instrument;
 
 use super::Failure;
+use super::log;
 use super::query::{self, Query};
 use super::reload::Wishes;
 use crate::worker::premises::Premises;
@@ -67,6 +68,7 @@ impl End {
 fn answer(premises: &Premises, wishes: &Wishes, query: &Query, out: &mut dyn Write) -> Result<(), Failure> {
     match (query, premises.office()) {
         (Query::Reload, _) => wishes.fulfilled(out),
+        (Query::Log(wanted), _) => log::answer(wanted.as_deref(), out),
         (_, Some(office)) => query::answer(&office, query, out),
         (Query::Status, None) => Ok(query::tell_status(&premises.status(), out)?),
         (_, None) => {

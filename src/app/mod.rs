@@ -22,6 +22,8 @@ pub mod findings;
 
 pub mod letters;
 
+pub mod log;
+
 pub mod neighbours;
 
 pub mod query;
@@ -149,6 +151,7 @@ pub fn load_offline(path: &Path) -> Result<Config, Failure> {
 
 fn warned_of(loaded: Result<Config, ConfigError>) -> Result<Config, Failure> {
     let config = loaded.map_err(|e| Failure::Config(e.to_string()))?;
+    log::follow(&config.log);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

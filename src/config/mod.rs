@@ -3,6 +3,7 @@
 //! A key that nobody knows, a value that makes no sense, a secret that is not there: each is one line that names the
 //! file, the line, the table and the key, and all of them are told at once. Nothing of a secret shows up in any of them.
 
+pub mod log;
 mod policy;
 mod sections;
 mod server;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
+pub use self::log::Log;
 pub use self::webhooks::Webhook;
 
 use crate::domain::hours::Deadlines;
@@ -77,6 +79,7 @@ pub struct Config {
     /// How long things are kept once all is over.
     pub retention: Retention,
     pub console: Option<Console>,
+    pub log: Log,
     /// Who hears of cases.
     pub webhooks: Vec<Webhook>,
     /// What is odd about the file but no hindrance: one line each.

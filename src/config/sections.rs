@@ -13,7 +13,7 @@ use regex::Regex;
 use super::server::{IMAP, Kind, SMTP, server};
 use super::table::{Document, Table};
 use super::{
-    Config, Console, Delivery, Handled, Limits, Mailbox, Orders, Rma, Source, Staff, Start, Surroundings, Target,
+    Config, Console, Delivery, Handled, Limits, Mailbox, Orders, Rma, Source, Staff, Start, Surroundings, Target, log,
     policy, values, webhooks,
 };
 use crate::domain::hours::{Deadlines, Hours};
@@ -60,6 +60,7 @@ pub(super) fn read(document: &mut Document<'_>, around: &Surroundings<'_>) -> Op
     let staff = document.read("staff", |t| staff(t, mailbox.as_ref(), delivery.as_ref()));
     let retention = document.read("retention", retention);
     let console = document.read("console", console);
+    let log = document.read("log", log::log);
     let webhooks = webhooks::webhooks(document, around);
     let delivery = delivery?;
     Some(Config {
@@ -77,6 +78,7 @@ pub(super) fn read(document: &mut Document<'_>, around: &Surroundings<'_>) -> Op
         staff,
         retention,
         console,
+        log,
         webhooks,
         warnings: Vec::new(),
     })

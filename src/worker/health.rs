@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::counters::Counters;
 use super::pulse::Pulse;
 use crate::store::Counts;
 
@@ -122,6 +123,7 @@ impl Status {
 pub struct Health {
     status: Mutex<Status>,
     pub pulse: Pulse,
+    pub counters: Counters,
 }
 
 impl Default for Health {
@@ -136,7 +138,7 @@ impl Health {
         let now = Some(Timestamp::now());
         let intake = Intake { runs: true, why: None, since: now };
         let status = Status { started_at: now, intake, ..Status::without_daemon(&Counts::default()) };
-        Self { status: Mutex::new(status), pulse: Pulse::default() }
+        Self { status: Mutex::new(status), pulse: Pulse::default(), counters: Counters::default() }
     }
 
     /// The counts are the store's; without them those last seen.
@@ -180,10 +182,12 @@ impl Health {
     }
 
     pub fn mailbox(&self, outcome: Result<(), &str>) {
+        self.counters.count(|counted| counted.mailbox_faults += u64::from(outcome.is_err()));
         self.status_now().mailbox.note(outcome);
     }
 
     pub fn delivery(&self, outcome: Result<(), &str>) {
+        self.counters.count(|counted| counted.delivery_faults += u64::from(outcome.is_err()));
         self.status_now().delivery.note(outcome);
     }
 

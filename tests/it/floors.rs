@@ -57,7 +57,7 @@ const PLACES: &[(&str, &[&str])] = &[
     ("clap", &["main"]),
     ("clap_complete", &["main/generate"]),
     ("clap_mangen", &["main/generate"]),
-    ("tracing_subscriber", &["main"]),
+    ("tracing_subscriber", &["app/log"]),
     ("sd_notify", &["app/"]),
     ("getrandom", &["worker/", "console/", "app/demo"]),
     ("ammonia", &["console/"]),
