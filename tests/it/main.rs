@@ -33,6 +33,7 @@ mod hostile;
 mod imap;
 mod life;
 mod loops;
+mod observe;
 mod pages;
 mod passes;
 mod people;

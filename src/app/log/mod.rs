@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
 use serde_json::json;
+use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -100,18 +101,21 @@ pub(super) fn answer(wanted: Option<&str>, out: &mut dyn Write) -> Result<(), Fa
     let log = LOG.get().ok_or_else(|| Failure::Other("this process keeps no log".to_owned()))?;
     let mut levels = log.levels();
     if let Some(wanted) = wanted {
-        let of_before = levels.in_force();
+        let before = levels.in_force().0;
         levels.commanded = match wanted {
             DEFAULT => None,
             wanted => Some(Directives::parse(wanted).map_err(Failure::Usage)?),
         };
+        // Who reads the log has to know why it changes: told while the level of before holds, if that lets it through.
+        let say = || tracing::warn!(now = levels.in_force().0, before, "the level of the log is changed by command");
+        let is_heard = tracing::enabled!(Level::WARN);
+        if is_heard {
+            say();
+        }
         log.apply(&levels)?;
-        // At the highest level that is told of anyway: who reads the log has to know why it changes.
-        tracing::error!(
-            level = levels.in_force().0,
-            before = of_before.0,
-            "the level of the log was changed by command"
-        );
+        if !is_heard {
+            say();
+        }
     }
     let (level, by) = levels.in_force();
     writeln!(out, "{}", json!({"level": level, "by": by}))?;
