@@ -1,6 +1,7 @@
 //! The door: arguments, logging, exit code. See the library's map for the rest.
 
 use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,6 +10,7 @@ mod access;
 #[path = "main/generate.rs"]
 mod generate;
 
+use aftersalesd::app::doctor::Wishes;
 use aftersalesd::app::letters::LETTERS;
 use aftersalesd::app::query::{Query, Question};
 use aftersalesd::app::stats;
@@ -61,6 +63,20 @@ enum Command {
         /// Do not connect to any server
         #[arg(long)]
         offline: bool,
+    },
+    /// Find out what is wrong or will be: configuration, servers, certificates, disk, files, clock, DNS; changes nothing
+    ///
+    /// Each finding is ok, warn or fail, with what to do. Exit code 0: nothing has failed; 1: something has; 75: only what
+    /// another try may put right, as a server that can't be reached; 78: the configuration or a login is wrong.
+    Doctor {
+        /// The resolver to ask of the sender's domain [default: this machine's]
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        resolver: Option<SocketAddr>,
+        /// Under which name the mail server's DKIM key stands [default: [doctor] dkim_selector]
+        #[arg(long, value_name = "NAME")]
+        dkim_selector: Option<String>,
+        #[command(flatten)]
+        asked: Asked,
     },
     /// Dry run: show what would be understood, decided and replied; writes and sends nothing
     Triage {
@@ -372,6 +388,9 @@ fn command(command: Command) -> Result<(), Failure> {
         Command::Once(brands) => app::daemon::once(&brands.files()?),
         Command::Reload(brands) => app::reload::run(&brands.files()?, &mut out),
         Command::Check { brands, offline } => app::check::check(&brands.files()?, offline, &mut out),
+        Command::Doctor { resolver, dkim_selector, asked } => {
+            app::doctor::run(&asked.config.config, &Wishes { resolver, dkim_selector }, asked.json, &mut out)
+        }
         Command::Triage { config, json, paths } => {
             let form = if json { Form::Json } else { Form::Page { colour: shows_colour() } };
             app::triage::run(config.as_deref(), form, &paths, &mut out)

@@ -16,6 +16,8 @@ pub mod daemon;
 
 pub mod demo;
 
+pub mod doctor;
+
 pub mod explain;
 
 pub mod findings;

@@ -8,7 +8,10 @@ mod fetch;
 mod folder;
 pub mod inspect;
 mod session;
+mod survey;
 mod tls;
+
+pub use self::survey::{Survey, survey};
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -118,6 +121,12 @@ pub struct Report {
 
 /// Logs in and selects the folder; changes nothing.
 pub async fn check(settings: &Settings) -> Result<Report, Fault> {
+    let (report, session) = looked(settings).await?;
+    session.close().await;
+    Ok(report)
+}
+
+async fn looked(settings: &Settings) -> Result<(Report, Session), Fault> {
     let mut mailbox = ImapMailbox::new(settings.clone());
     let mut session = mailbox.connected().await?;
     mailbox.enter(&mut session).await.map_err(|failure| failure.fault("SELECT"))?;
@@ -147,8 +156,7 @@ pub async fn check(settings: &Settings) -> Result<Report, Fault> {
         capabilities: session.capabilities().map(str::to_owned).collect(),
         remarks,
     };
-    session.close().await;
-    Ok(report)
+    Ok((report, session))
 }
 
 impl ImapMailbox {

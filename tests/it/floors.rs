@@ -19,6 +19,8 @@ const FLOORS: &[(&str, u8)] = &[
     ("maildir", 2),
     ("smtp", 2),
     ("webhook", 2),
+    ("probe", 2),
+    ("dns", 2),
     ("store", 2),
     ("feeds", 2),
     ("worker", 3),
@@ -49,8 +51,8 @@ const PLACES: &[(&str, &[&str])] = &[
     ("rusqlite", &["store/search"]),
     ("async_imap", &["imap/"]),
     ("rustls_native_certs", &["tls", "smtp/"]),
-    ("rustls", &["imap/", "smtp/", "tls", "webhook"]),
-    ("tokio_rustls", &["imap/", "smtp/", "webhook"]),
+    ("rustls", &["imap/", "smtp/", "tls", "webhook", "probe/"]),
+    ("tokio_rustls", &["imap/", "smtp/", "webhook", "probe/"]),
     ("lettre", &["smtp/"]),
     ("csv", &["feeds"]),
     ("toml", &["config/", "pipeline/lexicon", "pipeline/phrases", "pipeline/symptoms"]),
@@ -71,7 +73,8 @@ const PLACES: &[(&str, &[&str])] = &[
     ("utoipa", &["console/", "domain/report", "pipeline/explain", "pipeline/reckon", "worker/health", "worker/stats"]),
     ("utoipa_axum", &["console/"]),
     ("rustix", &["console/", "app/"]),
-    ("fastrand", &["worker/"]),
+    ("fastrand", &["worker/", "dns"]),
+    ("simple_dns", &["dns"]),
 ];
 
 /// Outside crates by the lowest floor that may name them.

@@ -25,6 +25,7 @@ mod corpora;
 mod crash;
 mod daemon;
 mod desk;
+mod doctor;
 mod drafts;
 mod elsewhere;
 mod floors;
