@@ -147,7 +147,7 @@ async fn respond(stream: UnixStream, premises: Arc<Premises>, wishes: Wishes) ->
     let answering = on_thread(move || {
         let unknown = |e| Failure::Other(format!("not a question this daemon knows: {e}"));
         let query: Query = serde_json::from_str(&line).map_err(unknown)?;
-        if premises.is_vacant() && !matches!(query, Query::Status | Query::Reload) {
+        if premises.is_vacant() && !matches!(query, Query::Status | Query::Reload | Query::Log(_)) {
             return Ok(false);
         }
         let mut out = BufWriter::with_capacity(PIECE, Pieces(pieces));

@@ -143,7 +143,11 @@ impl From<std::io::Error> for Failure {
 
 /// Reads the configuration file; what is odd about it goes to the log.
 pub fn load(path: &Path) -> Result<Config, Failure> {
-    warned_of(config::load(path))
+    let loaded = config::load(path);
+    if let Ok(config) = &loaded {
+        log::follow(path, &config.log);
+    }
+    warned_of(loaded)
 }
 
 /// As [`load`], for a command that speaks with no server: passwords are not read.
@@ -153,7 +157,6 @@ pub fn load_offline(path: &Path) -> Result<Config, Failure> {
 
 fn warned_of(loaded: Result<Config, ConfigError>) -> Result<Config, Failure> {
     let config = loaded.map_err(|e| Failure::Config(e.to_string()))?;
-    log::follow(&config.log);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

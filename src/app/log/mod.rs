@@ -7,7 +7,7 @@ mod lines;
 
 use std::io::Write;
 use std::panic::{self, PanicHookInfo};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
@@ -39,6 +39,8 @@ struct Log {
 /// What was said of how much is told.
 struct Levels {
     is_daemon: bool,
+    /// Of several configurations, the one whose `[log]` counts.
+    of: Option<PathBuf>,
     commanded: Option<Directives>,
     variable: Option<Directives>,
     configured: Option<Directives>,
@@ -53,7 +55,7 @@ pub fn start(is_daemon: bool) -> Result<(), Failure> {
         }
         None => None,
     };
-    let levels = Levels { is_daemon, commanded: None, variable, configured: None };
+    let levels = Levels { is_daemon, of: None, commanded: None, variable, configured: None };
     let (filter, handle) = reload::Layer::new(levels.targets());
     let lines = Lines::to_standard_error();
     let subscriber = Registry::default().with(filter).with(lines.clone());
@@ -64,12 +66,23 @@ pub fn start(is_daemon: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Goes on as the configuration says, if this is the daemon. The form is that of the first configuration: who reads the
+/// Says which configurations this daemon works by: as it has one log, the `[log]` of the first counts.
+pub(super) fn is_of(files: &[PathBuf]) {
+    if let Some(log) = LOG.get() {
+        log.levels().of = files.first().cloned();
+    }
+}
+
+/// Goes on as a configuration that was read says, if it is the one that counts. The form stays the first: who reads the
 /// log would not know of another.
-pub(super) fn follow(configured: &config::Log) {
+pub(super) fn follow(file: &Path, configured: &config::Log) {
     let Some(log) = LOG.get() else { return };
     let mut levels = log.levels();
-    if levels.is_daemon {
+    if levels.of.as_deref().is_some_and(|of| of != file) {
+        if *configured != config::Log::default() {
+            tracing::warn!(file = %file.display(), "[log] has no effect: a daemon has one log, which the first file tells of");
+        }
+    } else if levels.is_daemon {
         log.lines.set_format(configured.format);
         levels.configured.clone_from(&configured.level);
         if let Err(failure) = log.apply(&levels) {
