@@ -40,6 +40,12 @@ pub mod webhook;
 // Floor 2: access tokens for the mail servers, instead of passwords.
 pub mod oauth2;
 
+// Floor 2: what a mail server shows to whoever knocks.
+pub mod probe;
+
+// Floor 2: questions to a resolver of names.
+pub mod dns;
+
 // Floor 2: cases, outbox and raw mail on disk; the only place that knows sled.
 pub mod store;
 

@@ -1,6 +1,7 @@
 //! The door: arguments, logging, exit code. See the library's map for the rest.
 
 use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,9 +9,8 @@ use std::process::ExitCode;
 mod access;
 #[path = "main/generate.rs"]
 mod generate;
-#[path = "main/log.rs"]
-mod log;
 
+use aftersalesd::app::doctor::Wishes;
 use aftersalesd::app::letters::LETTERS;
 use aftersalesd::app::query::{Query, Question};
 use aftersalesd::app::stats;
@@ -28,7 +28,7 @@ use jiff::civil::Date;
 /// store is a newer version's.
 ///
 /// The log goes to standard error; AFTERSALESD_LOG sets its level (error, warn, info, debug, or by module:
-/// "info,aftersalesd::imap=debug").
+/// "info,aftersalesd::imap=debug"), and goes before [log] level of the configuration.
 #[derive(Debug, Parser)]
 #[command(name = "aftersalesd", version = VERSION, propagate_version = true)]
 struct Cli {
@@ -64,6 +64,20 @@ enum Command {
         #[arg(long)]
         offline: bool,
     },
+    /// Find out what is wrong or will be: configuration, servers, certificates, disk, files, clock, DNS; changes nothing
+    ///
+    /// Each finding is ok, warn or fail, with what to do. Exit code 0: nothing has failed; 1: something has; 75: only what
+    /// another try may put right, as a server that can't be reached; 78: the configuration or a login is wrong.
+    Doctor {
+        /// The resolver to ask of the sender's domain [default: this machine's]
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        resolver: Option<SocketAddr>,
+        /// Under which name the mail server's DKIM key stands [default: [doctor] dkim_selector]
+        #[arg(long, value_name = "NAME")]
+        dkim_selector: Option<String>,
+        #[command(flatten)]
+        asked: Asked,
+    },
     /// Dry run: show what would be understood, decided and replied; writes and sends nothing
     Triage {
         /// The configuration to judge by [default: the demo's]
@@ -84,6 +98,13 @@ enum Command {
     /// How the daemon is: does it take in letters, what waits, when it last spoke with the servers; exit code 1 if no
     /// daemon runs or it takes in none
     Status(Asked),
+    /// How much the daemon logs, from now on until it ends; without LEVEL: how much that is
+    Log {
+        /// error, warn, info, debug, trace or off, others by module: info,aftersalesd::imap=debug; or default: as at its start
+        level: Option<String>,
+        #[command(flatten)]
+        asked: Asked,
+    },
     /// Compare mailbox, archive, cases and outbox; tell every difference, change nothing
     Audit(Asked),
     /// Read everything in the store and tell what is damaged; the daemon may run
@@ -351,11 +372,8 @@ struct Asked {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    log::start(match cli.command {
-        Command::Run(_) | Command::Once(_) => "info",
-        _ => "warn",
-    });
-    match command(cli.command) {
+    let is_daemon = matches!(cli.command, Command::Run(_) | Command::Once(_));
+    match app::log::start(is_daemon).and_then(|()| command(cli.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             for line in failure.to_string().lines() {
@@ -375,6 +393,9 @@ fn command(command: Command) -> Result<(), Failure> {
         Command::Once(brands) => app::daemon::once(&brands.files()?),
         Command::Reload(brands) => app::reload::run(&brands.files()?, &mut out),
         Command::Check { brands, offline } => app::check::check(&brands.files()?, offline, &mut out),
+        Command::Doctor { resolver, dkim_selector, asked } => {
+            app::doctor::run(&asked.config.config, &Wishes { resolver, dkim_selector }, asked.json, &mut out)
+        }
         Command::Triage { config, json, paths } => {
             let form = if json { Form::Json } else { Form::Page { colour: shows_colour() } };
             app::triage::run(config.as_deref(), form, &paths, &mut out)
@@ -412,6 +433,7 @@ fn command(command: Command) -> Result<(), Failure> {
             app::cases::run(&asked.config.config, &query, asked.json, &mut out)
         }
         Command::Status(asked) => app::status::run(&asked.config.config, asked.json, &mut out),
+        Command::Log { level, asked } => app::log::run(&asked.config.config, level.as_deref(), asked.json, &mut out),
         Command::Audit(asked) => app::audit::run(&asked.config.config, asked.json, &mut out),
         Command::Verify { config, repair, folder } => {
             app::verify::run(config.as_deref(), folder.as_deref(), repair, &mut out)

@@ -124,7 +124,7 @@ pub fn run(files: &[PathBuf]) -> Result<(), Failure> {
 /// What its log lines are known by: the name of its file, which it has also while it can't be read.
 fn span(file: &Path) -> Span {
     let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    tracing::info_span!("brand", name)
+    tracing::error_span!("brand", name)
 }
 
 /// Tells systemd once each brand had its try; returns when none can run.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::neighbours::Neighbours;
 use super::{AnyMailer, Failure, Setup, brands, daemon, imap_settings, load, receivers};
-use crate::config::{Source, Start, Target};
+use crate::config::{Config, Source, Start, Target};
 use crate::domain::reply::{Kind, Sending};
 use crate::imap;
 use crate::ports::Mailer;
@@ -19,9 +19,8 @@ pub fn check(files: &[PathBuf], offline: bool, out: &mut dyn Write) -> Result<()
 
 fn check_one(path: &Path, offline: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let config = load(path)?;
-    let setup = Setup::new(&config)?;
+    let setup = sound(&config)?;
     let terms = &setup.terms;
-    terms.lexicons.verify().map_err(Failure::Other)?;
     let languages: Vec<&str> = terms.letters.languages().collect();
     writeln!(out, "configuration  {}", path.display())?;
     writeln!(out, "templates      {} (version {})", languages.join(" "), terms.letters.version())?;
@@ -45,20 +44,10 @@ fn check_one(path: &Path, offline: bool, out: &mut dyn Write) -> Result<(), Fail
         let events: Vec<&str> = webhook.subscription.events.iter().map(String::as_str).collect();
         writeln!(out, "webhook        {} hears of: {}", receiver.name(), events.join(" "))?;
     }
-    if config.rma.return_address.is_none() && matches!(config.delivery.target, Target::Smtp(_)) {
-        writeln!(out, "note           [rma] return_address is not set: RMA letters say that it follows from staff")?;
+    for note in notes(&config, &setup) {
+        writeln!(out, "note           {note}")?;
     }
-    if !config.rma.destinations.is_empty() && !setup.orders.as_ref().is_some_and(|orders| orders.has_country) {
-        writeln!(out, "note           [[rma.addresses]]: without a column country in the order feed nobody gets them")?;
-    }
-    if let Source::Maildir(folder) = &config.mailbox.source
-        && !folder.join("new").is_dir()
-    {
-        return Err(Failure::Config(format!(
-            "[mailbox] path: {} is no Maildir (it has no folder new)",
-            folder.display()
-        )));
-    }
+    has_maildir(&config)?;
     if offline {
         return Ok(());
     }
@@ -82,6 +71,36 @@ fn check_one(path: &Path, offline: bool, out: &mut dyn Write) -> Result<(), Fail
         writeln!(out, "delivery       ready")?;
         Ok(())
     })
+}
+
+/// What the configuration names, read and checked whole, with the word lists that the program brings.
+pub(super) fn sound(config: &Config) -> Result<Setup, Failure> {
+    let setup = Setup::new(config)?;
+    setup.terms.lexicons.verify().map_err(Failure::Other)?;
+    Ok(setup)
+}
+
+/// What is allowed, but seldom meant.
+pub(super) fn notes(config: &Config, setup: &Setup) -> Vec<&'static str> {
+    let mut notes = Vec::new();
+    if config.rma.return_address.is_none() && matches!(config.delivery.target, Target::Smtp(_)) {
+        notes.push("[rma] return_address is not set: RMA letters say that it follows from staff");
+    }
+    if !config.rma.destinations.is_empty() && !setup.orders.as_ref().is_some_and(|orders| orders.has_country) {
+        notes.push("[[rma.addresses]]: without a column country in the order feed nobody gets them");
+    }
+    notes
+}
+
+/// Whether a mailbox that is a Maildir is one.
+pub(super) fn has_maildir(config: &Config) -> Result<(), Failure> {
+    match &config.mailbox.source {
+        Source::Maildir(folder) if !folder.join("new").is_dir() => {
+            let folder = folder.display();
+            Err(Failure::Config(format!("[mailbox] path: {folder} is no Maildir (it has no folder new)")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// When letters to customers leave.

@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tracing::Instrument;
 
 use super::Failure;
+use super::log;
 use super::query::{self, Query};
 use super::reload::Wishes;
 use crate::worker::premises::Premises;
@@ -67,6 +68,7 @@ impl End {
 fn answer(premises: &Premises, wishes: &Wishes, query: &Query, out: &mut dyn Write) -> Result<(), Failure> {
     match (query, premises.office()) {
         (Query::Reload, _) => wishes.fulfilled(out),
+        (Query::Log(wanted), _) => log::answer(wanted.as_deref(), out),
         (_, Some(office)) => query::answer(&office, query, out),
         (Query::Status, None) => Ok(query::tell_status(&premises.status(), out)?),
         (_, None) => {
@@ -145,7 +147,7 @@ async fn respond(stream: UnixStream, premises: Arc<Premises>, wishes: Wishes) ->
     let answering = on_thread(move || {
         let unknown = |e| Failure::Other(format!("not a question this daemon knows: {e}"));
         let query: Query = serde_json::from_str(&line).map_err(unknown)?;
-        if premises.is_vacant() && !matches!(query, Query::Status | Query::Reload) {
+        if premises.is_vacant() && !matches!(query, Query::Status | Query::Reload | Query::Log(_)) {
             return Ok(false);
         }
         let mut out = BufWriter::with_capacity(PIECE, Pieces(pieces));

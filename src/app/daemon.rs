@@ -13,7 +13,7 @@ use tracing::Span;
 use super::brand::{Brand, Open};
 use super::neighbours::Neighbours;
 use super::reload::Wishes;
-use super::{AnyMailbox, AnyMailer, Failure, brands, load, open_office, systemd};
+use super::{AnyMailbox, AnyMailer, Failure, brands, load, log, open_office, systemd};
 use crate::config::Config;
 use crate::store::CommitError;
 use crate::worker::erasure::{Retention, Sweep, retain};
@@ -24,6 +24,7 @@ use crate::worker::{Office, Stop, Trouble, turn, webhooks};
 
 /// `run`: takes in letters and sends replies until SIGTERM or SIGINT; then finishes what is in flight.
 pub fn run(files: &[PathBuf]) -> Result<(), Failure> {
+    log::is_of(files);
     let [file] = files else { return brands::run(files) };
     let brand = Brand::new(file);
     let open = brand.open()?;
@@ -81,6 +82,7 @@ pub(super) fn signals(switch: watch::Sender<bool>, brands: Vec<Wishes>) -> Resul
 
 /// `once`: takes in all mail that waits and empties the outbox, of one brand after the other.
 pub fn once(files: &[PathBuf]) -> Result<(), Failure> {
+    log::is_of(files);
     Neighbours::check(files)?;
     brands::each(files, once_through)
 }

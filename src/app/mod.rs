@@ -18,11 +18,15 @@ pub mod daemon;
 
 pub mod demo;
 
+pub mod doctor;
+
 pub mod explain;
 
 pub mod findings;
 
 pub mod letters;
+
+pub mod log;
 
 pub mod neighbours;
 
@@ -141,7 +145,11 @@ impl From<std::io::Error> for Failure {
 
 /// Reads the configuration file; what is odd about it goes to the log.
 pub fn load(path: &Path) -> Result<Config, Failure> {
-    warned_of(config::load(path))
+    let loaded = config::load(path);
+    if let Ok(config) = &loaded {
+        log::follow(path, &config.log);
+    }
+    warned_of(loaded)
 }
 
 /// As [`load`], for a command that speaks with no server: passwords are not read.

@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use super::tokens::{self, Tokens};
 use super::users::{self, Users};
 use super::webhooks::{self, Webhooks};
-use super::{Failure, control, corrections, daemon, letters, open_office, open_store, people, photos, replay, report};
+use super::{
+    Failure, control, corrections, daemon, letters, log, open_office, open_store, people, photos, replay, report,
+};
 use crate::config::Config;
 use crate::domain::act::Act;
 use crate::domain::ids::{CaseId, LetterId, OrderNumber, RmaNumber};
@@ -45,6 +47,8 @@ pub enum Query {
     Tokens(Tokens),
     /// About the programs that hear of cases.
     Webhooks(Webhooks),
+    /// Tells how much the daemon logs, and changes it.
+    Log(Option<String>),
     /// How the daemon is; answered from a store alone, that none runs.
     Status,
     /// Reads configuration, templates, catalogue and orders anew; there has to be a daemon.
@@ -139,6 +143,10 @@ fn answer_here(config: &Config, query: &Query, tell: &mut dyn FnMut(&[u8]) -> io
             tokens::answer(&Store::open(&config.store)?, asked, &mut |told| line(&mut lines, &told))
         }
         Query::Webhooks(asked) => webhooks::answer(&open_store(config)?, asked, &mut |told| line(&mut lines, &told)),
+        Query::Log(_) => {
+            let how = "at its start [log] level or AFTERSALESD_LOG say how much it logs";
+            Err(Failure::Other(format!("no daemon runs: {how}")))
+        }
         Query::Status => {
             let counts = Store::open(&config.store)?.counts()?;
             let grant = config.oauth2.as_ref().map(|grant| grant.state().into());
@@ -159,6 +167,7 @@ pub fn answer(office: &Arc<Office>, query: &Query, out: &mut dyn Write) -> Resul
         Query::Tokens(asked) => tokens::answer(&office.store, asked, &mut |told| line(out, &told)),
         Query::Webhooks(asked) => webhooks::answer(&office.store, asked, &mut |told| line(out, &told)),
         Query::Status => Ok(tell_status(&office.health.status(Some(&office.store.counts()?)), out)?),
+        Query::Log(wanted) => log::answer(wanted.as_deref(), out),
         Query::Act { case, act, by, why } => {
             let id = the_one(&office.store, case)?;
             let case = turn::act(office, &id, by, act, why.as_deref(), Timestamp::now()).map_err(undone)?;

@@ -3,9 +3,12 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
+
+use jiff::Timestamp;
 
 use super::query::{Query, Question, consult};
 use super::{Failure, load_offline};
@@ -67,9 +70,27 @@ pub fn backup(config: &Path, target: &Path, out: &mut dyn Write) -> Result<(), F
     // The engine has made files since the store was opened, and a backup may be moved out of the folder that keeps others out.
     make_private(&partial)?;
     fs::rename(&partial, target).map_err(|e| named(target, &e))?;
+    if let Err(e) = note_backup(&config.store) {
+        tracing::warn!(error = %e, "the backup is made, but the store's folder can't note that");
+    }
     let letters: u64 = counts.letters.values().sum();
     writeln!(out, "{}: {} cases, {letters} letters, {} replies", target.display(), counts.cases, counts.replies)?;
     Ok(())
+}
+
+/// The file in the store's folder that tells `doctor` when the last backup was made.
+pub(super) const LAST_BACKUP: &str = "last-backup";
+
+/// Notes in the store's folder that there is a backup of now.
+fn note_backup(store: &Path) -> io::Result<()> {
+    let file = store.join(LAST_BACKUP);
+    // One that another user's command has left can be removed by the folder's owner, but not written to.
+    match fs::remove_file(&file) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut opened = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file)?;
+    writeln!(opened, "{:.0}", Timestamp::now())
 }
 
 fn copy(config: &Config, target: &Path) -> Result<Counts, Failure> {

@@ -3,6 +3,7 @@
 //! A key that nobody knows, a value that makes no sense, a secret that is not there: each is one line that names the
 //! file, the line, the table and the key, and all of them are told at once. Nothing of a secret shows up in any of them.
 
+pub mod log;
 mod oauth2;
 mod policy;
 mod sections;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
+pub use self::log::Log;
 pub use self::webhooks::Webhook;
 
 use crate::domain::hours::Deadlines;
@@ -83,6 +85,8 @@ pub struct Config {
     /// How long things are kept once all is over.
     pub retention: Retention,
     pub console: Option<Console>,
+    pub log: Log,
+    pub doctor: Doctor,
     /// Who hears of cases.
     pub webhooks: Vec<Webhook>,
     /// What is odd about the file but no hindrance: one line each.
@@ -204,6 +208,23 @@ pub struct Staff {
     pub handover: Option<Address>,
     /// What they forward counts for its original writer, and their answers to hand-overs are followed.
     pub addresses: Vec<Address>,
+}
+
+/// `[doctor]`: what the command of that name can't know by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Doctor {
+    /// Under which name the mail server's DKIM key stands in the DNS (RFC 6376 section 3.1).
+    pub dkim_selector: Option<String>,
+}
+
+impl Doctor {
+    /// Whether this can be a selector: names of the DNS, joined by dots.
+    pub fn is_selector(text: &str) -> bool {
+        let is_name = |name: &str| {
+            (1..=63).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        };
+        text.split('.').all(is_name)
+    }
 }
 
 /// Everything that is wrong with a configuration file; its text is one line each.

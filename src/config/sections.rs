@@ -13,8 +13,8 @@ use regex::Regex;
 use super::server::{Granted, IMAP, Kind, SMTP, server};
 use super::table::{Document, Table};
 use super::{
-    Config, Console, Delivery, Handled, Limits, Mailbox, Orders, Rma, Source, Staff, Start, Surroundings, Target,
-    oauth2, policy, values, webhooks,
+    Config, Console, Delivery, Doctor, Handled, Limits, Mailbox, Orders, Rma, Source, Staff, Start, Surroundings,
+    Target, log, oauth2, policy, values, webhooks,
 };
 use crate::domain::hours::{Deadlines, Hours};
 use crate::domain::ids::{Address, Country};
@@ -64,6 +64,8 @@ pub(super) fn read(document: &mut Document<'_>, around: &Surroundings<'_>) -> Op
     let staff = document.read("staff", |t| staff(t, mailbox.as_ref(), delivery.as_ref()));
     let retention = document.read("retention", retention);
     let console = document.read("console", console);
+    let log = document.read("log", log::log);
+    let doctor = document.read("doctor", doctor);
     let webhooks = webhooks::webhooks(document, around);
     let delivery = delivery?;
     Some(Config {
@@ -82,6 +84,8 @@ pub(super) fn read(document: &mut Document<'_>, around: &Surroundings<'_>) -> Op
         staff,
         retention,
         console,
+        log,
+        doctor,
         webhooks,
         warnings: Vec::new(),
     })
@@ -315,6 +319,18 @@ fn retention(t: &mut Table<'_>) -> Retention {
         t.warn("raw_days", "has no effect: mails go with personal_days at the latest");
     }
     kept
+}
+
+fn doctor(t: &mut Table<'_>) -> Doctor {
+    let selector = t.optional("dkim_selector", |v| {
+        let text = values::text(v)?;
+        if Doctor::is_selector(&text) {
+            Ok(text)
+        } else {
+            Err(format!("\"{text}\" is no selector, as mail2026 is one"))
+        }
+    });
+    Doctor { dkim_selector: selector }
 }
 
 fn console(t: &mut Table<'_>) -> Option<Console> {

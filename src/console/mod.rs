@@ -17,6 +17,7 @@ mod guard;
 mod health;
 mod live;
 mod marks;
+mod metrics;
 mod page;
 pub mod passwords;
 mod queues;
@@ -119,7 +120,7 @@ impl Console {
             .route("/health", get(health::page))
             .route("/healthz", get(health::alive))
             .route("/readyz", get(health::ready))
-            .route("/metrics", get(health::metrics))
+            .route("/metrics", get(metrics::metrics))
             .route("/static/{name}", get(statics::file))
             .fallback(page::nowhere)
             .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, PATIENCE));

@@ -9,7 +9,10 @@ mod folder;
 pub mod inspect;
 mod login;
 mod session;
+mod survey;
 mod tls;
+
+pub use self::survey::{Survey, survey};
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -119,6 +122,12 @@ pub struct Report {
 
 /// Logs in and selects the folder; changes nothing.
 pub async fn check(settings: &Settings) -> Result<Report, Fault> {
+    let (report, session) = looked(settings).await?;
+    session.close().await;
+    Ok(report)
+}
+
+async fn looked(settings: &Settings) -> Result<(Report, Session), Fault> {
     let mut mailbox = ImapMailbox::new(settings.clone());
     let mut session = mailbox.connected().await?;
     mailbox.enter(&mut session).await.map_err(|failure| failure.fault("SELECT"))?;
@@ -148,8 +157,7 @@ pub async fn check(settings: &Settings) -> Result<Report, Fault> {
         capabilities: session.capabilities().map(str::to_owned).collect(),
         remarks,
     };
-    session.close().await;
-    Ok(report)
+    Ok((report, session))
 }
 
 impl ImapMailbox {

@@ -158,6 +158,11 @@ impl Letters {
         Self::load(files.iter().map(|(path, text)| (path.as_str(), text.as_str())))
     }
 
+    /// The paths of the built-in templates, each with its text.
+    pub fn built_in() -> impl Iterator<Item = (&'static str, &'static str)> {
+        TEMPLATES.iter().copied()
+    }
+
     /// The languages in which every kind of letter can be written.
     pub fn languages(&self) -> impl Iterator<Item = &str> {
         self.languages.iter().map(String::as_str)

@@ -1,6 +1,7 @@
 //! Replies that wait to be sent, the tries so far, and how many went where lately.
 
 use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
 
 use super::commit::CommitError;
 use super::keys::{self, Table};
@@ -16,6 +17,8 @@ use crate::domain::reply::{Kind, Reply};
 const PACE_KEPT: SignedDuration = SignedDuration::from_hours(48);
 /// How many outdated entries a finished reply clears away: more than one reply adds, so they can't pile up.
 const PACE_CLEARED: usize = 8;
+/// Among so many replies the oldest is looked for.
+const OLDEST_OF: usize = 1000;
 
 /// A reply in the outbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +71,22 @@ impl Store {
             Some(row) => Ok(Some(read_key(&row?)?.next_try)),
             None => Ok(None),
         }
+    }
+
+    /// When the oldest reply that waits was written; `None`: none waits. Of very many it looks at the first in turn.
+    pub fn outbox_oldest(&self) -> Result<Option<Timestamp>, StoreError> {
+        /// What is read of a [`Parcel`]: its texts and files stay where they are.
+        #[derive(Deserialize)]
+        struct Written {
+            reply: At,
+        }
+        #[derive(Deserialize)]
+        struct At {
+            written: Timestamp,
+        }
+        let first = self.inner.tables.scan(Table::Outbox, "").take(OLDEST_OF);
+        let written = first.map(|row| Ok(row?.read::<Written>()?.reply.written));
+        Ok(written.collect::<Result<Vec<_>, StoreError>>()?.into_iter().min())
     }
 
     /// These were taken over by the next mail server. A key that names nothing any more is passed over.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::counters::Counters;
 use super::pulse::Pulse;
 use crate::oauth2::{self, State};
 use crate::store::Counts;
@@ -158,6 +159,7 @@ pub struct Health {
     status: Mutex<Status>,
     grant: Mutex<Option<oauth2::Grant>>,
     pub pulse: Pulse,
+    pub counters: Counters,
 }
 
 impl Default for Health {
@@ -172,7 +174,12 @@ impl Health {
         let now = Some(Timestamp::now());
         let intake = Intake { runs: true, why: None, since: now };
         let status = Status { started_at: now, intake, ..Status::without_daemon(&Counts::default()) };
-        Self { status: Mutex::new(status), grant: Mutex::default(), pulse: Pulse::default() }
+        Self {
+            status: Mutex::new(status),
+            grant: Mutex::default(),
+            pulse: Pulse::default(),
+            counters: Counters::default(),
+        }
     }
 
     /// The counts are the store's; without them those last seen.
@@ -223,10 +230,12 @@ impl Health {
     }
 
     pub fn mailbox(&self, outcome: Result<(), &str>) {
+        self.counters.count(|counted| counted.mailbox_faults += u64::from(outcome.is_err()));
         self.status_now().mailbox.note(outcome);
     }
 
     pub fn delivery(&self, outcome: Result<(), &str>) {
+        self.counters.count(|counted| counted.delivery_faults += u64::from(outcome.is_err()));
         self.status_now().delivery.note(outcome);
     }
 

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
+use tracing::Span;
 
 use super::pulse::Loop;
 use super::quarantine::quarantine;
-use super::settle::{Taken, read_one, settle};
+use super::settle::{self, Taken, read_one, settle};
 use super::{Office, Stop, Trouble, blocking, notice, on_thread, pace, start};
 use crate::domain::ids::{LetterId, masked};
 use crate::fail_point;
@@ -205,6 +206,7 @@ struct Read {
     raw: Option<RawPlace>,
     reading: Result<Box<Reading>, String>,
     letter: Option<LetterId>,
+    span: Span,
 }
 
 /// A letter whose raw mail is kept: where it lay, since when, its id, its place, its bytes and whether they are only its
@@ -277,15 +279,19 @@ fn read_batch(batch: Vec<Incoming>, office: &Arc<Office>) -> Result<Vec<Read>, T
                     let _entered = span.enter();
                     let read = |(position, stored, content): Kept| match content {
                         Ok((letter, raw, bytes, cut_short)) => {
-                            let reading = read_one(office, bytes, cut_short);
+                            let span = settle::span(Some(&letter));
+                            let reading = span.in_scope(|| read_one(office, bytes, cut_short));
                             office.health.pulse.gets_on(Loop::Letters);
                             let reading = reading.map(|mut reading| {
                                 reading.stored = stored;
                                 reading
                             });
-                            Read { position, raw: Some(raw), reading, letter: Some(letter) }
+                            Read { position, raw: Some(raw), reading, letter: Some(letter), span }
                         }
-                        Err(why) => Read { position, raw: None, reading: Err(why), letter: None },
+                        Err(why) => {
+                            let span = settle::span(None);
+                            Read { position, raw: None, reading: Err(why), letter: None, span }
+                        }
                     };
                     share.into_iter().map(read).collect::<Vec<_>>()
                 })
@@ -304,6 +310,7 @@ fn write_batch(batch: Vec<Read>, office: &Office) -> Result<Done, Trouble> {
     let held = office.durable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     for read in batch {
         let position = read.position.clone();
+        let _in_work = read.span.enter();
         if read.raw.as_ref().is_some_and(RawPlace::is_erased) {
             tracing::info!("taken in before and erased since: nothing is done");
             office.store.commit(&Commit { position: Some(read.position), ..Commit::default() })?;

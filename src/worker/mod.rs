@@ -3,6 +3,7 @@
 //! Letters in ([`inbound`], each by [`settle`]), replies out ([`outbound`]), what the clock and staff do ([`turn`]); all on one [`Office`].
 
 pub mod budget;
+pub mod counters;
 mod desk;
 pub mod erasure;
 pub mod handover;

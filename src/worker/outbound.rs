@@ -9,7 +9,9 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream;
 use jiff::{SignedDuration, Timestamp};
+use tracing::{Instrument, Span};
 
+use super::counters::Counted;
 use super::pulse::Loop;
 use super::{Office, Stop, Trouble, flush, handover, notice, on_thread, pace};
 use crate::domain::ids::{MessageId, masked};
@@ -140,18 +142,22 @@ async fn send_and_note(
     }
     let mut outcomes = stream::iter(waiting)
         .map(|waiting| async move {
+            let span = span(&waiting.reply);
             // With a server that hangs, the whole batch would take too long to wait for.
-            let delivery = if stop.is_wished() { None } else { send(mailer, office, &waiting).await };
-            (waiting, delivery)
+            let delivery = match stop.is_wished() {
+                true => None,
+                false => send(mailer, office, &waiting).instrument(span.clone()).await,
+            };
+            (waiting, delivery, span)
         })
         .buffer_unordered(AT_ONCE);
     let total = Sent { held, ..Sent::default() };
     let mut notes = Notes { office, total, sent: Vec::new(), accepted: Vec::new() };
     let mut noted = Ok(());
-    while let Some((waiting, delivery)) = outcomes.next().await {
+    while let Some((waiting, delivery, span)) = outcomes.next().await {
         // What is under way when the disk fails is seen through, so that we know what was accepted.
         if let (Ok(()), Some(delivery)) = (&noted, delivery) {
-            noted = office.noting(notes.take(waiting, delivery).map_err(Trouble::from));
+            noted = office.noting(span.in_scope(|| notes.take(waiting, delivery)).map_err(Trouble::from));
         }
     }
     noted?;
@@ -165,6 +171,13 @@ async fn send_and_note(
         office.accepted().remove(&id);
     }
     Ok(notes.total)
+}
+
+/// What every line of the log about a reply carries, whatever its level: its own Message-ID, that of the letter it
+/// answers, and their case.
+fn span(reply: &Reply) -> Span {
+    let answered = reply.in_reply_to.as_ref().map(MessageId::as_str);
+    tracing::error_span!("reply", message_id = reply.message_id.as_str(), in_reply_to = answered, case = %reply.case)
 }
 
 /// Offers one reply. `None`: the disk has failed, and what can't be noted is not sent.
@@ -221,22 +234,34 @@ impl Notes<'_> {
         match delivery {
             Delivery::Sent => {
                 self.total.sent += 1;
+                let written = waiting.reply.written;
+                self.count(|counted| {
+                    counted.sent += 1;
+                    counted.delivering.note(written, now);
+                });
+                tracing::info!(attempts = waiting.attempts + 1, "reply sent");
                 self.accepted.push(waiting.reply.message_id);
                 self.sent.push(waiting.key);
             }
             Delivery::TryLater(why) => {
                 self.total.later += 1;
+                self.count(|counted| counted.put_off += 1);
                 later(self.office, waiting, &why, now)?;
                 fail_point::reached("reply-put-off");
             }
             Delivery::Refused(why) => {
                 self.total.refused += 1;
+                self.count(|counted| counted.refused += 1);
                 refused(self.office, &waiting, &why, now)?;
                 fail_point::reached("reply-refused");
             }
         }
         // In small lots: what a crash makes us repeat stays small.
         if self.sent.len() >= 32 { self.write() } else { Ok(()) }
+    }
+
+    fn count(&self, note: impl FnOnce(&mut Counted)) {
+        self.office.health.counters.count(note);
     }
 
     fn write(&mut self) -> Result<(), StoreError> {
@@ -250,7 +275,7 @@ fn later(office: &Office, waiting: Waiting, why: &str, now: Timestamp) -> Result
         return refused(office, &waiting, &format!("for days: {why}"), now);
     }
     let next = now.checked_add(pace::resend(waiting.attempts + 1)).unwrap_or(Timestamp::MAX);
-    tracing::warn!(case = %waiting.reply.case, attempts = waiting.attempts + 1, why = masked(why), "reply not delivered; will try again");
+    tracing::warn!(attempts = waiting.attempts + 1, why = masked(why), "reply not delivered; will try again");
     office.store.outbox_later(&waiting.key, now, next, why)
 }
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Office;
+use super::counters::Counted;
 use super::health::{Health, Status};
 use super::pulse::Pulse;
 
@@ -75,6 +76,11 @@ impl Premises {
     /// How the daemon is, with the counts last seen.
     pub fn status(&self) -> Status {
         self.health.status(None)
+    }
+
+    /// What happened since the start.
+    pub fn counted(&self) -> Counted {
+        self.health.counters.now()
     }
 
     /// How the loops are.

@@ -1,6 +1,7 @@
 //! Letters that can't be handled: kept with the reason, told once, never in the way of the next.
 
 use jiff::Timestamp;
+use tracing::Span;
 
 use super::notice;
 use super::settle::Taken;
@@ -31,6 +32,7 @@ pub(super) fn quarantine(
     };
     let known = office.store.quarantined_before(&quarantined)?;
     let message_id = quarantined.message_id.as_ref().map(|m| m.as_str());
+    Span::current().record("message_id", message_id);
     let mut notices = Vec::new();
     let quarantined = match known {
         None => {
@@ -38,12 +40,7 @@ pub(super) fn quarantine(
             Some(quarantined)
         }
         Some((known, dismissed)) => {
-            tracing::info!(
-                why = masked(&why),
-                message_id,
-                dismissed,
-                "letter quarantined before: nobody is told again"
-            );
+            tracing::info!(why = masked(&why), dismissed, "letter quarantined before: nobody is told again");
             let (position, at) = (quarantined.position.or(known.position), known.at);
             (!dismissed).then_some(Quarantined { position, at, ..quarantined })
         }

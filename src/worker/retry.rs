@@ -24,6 +24,7 @@ pub fn again(office: &Arc<Office>, entry: &Quarantined) -> Result<Taken, Trouble
     let Some(raw) = office.store.raw(letter)? else {
         return stays("its mail is not in the archive: look at it in the mailbox");
     };
+    let _in_work = settle::span(Some(letter)).entered();
     let place = office.store.keep_raw(letter, &raw)?;
     // Whatever is exactly as long as a beginning is taken for one.
     let cut_short = raw.len() as u64 == BEGINNING;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tracing::Span;
+use tracing::field::Empty;
 
 use super::lookup::{link, look_up};
 use super::quarantine::quarantine;
@@ -10,7 +12,7 @@ use super::{Office, Trouble, budget, desk, handover, notice};
 use crate::domain::case::Case;
 use crate::domain::decision::{Class, Outcome};
 use crate::domain::event::Event;
-use crate::domain::ids::CaseId;
+use crate::domain::ids::{CaseId, LetterId};
 use crate::fail_point;
 use crate::pipeline::trace::Link;
 use crate::pipeline::{self, Lookup, Reading};
@@ -36,6 +38,12 @@ pub enum Taken {
     },
 }
 
+/// What every line of the log about a letter carries, whatever its level: which letter, and, as soon as they are known,
+/// its Message-ID and case. To be entered around all that is done about it.
+pub fn span(letter: Option<&LetterId>) -> Span {
+    tracing::error_span!("letter", id = letter.and_then(|id| id.as_str().get(..12)), message_id = Empty, case = Empty)
+}
+
 /// Reads one letter; an error says why that can't be done.
 pub fn read_one(office: &Office, raw: Vec<u8>, cut_short: bool) -> Result<Box<Reading>, String> {
     let terms = Arc::clone(&office.terms);
@@ -53,12 +61,7 @@ pub fn settle(
     position: Option<Position>,
 ) -> Result<Taken, Trouble> {
     let letter = &reading.letter;
-    let span = tracing::info_span!(
-        "letter",
-        id = letter.id.as_str().get(..12),
-        message_id = letter.message_id.as_ref().map(|m| m.as_str())
-    );
-    let _entered = span.enter();
+    Span::current().record("message_id", letter.message_id.as_ref().map(|m| m.as_str()));
     let now = office.now(&reading);
     // Another commit may come in between (a reply was sent): then look again.
     for _ in 0..5 {
@@ -67,7 +70,9 @@ pub fn settle(
         }
         match desk::follow(office, &reading, raw.as_ref(), position.as_ref(), now)? {
             desk::Told::Nothing => {}
-            desk::Told::Committed { outcome, case, notices } => return Ok(taken(reading, *outcome, case, &notices)),
+            desk::Told::Committed { outcome, case, notices } => {
+                return Ok(taken(office, reading, *outcome, case, &notices, now));
+            }
             desk::Told::Seen => continue,
             desk::Told::Stuck(why) => return quarantine(office, Some(reading), None, raw, position, why),
         }
@@ -83,6 +88,7 @@ pub fn settle(
             Err(why) => return quarantine(office, Some(reading), None, raw, position, why),
         };
         let step = step(&lookup, &outcome);
+        Span::current().record("case", step.as_ref().map(|step| step.id.as_str()));
         let (to_staff, held_back) = handover::of_step(office, lookup.link.case(), step.as_ref(), now)?;
         let mut notices = notice::of_letter(office, &reading, &lookup, &outcome, now)?;
         notices.extend(desk::of_stranger(office, &reading, now)?);
@@ -98,7 +104,7 @@ pub fn settle(
             ..Commit::default()
         };
         match office.store.commit(&commit) {
-            Ok(case) => return Ok(taken(reading, outcome, case.map(Box::new), &commit.notices)),
+            Ok(case) => return Ok(taken(office, reading, outcome, case.map(Box::new), &commit.notices, now)),
             // No letter is done under a key.
             Err(
                 CommitError::Stale { .. } | CommitError::Taken { .. } | CommitError::Seen(_) | CommitError::Done(_),
@@ -138,9 +144,24 @@ fn answer(office: &Office, reading: Box<Reading>, lookup: Lookup, now: Timestamp
     })?
 }
 
-/// What is committed is told in the log.
-fn taken(reading: Box<Reading>, outcome: Outcome, case: Option<Box<Case>>, notices: &[Raised]) -> Taken {
-    log(&reading, &outcome, case.as_deref());
+/// What is committed is counted, and told in the log.
+fn taken(
+    office: &Office,
+    reading: Box<Reading>,
+    outcome: Outcome,
+    case: Option<Box<Case>>,
+    notices: &[Raised],
+    now: Timestamp,
+) -> Taken {
+    office.health.counters.count(|counted| {
+        *counted.decisions.entry(outcome.decision.action.code()).or_default() += 1;
+        if outcome.reply.is_some() {
+            // By the mailbox's own clock where it tells: the letter's is its sender's.
+            counted.answering.note(reading.stored.unwrap_or(reading.arrived.at), now);
+        }
+    });
+    Span::current().record("case", case.as_ref().map(|c| c.id.as_str()));
+    log(&reading, &outcome);
     notice::say(notices);
     Taken::Answered { reading, outcome: Box::new(outcome), case }
 }
@@ -175,7 +196,8 @@ fn again(
     raw: Option<RawPlace>,
     position: Option<Position>,
 ) -> Result<Taken, Trouble> {
-    tracing::info!(case = seen.case.as_ref().map(CaseId::as_str), "taken in before: nothing is done twice");
+    Span::current().record("case", seen.case.as_ref().map(CaseId::as_str));
+    tracing::info!("taken in before: nothing is done twice");
     office.store.commit(&Commit { raw, position, ..Commit::default() })?;
     if office.store.is_erased(&seen.letter)? {
         office.store.erase(&reading.letter.id)?;
@@ -184,12 +206,11 @@ fn again(
 }
 
 /// One line a letter: what came, what was decided, never an address in full.
-fn log(reading: &Reading, outcome: &Outcome, case: Option<&Case>) {
+fn log(reading: &Reading, outcome: &Outcome) {
     let from = reading.letter.from.as_ref().map(|p| p.address.masked());
     let reasons: Vec<String> = outcome.decision.reasons.iter().map(|r| r.code()).collect();
     let handed = outcome.events.iter().any(|e| matches!(e.event, Event::HandedToStaff | Event::SafetyHeld));
     tracing::info!(
-        case = case.map(|c| c.id.as_str()),
         from,
         class = outcome.class.code(),
         decision = outcome.decision.action.code(),

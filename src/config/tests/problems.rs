@@ -27,10 +27,10 @@ fn an_unknown_key_names_the_nearest() {
         [
             "config.toml: line 1: port: stands in no table; known are: store, oauth2, mailbox, delivery, catalogue, orders, \
              policy, policy.required, policy.return_shipping, channels, exceptions, hours, deadlines, rma, rma.addresses, \
-             brand, templates, limits, staff, retention, console, webhook",
+             brand, templates, limits, staff, retention, console, log, doctor, webhook",
             "config.toml: line 17: [weather]: unknown table, known are: store, oauth2, mailbox, delivery, catalogue, orders, \
              policy, policy.required, policy.return_shipping, channels, exceptions, hours, deadlines, rma, rma.addresses, \
-             brand, templates, limits, staff, retention, console, webhook"
+             brand, templates, limits, staff, retention, console, log, doctor, webhook"
         ]
     );
 }

@@ -9,6 +9,7 @@ pub mod chromium;
 pub mod dovecot;
 pub mod elsewhere;
 pub mod http;
+pub mod nameserver;
 pub mod post;
 pub mod program;
 pub mod proxy;
