@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
+pub use self::table::nearest;
 pub use self::webhooks::Webhook;
 
 use crate::domain::hours::Deadlines;
