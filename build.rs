@@ -1,5 +1,5 @@
-//! Puts the lexicons, the default templates and the demo's mail into the binary, so that one file is all there is to
-//! install and a new language needs no change of code; and says what `--version` tells.
+//! Puts the lexicons, the default templates, the guide and the demo's mail into the binary, so that one file is all there is
+//! to install and a new language needs no change of code; and says what `--version` tells.
 #![allow(clippy::expect_used, reason = "a build script that cannot go on has nobody to tell but cargo")]
 
 use std::fmt::Write as _;
@@ -13,6 +13,7 @@ fn main() {
     for (folder, name, include) in [
         ("src/pipeline/extract/lexicon", "lexicons.rs", "include_str!"),
         ("templates/mail", "templates.rs", "include_str!"),
+        ("src/guide", "guide.rs", "include_str!"),
         ("src/app/demo/mail", "demo_mail.rs", "include_str!"),
         ("src/app/demo/photos", "demo_photos.rs", "include_bytes!"),
     ] {
@@ -21,8 +22,12 @@ fn main() {
             Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR")).join(folder);
         let mut files = Vec::new();
         collect(&root, &mut files);
+        let is = |file: &Path, kinds: &[&str]| kinds.iter().any(|kind| file.extension().is_some_and(|e| e == *kind));
         // What stands beside the data for people and for training stays out.
-        files.retain(|f| !f.extension().is_some_and(|e| e == "md" || e == "tsv" || e == "letters"));
+        files.retain(|file| match folder {
+            "src/guide" => is(file, &["md"]),
+            _ => !is(file, &["md", "tsv", "letters"]),
+        });
         files.sort();
         let mut code = String::from("&[\n");
         for file in files {

@@ -9,6 +9,9 @@ use std::process::ExitCode;
 mod access;
 #[path = "main/generate.rs"]
 mod generate;
+#[cfg(test)]
+#[path = "main/tests.rs"]
+mod tests;
 
 use aftersalesd::app::doctor::Wishes;
 use aftersalesd::app::letters::LETTERS;
@@ -26,6 +29,8 @@ use jiff::civil::Date;
 /// Exit codes: 0 all is done; 1 it failed; 2 wrong arguments; 75 a server can't be reached or the store is in use, try
 /// again; 78 the configuration (or a template, the catalogue, the order feed, a login, a folder) is wrong, or the
 /// store is a newer version's.
+///
+/// `aftersalesd guide` tells more, by topic: how to begin, daily work, what to do when something is wrong.
 ///
 /// The log goes to standard error; AFTERSALESD_LOG sets its level (error, warn, info, debug, or by module:
 /// "info,aftersalesd::imap=debug"), and goes before [log] level of the configuration.
@@ -196,6 +201,11 @@ enum Command {
         config: Configured,
         /// The export, or - for standard input
         file: PathBuf,
+    },
+    /// The operator's guide: what topics there are, or the text of one
+    Guide {
+        /// One of the topics
+        topic: Option<String>,
     },
     /// Write the man pages or the completions of shells into a folder, for whoever packages the program
     #[command(hide = true)]
@@ -452,6 +462,7 @@ fn command(command: Command) -> Result<(), Failure> {
             let form = if json { stats::Form::Json } else { form };
             stats::run(&config.config, Wanted { since, until, batch }, form, &mut out)
         }
+        Command::Guide { topic } => app::guide::run(topic.as_deref(), &mut out),
         Command::Generate { what, folder } => generate::generate(Cli::command(), what, &folder),
     };
     ended(done, out)

@@ -24,6 +24,8 @@ pub mod explain;
 
 pub mod findings;
 
+pub mod guide;
+
 pub mod letters;
 
 pub mod log;

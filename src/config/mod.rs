@@ -24,6 +24,7 @@ use std::time::Duration;
 use regex::Regex;
 
 pub use self::log::Log;
+pub use self::table::nearest;
 pub use self::webhooks::Webhook;
 
 use crate::domain::hours::Deadlines;

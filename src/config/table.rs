@@ -336,7 +336,7 @@ fn printable(key: &str) -> String {
 }
 
 /// The candidate that `name` is a likely slip of, if there is one: a third of its letters may be wrong.
-fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let name = name.to_lowercase();
     let slips = (name.chars().count() / 3).clamp(1, 3);
     (0..=slips).find_map(|n| candidates.iter().copied().find(|c| within(name.as_bytes(), c.as_bytes(), n)))

@@ -30,6 +30,7 @@ mod drafts;
 mod elsewhere;
 mod floors;
 mod full_disk;
+mod guide;
 mod hostile;
 mod imap;
 mod life;
