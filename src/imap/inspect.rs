@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::cursor::Listed;
 use super::fetch;
 use super::session::{Failure, Session};
-use super::{ImapMailbox, Settings, resolved};
+use super::{ImapMailbox, Settings};
 use crate::ports::{Content, Fault};
 
 /// A connection that only looks.
@@ -72,7 +72,7 @@ impl Inspection {
         self.folder = match session.select(folder).await {
             Ok(()) => folder.to_owned(),
             Err(Failure::Refused(_)) => {
-                let name = resolved(session, folder).await?;
+                let name = session.folder_meant(folder).await?;
                 session.select(&name).await?;
                 name
             }

@@ -137,7 +137,7 @@ async fn looked(settings: &Settings) -> Result<(Report, Session), Fault> {
             remarks.push(format!("the folder takes no keyword {keyword}: handled letters are marked \\Seen"));
         }
         Handled::Move(target) => {
-            mailbox.target(&mut session, target).await.map_err(|failure| failure.fault("LIST"))?;
+            session.folder_meant(target).await.map_err(|failure| failure.fault("LIST"))?;
             if !session.can("MOVE") && !session.can("UIDPLUS") {
                 remarks.push("the server can't move single letters: handled letters are marked \\Seen".to_owned());
             }
@@ -231,7 +231,7 @@ impl ImapMailbox {
             Err(Failure::Refused(text)) => text,
             answer => return answer,
         };
-        let name = resolved(session, &self.settings.folder).await?;
+        let name = session.folder_meant(&self.settings.folder).await?;
         if name == tried {
             return Err(Failure::Refused(refusal));
         }
@@ -239,11 +239,6 @@ impl ImapMailbox {
         tracing::info!(folder = self.settings.folder, server = name, "the server knows the folder by another name");
         self.found = Some(name);
         Ok(())
-    }
-
-    /// The server's own name of the folder for handled letters.
-    async fn target(&self, session: &mut Session, wanted: &str) -> Result<String, Failure> {
-        resolved(session, wanted).await
     }
 
     /// Looks what is above the mark. Selects the folder anew, so that a new UIDVALIDITY shows.
@@ -375,7 +370,7 @@ impl ImapMailbox {
     }
 
     async fn move_to(&self, session: &mut Session, set: &str, target: &str) -> Result<(), Failure> {
-        let target = folder::quoted(&self.target(session, target).await?);
+        let target = folder::quoted(&session.folder_meant(target).await?);
         if session.can("MOVE") {
             return session.command(&format!("UID MOVE {set} {target}"), 0, |_| {}).await;
         }
@@ -489,15 +484,4 @@ impl Mailbox for ImapMailbox {
         self.session = Some(session);
         Ok(())
     }
-}
-
-/// The server's own name of a folder; one that is not there is a fault naming those that are.
-async fn resolved(session: &mut Session, wanted: &str) -> Result<String, Failure> {
-    let folders = session.folders().await?;
-    if let Some(name) = folder::find(wanted, &folders) {
-        return Ok(name.to_owned());
-    }
-    let there: Vec<&str> = folders.iter().filter(|f| f.selectable).map(|f| f.name.as_str()).take(20).collect();
-    let what = format!("there is no folder {wanted}; the server has {}", there.join(", "));
-    Err(Failure::Fatal(Fault::configuration(what)))
 }

@@ -228,6 +228,17 @@ impl Session {
         Ok(folders)
     }
 
+    /// The server's own name of a folder; one that is not there is a fault naming those that are.
+    pub(super) async fn folder_meant(&mut self, wanted: &str) -> Result<String, Failure> {
+        let folders = self.folders().await?;
+        if let Some(name) = folder::find(wanted, &folders) {
+            return Ok(name.to_owned());
+        }
+        let there: Vec<&str> = folders.iter().filter(|f| f.selectable).map(|f| f.name.as_str()).take(20).collect();
+        let what = format!("there is no folder {wanted}; the server has {}", there.join(", "));
+        Err(Failure::Fatal(Fault::configuration(what)))
+    }
+
     /// Waits for news in the selected folder, until `until` at the latest (IDLE, RFC 2177).
     pub async fn idle(&mut self, until: Instant) -> Result<Idled, Failure> {
         while !self.news {

@@ -101,7 +101,7 @@ fn every_key_of_the_configuration_is_there() {
 fn every_metric_is_there() {
     let mut sources = Vec::new();
     read(&root().join("src"), &mut sources);
-    let metric = Regex::new(r"aftersalesd_([a-z_]+)").unwrap();
+    let metric = Regex::new(r"aftersalesd_([a-z0-9_]+)").unwrap();
     for (name, text) in topics() {
         for found in metric.captures_iter(&text) {
             let is_told =
