@@ -15,10 +15,9 @@ pub enum Dmarc {
 /// The verdict of the topmost header that a trusted server signs. Whatever a forger wrote stands below it, and other
 /// servers' headers may stand anywhere.
 pub fn dmarc(letter: &Letter, trusted: &[String]) -> Dmarc {
-    let results = letter.headers("authentication-results").map(statements);
-    let by_trusted = |said: &Vec<String>| said.first().is_some_and(|first| trusted.iter().any(|t| is_id(first, t)));
-    let said = results.into_iter().find(by_trusted).unwrap_or_default();
-    let verdicts = || said.iter().skip(1).filter_map(|statement| result(statement, "dmarc"));
+    let fields: Vec<Vec<String>> = letter.headers("authentication-results").map(statements).collect();
+    let said = fields.iter().find_map(|field| results(field, trusted)).unwrap_or_default();
+    let verdicts = || said.iter().filter_map(|statement| result(statement, "dmarc"));
     // Two results of one method contradict each other: the graver one counts.
     match verdicts().any(|verdict| verdict == "fail") {
         true => Dmarc::Fail,
@@ -31,7 +30,7 @@ pub fn dmarc(letter: &Letter, trusted: &[String]) -> Dmarc {
 /// that DMARC passed, and says it of that domain if it names one.
 pub fn is_vouched_for(letter: &Letter, trusted: &[String]) -> bool {
     let topmost = letter.headers("authentication-results").next().map(statements).unwrap_or_default();
-    let by_trusted = topmost.first().is_some_and(|first| trusted.iter().any(|t| is_id(first, t)));
+    let by_trusted = results(&topmost, trusted).is_some();
     let Some(author) = &letter.from else { return false };
     let mut named = topmost
         .iter()
@@ -42,6 +41,18 @@ pub fn is_vouched_for(letter: &Letter, trusted: &[String]) -> bool {
         && !letter.defects.contains(&Defect::SeveralSenders)
         && dmarc(letter, trusted) == Dmarc::Pass
         && named.all(|domain| domain == author.address.domain())
+}
+
+/// The name by which a server is trusted whose fields name none, as those of Microsoft 365 do: they begin with a result.
+const UNNAMED: &str = "unnamed";
+
+/// The results of a field, if a trusted server signs it.
+fn results<'a>(field: &'a [String], trusted: &[String]) -> Option<&'a [String]> {
+    let (first, rest) = field.split_first()?;
+    match first.contains('=') {
+        true => trusted.iter().any(|t| t == UNNAMED).then_some(field),
+        false => trusted.iter().any(|t| t != UNNAMED && is_id(first, t)).then_some(rest),
+    }
 }
 
 /// The field's parts between semicolons, without comments and quotes, in lower case.
@@ -178,6 +189,28 @@ mod tests {
             let mail = format!("{headers}\nFrom: jo@example.net\nSubject: x\n\nx\n");
             assert_eq!(is_vouched_for(&parse::letter(mail.as_bytes(), false), &trusted), vouched, "{headers}");
             assert!(!is_vouched_for(&parse::letter(mail.as_bytes(), false), &[]), "nobody is trusted: {headers}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_names_itself_nowhere_is_trusted_only_on_purpose() {
+        let pass = "Authentication-Results: spf=pass (sender IP is 192.0.2.1)\n smtp.mailfrom=example.net; dkim=pass \
+                    (signature was verified)\n header.d=example.net;dmarc=pass action=none\n header.from=example.net;\
+                    compauth=pass reason=100";
+        let forged = "Authentication-Results: unnamed; dmarc=pass header.from=example.net";
+        for (headers, trusted, verdict, vouched) in [
+            (pass.to_owned(), "unnamed", Dmarc::Pass, true),
+            (pass.replace("dmarc=pass", "dmarc=fail"), "unnamed", Dmarc::Fail, false),
+            (format!("{}\n{pass}", pass.replace("dmarc=pass", "dmarc=fail")), "unnamed", Dmarc::Fail, false),
+            (pass.replace("header.from=example.net", "header.from=evil.example"), "unnamed", Dmarc::Pass, false),
+            (pass.to_owned(), "mx.example.com", Dmarc::None, false),
+            (forged.to_owned(), "unnamed", Dmarc::None, false),
+            (format!("{forged}\n{pass}"), "unnamed", Dmarc::Pass, false),
+        ] {
+            let letter = parse::letter(format!("{headers}\nFrom: jo@example.net\n\nx\n").as_bytes(), false);
+            let trusted = [trusted.to_owned()];
+            assert_eq!(dmarc(&letter, &trusted), verdict, "{headers}");
+            assert_eq!(is_vouched_for(&letter, &trusted), vouched, "{headers}");
         }
     }
 
