@@ -175,19 +175,6 @@ fn root_leaves_the_store_of_somebody_else_alone() {
     assert_eq!(here.ok(&["cases", "list", "--json"]).json().len(), 1);
 }
 
-/// systemd does not try again what ends with 78, and to try again is of no use.
-#[test]
-fn a_place_where_no_store_can_be_is_told_with_what_to_do() {
-    let here = Installation::of_maildirs();
-    here.write("file", "no folder");
-    here.replace("path = \"store\"", "path = \"file/store\"");
-    for words in [&["once"][..], &["run"]] {
-        let told: Told = here.run(words);
-        assert_eq!((told.code, told.complaints().len()), (Some(78), 1), "{words:?}: {told:?}");
-        assert!(told.complaints()[0].contains("ReadWritePaths="), "{told:?}");
-    }
-}
-
 /// systemd does not try again what ends with 78.
 #[test]
 fn a_store_of_a_newer_version_is_left_alone_until_that_version_is_back() {
