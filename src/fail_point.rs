@@ -61,6 +61,7 @@ pub const POINTS: &[(&str, &str)] = &[
     ("case-reconsidered", "worker/reconsider.rs"),
     ("migrate-copied", "store/compact.rs"),
     ("migrate-kept", "store/compact.rs"),
+    ("migrate-begun", "store/migrate.rs"),
     ("migrate-table", "store/migrate.rs"),
     ("search-behind", "store/search.rs"),
     ("search-followed", "store/search.rs"),

@@ -247,7 +247,10 @@ fn fault(path: &Path, e: &io::Error) -> Fault {
         ErrorKind::NotFound | ErrorKind::NotADirectory => {
             Fault::configuration(format!("{} is no Maildir (it needs the folders cur, new and tmp)", path.display()))
         }
-        ErrorKind::PermissionDenied => Fault::configuration(what),
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Fault::configuration(format!(
+            "{what}: the user that runs this has to be allowed to write there, and the unit's ReadWritePaths= to name it if \
+             systemd runs it and it lies outside /var/lib/aftersalesd"
+        )),
         _ => Fault::temporary(what),
     }
 }

@@ -122,8 +122,12 @@ impl fmt::Display for Failure {
 impl From<StoreError> for Failure {
     fn from(e: StoreError) -> Self {
         match &e {
-            // Trying again is of no use before another version is installed.
-            StoreError::Newer { .. } => Self::Config(e.to_string()),
+            // Trying again is of no use before another version is installed, or another user runs this.
+            StoreError::Newer { .. } | StoreError::Anothers { .. } => Self::Config(e.to_string()),
+            e if e.is_of_the_folder() => Self::Config(format!(
+                "{e}: the user that runs this has to own the folder, and the unit's ReadWritePaths= to name it if systemd \
+                 runs it and it lies outside /var/lib/aftersalesd"
+            )),
             e if e.is_temporary() => Self::Temporary(e.to_string()),
             e => Self::Other(e.to_string()),
         }

@@ -10,9 +10,10 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::StoreError;
+use super::folder::make_private;
 use super::keys::{self, Table};
 use super::tables::{Change, Tables};
-use super::{StoreError, make_private};
 use crate::fail_point;
 
 const LIVE: &str = "cases";
@@ -40,29 +41,60 @@ pub(super) fn finish(store: &Path) -> Result<(), StoreError> {
     if !live.exists() && old.exists() {
         rename(store, COPY, LIVE)?;
     }
-    for left in [copy, old] {
-        match fs::remove_dir_all(&left) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(StoreError::io(left.display(), e)),
-            _ => {}
-        }
+    remove(&copy)?;
+    remove(&old)
+}
+
+/// A folder that is not there is removed.
+fn remove(folder: &Path) -> Result<(), StoreError> {
+    match fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(StoreError::io(folder.display(), e)),
+        _ => Ok(()),
     }
+}
+
+/// Keeps a copy of the database, which is of this format and as its version left it, as `cases.format-N`. One that is
+/// there is of an earlier time, before somebody went back: it has to go. After an error nothing is left of the copy.
+pub(super) fn keep(store: &Path, tables: &Tables, format: u32) -> Result<(), StoreError> {
+    check_room(store)?;
+    let kept = store.join(format!("{KEPT}{format}"));
+    let keeping = || {
+        copy(store, tables)?;
+        await_release(&store.join(COPY).join("db"))?;
+        make_private(&store.join(COPY))?;
+        remove(&kept)?;
+        fail_point::reached("migrate-copied");
+        rename(store, COPY, &format!("{KEPT}{format}"))
+    };
+    keeping().or_else(|e| {
+        // Its bytes may be those that the disk lacks.
+        remove(&store.join(COPY))?;
+        Err(e)
+    })?;
+    fail_point::reached("migrate-kept");
     Ok(())
 }
 
-/// Keeps a copy of the database, which is of this format, as `cases.format-N`, unless there is one already.
-pub(super) fn keep(store: &Path, tables: &Tables, format: u32) -> Result<(), StoreError> {
-    let kept = format!("{KEPT}{format}");
-    // It gets its name when it is whole: a bringing forward that broke off has one.
-    if store.join(&kept).exists() {
+/// Whether there is room for a copy of the database: to find out by filling the disk would hinder others.
+fn check_room(store: &Path) -> Result<(), StoreError> {
+    let measured = || {
+        let mut needed = 0;
+        for entry in fs::read_dir(store.join(LIVE))? {
+            needed += entry?.metadata()?.len();
+        }
+        let disk = rustix::fs::statvfs(store)?;
+        Ok((needed, disk.f_bavail.saturating_mul(disk.f_frsize)))
+    };
+    let (needed, free) = measured().map_err(|e: io::Error| StoreError::io(store.display(), e))?;
+    if needed <= free {
         return Ok(());
     }
-    copy(store, tables)?;
-    await_release(&store.join(COPY).join("db"))?;
-    make_private(&store.join(COPY))?;
-    fail_point::reached("migrate-copied");
-    rename(store, COPY, &kept)?;
-    fail_point::reached("migrate-kept");
-    Ok(())
+    let why = format!("a copy of the database before it is changed needs {} MiB, {} are free", mib(needed), mib(free));
+    Err(StoreError::io(store.display(), io::Error::new(io::ErrorKind::StorageFull, why)))
+}
+
+fn mib(bytes: u64) -> u64 {
+    bytes.div_ceil(1 << 20)
 }
 
 /// Writes the database in `store` anew. After an error it is there as it was.

@@ -270,8 +270,16 @@ fn holds(read: &serde_json::Value, told: &serde_json::Value) -> bool {
 
 /// Whether a row belongs to this copy of the store and not to what it remembers.
 fn is_local(table: Table, key: &str) -> bool {
-    const KEYS: [&str; 7] =
-        [keys::VERSION, keys::RAW_FROM, keys::IMPORTING, keys::DEADLINES, keys::FEEDS, keys::COMPACT, keys::QUEUES];
+    const KEYS: [&str; 8] = [
+        keys::VERSION,
+        keys::MIGRATING,
+        keys::RAW_FROM,
+        keys::IMPORTING,
+        keys::DEADLINES,
+        keys::FEEDS,
+        keys::COMPACT,
+        keys::QUEUES,
+    ];
     // The queues follow from the cases, and a copy is no place to be signed in at.
     let queued = table == Table::Index && keys::words(key).first() == Some(&keys::QUEUE);
     queued || table == Table::Sessions || table == Table::Meta && KEYS.contains(&key)

@@ -6,6 +6,7 @@
 //! | tree | key | record |
 //! |---|---|---|
 //! | `meta` | `version` | format of the store |
+//! | | `migrating` | format that its records are being brought from, after a copy of them was kept |
 //! | | `importing` | format of the export, until all of it is in |
 //! | | `raw` | lowest archive segment that may hold letters without an index entry |
 //! | | `compact` | something was erased: the database is written anew at the next opening |
@@ -128,6 +129,7 @@ impl Table {
 }
 
 pub(super) const VERSION: &str = "version";
+pub(super) const MIGRATING: &str = "migrating";
 pub(super) const IMPORTING: &str = "importing";
 pub(super) const RAW_FROM: &str = "raw";
 pub(super) const COMPACT: &str = "compact";

@@ -33,15 +33,30 @@ pub(super) fn check_format(tables: &Tables, path: &Path) -> Result<(), StoreErro
                     format,
                     "the store is of an earlier version: bringing it to this one; a copy of what it was is kept beside it"
                 );
-                compact::keep(path, tables, format)?;
+                // Begun and broken off, it is no longer what the earlier version left: that is kept already.
+                if tables.get::<u32>(Table::Meta, keys::MIGRATING)?.is_none() {
+                    compact::keep(path, tables, format)?;
+                    begin(tables, format)?;
+                }
                 migrate(tables)?;
             }
             let mut change = Change::default();
+            change.remove(Table::Meta, keys::MIGRATING.to_owned());
             change.put(Table::Meta, keys::VERSION.to_owned(), &FORMAT)?;
             tables.run(&change)?;
             tables.flush()
         }
     }
+}
+
+/// Notes, on the disk, that records are being rewritten.
+fn begin(tables: &Tables, format: u32) -> Result<(), StoreError> {
+    let mut change = Change::default();
+    change.put(Table::Meta, keys::MIGRATING.to_owned(), &format)?;
+    tables.run(&change)?;
+    tables.flush()?;
+    fail_point::reached("migrate-begun");
+    Ok(())
 }
 
 /// Brings all records to the forms of this version.
@@ -50,7 +65,7 @@ fn migrate(tables: &Tables) -> Result<(), StoreError> {
         let mut changes = Vec::new();
         for row in tables.scan(table, "") {
             let row = row?;
-            if table == Table::Meta && row.key == keys::VERSION {
+            if table == Table::Meta && [keys::VERSION, keys::MIGRATING].contains(&row.key.as_str()) {
                 continue;
             }
             let bytes = record::canonical(table, &row.key, row.json())?;

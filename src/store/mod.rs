@@ -16,6 +16,7 @@ mod due;
 mod erase;
 mod export;
 mod finding;
+mod folder;
 mod histories;
 mod keys;
 mod migrate;
@@ -41,6 +42,7 @@ pub use commit::{CaseStep, Claimed, Commit, CommitError, HeldBack, LetterEntry};
 pub use erase::{Erased, Erasing};
 pub use export::Exported;
 pub use finding::{Finding, FindingKind, Tally};
+pub use folder::make_private;
 pub use notices::{Notice, NoticeKind, Raised};
 pub use outbox::{OutboxKey, Waiting};
 pub use quarantine::Quarantined;
@@ -52,9 +54,8 @@ pub use webhooks::{Delivered, Message, Posted, Posting, Subscription};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
@@ -62,6 +63,7 @@ use std::sync::{Arc, RwLock};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use self::folder::{check_owner, create_folder, lock};
 use self::keys::Table;
 use self::raw::Archive;
 use self::record::{Claim, Unmarked};
@@ -100,6 +102,9 @@ struct Inner {
 pub enum StoreError {
     #[error("{} is in use by another process", path.display())]
     Locked { path: PathBuf },
+    /// What root makes in there its owner can't open.
+    #[error("{} belongs to {owner}, who could not open what root writes there: {remedy}", path.display())]
+    Anothers { path: PathBuf, owner: String, remedy: String },
     #[error(
         "written by a newer version of this program (format {found}; this one knows {known}): install that version again, \
          or go back to a store of before"
@@ -136,11 +141,23 @@ impl StoreError {
                 source.kind(),
                 Interrupted | QuotaExceeded | ResourceBusy | StorageFull | TimedOut | WouldBlock
             ),
-            Self::Newer { .. }
+            Self::Anothers { .. }
+            | Self::Newer { .. }
             | Self::Corrupt { .. }
             | Self::NotEmpty { .. }
             | Self::HalfImported { .. }
             | Self::Import { .. } => false,
+        }
+    }
+
+    /// Whether the folder can't be used before somebody changes whose it is, where it is or what may be written.
+    pub fn is_of_the_folder(&self) -> bool {
+        use io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem};
+        match self {
+            Self::Io { source, .. } => {
+                matches!(source.kind(), NotADirectory | PermissionDenied | ReadOnlyFilesystem)
+            }
+            _ => false,
         }
     }
 
@@ -196,7 +213,8 @@ fn is_none(number: &u64) -> bool {
 
 impl Store {
     /// Opens the store in folder `path`, or creates it there, readable by its owner alone. Puts right what a crash
-    /// left behind. What is left of a broken-off import is refused as [`StoreError::HalfImported`].
+    /// left behind. What is left of a broken-off import is refused as [`StoreError::HalfImported`], to root what is
+    /// another's as [`StoreError::Anothers`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let store = Self::open_with(path, fail_point::segment_size(raw::SEGMENT_SIZE), None)?;
         match store.is_half_imported()? {
@@ -214,6 +232,9 @@ impl Store {
 
     fn open_with(path: &Path, segment_size: u64, temporary: Option<tempfile::TempDir>) -> Result<Self, StoreError> {
         let durable = temporary.is_none();
+        if durable {
+            check_owner(path)?;
+        }
         create_folder(path)?;
         let lock = lock(path)?;
         fail_point::reached("open-locked");
@@ -446,37 +467,5 @@ impl Store {
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store").field("path", &self.inner.path).finish_non_exhaustive()
-    }
-}
-
-fn create_folder(path: &Path) -> Result<(), StoreError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| StoreError::io(path.display(), e))
-}
-
-/// Takes a folder and what is in it from everybody but its owner: sled leaves that to the umask.
-pub fn make_private(path: &Path) -> Result<(), StoreError> {
-    let deny = |path: &Path, mode| {
-        fs::set_permissions(path, Permissions::from_mode(mode)).map_err(|e| StoreError::io(path.display(), e))
-    };
-    deny(path, 0o700)?;
-    for entry in fs::read_dir(path).map_err(|e| StoreError::io(path.display(), e))? {
-        let entry = entry.map_err(|e| StoreError::io(path.display(), e))?;
-        match entry.file_type().map_err(|e| StoreError::io(path.display(), e))?.is_dir() {
-            true => make_private(&entry.path())?,
-            false => deny(&entry.path(), 0o600)?,
-        }
-    }
-    Ok(())
-}
-
-/// sled has a lock too, but clearing up before it opens is only safe under one of our own.
-fn lock(path: &Path) -> Result<File, StoreError> {
-    let name = path.join("lock");
-    let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&name);
-    let file = open.map_err(|e| StoreError::io(name.display(), e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: path.to_owned() }),
-        Err(TryLockError::Error(e)) => Err(StoreError::io(name.display(), e)),
     }
 }

@@ -84,7 +84,7 @@ const PLACES: &[(&str, &[&str])] = &[
     ("tower_http", &["console/"]),
     ("utoipa", &["console/", "domain/report", "pipeline/explain", "pipeline/reckon", "worker/health", "worker/stats"]),
     ("utoipa_axum", &["console/"]),
-    ("rustix", &["console/", "app/"]),
+    ("rustix", &["console/", "app/", "store/"]),
     ("fastrand", &["worker/", "dns"]),
     ("simple_dns", &["dns"]),
 ];

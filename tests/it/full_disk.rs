@@ -3,6 +3,7 @@
 //! The store lies on a small file system in memory, which only root (or sudo without a password) can mount: without,
 //! these tests say so and prove nothing.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::passes::{NO_CAP, Post};
-use crate::support::program::{Daemon, Told, await_that};
+use crate::stores::{kept, tar};
+use crate::support::program::{Daemon, Installation, Told, await_that};
 use crate::support::{is_root, letter};
 
 const PATIENT: &str = "poll_interval = \"10m\"\n";
@@ -169,6 +171,27 @@ fn await_failure_or_replies(post: &Post, daemon: &mut Daemon, replies: usize) {
     await_that(Duration::from_secs(30), "the replies, or the disk found full", || {
         daemon.log().contains("the disk is full") || post.smtpd.kept().len() == replies
     });
+}
+
+/// Nothing is changed before there is a copy to go back to, and half of one takes no room from others.
+#[test]
+fn without_room_for_a_copy_an_earlier_versions_store_is_left_as_it_is() {
+    let here = Installation::of_maildirs();
+    let Some(disk) = SmallDisk::mount(here.path("store")) else { return };
+    tar(&["-xzf", kept("v1.tar.gz").to_str().unwrap(), "--no-same-owner"], &here.path(""));
+    let folders = || -> BTreeSet<String> {
+        fs::read_dir(&disk.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    disk.fill(200_000);
+    for _ in 0..2 {
+        let told: Told = here.run(&["cases", "list"]);
+        assert_eq!((told.code, told.complaints().len()), (Some(75), 1), "{told:?}");
+        assert!(told.complaints()[0].contains("MiB"), "{told:?}");
+        assert!(folders().iter().all(|name| !name.starts_with("cases.")), "{:?}", folders());
+    }
+    disk.make_room();
+    assert_eq!(here.json(&["cases", "list", "--json"]).len(), 5);
+    assert!(folders().contains("cases.format-1"), "till now it was of the earlier version");
 }
 
 /// Told once, by log and by command; nothing is acknowledged that is not kept; nothing is sent; nothing spins.

@@ -372,8 +372,11 @@ const STAND_INS: &[(&str, &str)] = &[
         case "$1" in
         start|enable)
             test "$1" = start || test "$2" = --now
+            command=$(sed -n 's/^ExecStart=//p' "$unit" | sed "s| /| $ROOT/|g")
+            # It is over when the command is.
+            grep -q ^Type=oneshot "$unit" && exec $command
             : >"$ROOT/daemon.log"
-            $(sed -n 's/^ExecStart=//p' "$unit" | sed "s| /| $ROOT/|g") >/dev/null 2>>"$ROOT/daemon.log" &
+            $command >/dev/null 2>>"$ROOT/daemon.log" &
             echo $! >"$ROOT/daemon.pid"
             for try in $(seq 200); do grep -q "aftersalesd runs" "$ROOT/daemon.log" && exit; sleep 0.1; done ;;
         stop)

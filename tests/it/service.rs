@@ -172,6 +172,42 @@ fn every_crate_has_a_licence_that_is_allowed() {
     assert!(refused.is_empty(), "{refused:#?}");
 }
 
+/// As the package and the container hold them.
+#[test]
+fn the_notices_of_all_that_is_built_in_can_be_gathered() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut script = Command::new(packaging().join("third_party.py"));
+    // Debian's own python3 is enough.
+    script.arg(folder.path()).env("CARGO_NET_OFFLINE", "true");
+    let told = run_within(script, Duration::from_secs(60));
+    assert_eq!(told.code, Some(0), "{told:?}");
+    let text = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    let crates = text("crates.txt");
+    let manifest: toml::Table =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap().parse().unwrap();
+    for (name, _) in manifest["dependencies"].as_table().unwrap() {
+        let listed = Regex::new(&format!(r"(?m)^  {name} \d\S*: ")).unwrap();
+        let with_a_text = Regex::new(&format!(r"(?m)^={{80}}\n(?:.*, )?{name} \d")).unwrap();
+        assert!(listed.is_match(&crates) && with_a_text.is_match(&crates), "{name}");
+    }
+    assert!(!crates.contains("  boon "), "it is of the tests alone");
+    // MPL-2.0 wants it told where the source is.
+    assert!(Regex::new(r"(?m)^  cssparser \S+: MPL-2.0; its source, .* https://\S+$").unwrap().is_match(&crates));
+    assert!(text("fonts-Noto-Sans.txt").contains("SIL OPEN FONT LICENSE"));
+    assert!(text("rust-standard-library.html").contains("backtrace"));
+}
+
+#[test]
+fn both_changelogs_begin_with_this_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let first = |name: &str, form: &str| {
+        let text = unit(name);
+        Regex::new(form).unwrap().captures(&text).unwrap_or_else(|| panic!("{name}: {text}"))[1].to_owned()
+    };
+    assert_eq!(first("CHANGELOG.md", r"(?m)^## (\d+\.\d+\.\d+) - (?:unreleased|\d{4}-\d\d-\d\d)$"), version);
+    assert_eq!(first("debian/changelog", r"^aftersalesd \((\d+\.\d+\.\d+)-\d+\)"), version);
+}
+
 /// Whether a licence expression (SPDX; `/` is an old "or") can be met: of all that "and" joins, one of what "or" joins.
 fn is_allowed(expression: &str, allowed: &BTreeSet<String>) -> bool {
     let bare = expression.replace('/', " OR ").replace(['(', ')'], " ");

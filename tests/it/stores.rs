@@ -1,23 +1,24 @@
 //! Stores of every record version that was ever written, in `tests/store/`: they open, are sound, and are worked on.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::audit::with_a_trap;
-use crate::support::letter;
 use crate::support::post::Draft;
 use crate::support::program::{Installation, Told, run, sample};
+use crate::support::{is_root, letter};
 
 /// All versions so far. A new one is added here, and its sample is written once with
 /// `cargo test --test it writes_the_sample -- --ignored`.
 const VERSIONS: [u32; 2] = [1, 2];
 
-fn kept(name: &str) -> PathBuf {
+pub fn kept(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store").join(name)
 }
 
-fn tar(arguments: &[&str], folder: &Path) {
+pub fn tar(arguments: &[&str], folder: &Path) {
     let done = Command::new("tar").args(arguments).current_dir(folder).status().unwrap();
     assert!(done.success());
 }
@@ -126,6 +127,52 @@ fn what_an_earlier_version_left_is_kept_to_go_back_to_until_somebody_is_erased()
     here.ok(&["cases", "erase", "--force", "--customer", "sabine@example.net"]);
     here.ok(&["verify"]);
     assert!(!here.path("store/cases.format-1").exists(), "who is erased stands in it too");
+}
+
+/// Who went back by a copy of what was kept, and left that where it was, has worked on with the earlier version since.
+#[test]
+fn what_was_kept_when_it_was_brought_forward_before_is_not_taken_for_what_it_is_now() {
+    let here = Installation::of_maildirs();
+    tar(&["-xzf", kept("v1.tar.gz").to_str().unwrap()], &here.path(""));
+    here.write("store/cases.format-1/of-before", "stale");
+    here.ok(&["verify"]);
+    assert!(here.path("store/cases.format-1/db").exists() && !here.path("store/cases.format-1/of-before").exists());
+    fs::remove_dir_all(here.path("store/cases")).unwrap();
+    fs::rename(here.path("store/cases.format-1"), here.path("store/cases")).unwrap();
+    assert_eq!(here.json(&["cases", "list", "--json"]).len(), 5);
+}
+
+/// What root made there the daemon could not open: neither is anything written, nor does the daemon come across it.
+#[test]
+fn root_leaves_the_store_of_somebody_else_alone() {
+    const NOBODY: u32 = 65_534;
+    if !is_root() {
+        println!("skipped: only root can give a store away, and so nothing is proven here");
+        return;
+    }
+    let here = Installation::of_maildirs();
+    here.deliver("1.host", letter(1, 700).as_bytes());
+    here.ok(&["once"]);
+    let folder = here.path("store");
+    let owned = |owner: u32| {
+        let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.iter().chain([&folder]).for_each(|path| chown(path, Some(owner), None).unwrap());
+    };
+    owned(NOBODY);
+    fs::remove_file(here.path("store/lock")).unwrap();
+    for words in [&["cases", "list"][..], &["once"], &["run"], &["status"], &["verify"], &["import", "-"]] {
+        let told: Told = here.run(words);
+        assert_eq!((told.code, told.complaints().len()), (Some(78), 1), "{words:?}: {told:?}");
+        assert!(told.complaints()[0].contains("runuser -u nobody -- aftersalesd"), "{told:?}");
+    }
+    assert!(!here.path("store/lock").exists(), "nothing is written there");
+    // One that is not there yet would be root's too.
+    here.replace("path = \"store\"", "path = \"store/of-a-brand\"");
+    assert_eq!(here.run(&["cases", "list"]).code, Some(78));
+    assert!(!here.path("store/of-a-brand").exists());
+    here.replace("path = \"store/of-a-brand\"", "path = \"store\"");
+    owned(fs::metadata("/").unwrap().uid());
+    assert_eq!(here.ok(&["cases", "list", "--json"]).json().len(), 1);
 }
 
 /// systemd does not try again what ends with 78.

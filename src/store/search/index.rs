@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
 
 use super::words::{Asked, Entry};
-use crate::store::create_folder;
+use crate::store::folder::create_folder;
 
 /// The form of the index: one of another form is made anew. Whatever `words.rs` changes is another form.
 const FORM: i64 = 1;

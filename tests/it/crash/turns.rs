@@ -145,7 +145,7 @@ fn killed_while_it_takes_over_a_store_of_an_earlier_version() {
     old(&whole);
     let expected = whole.ok(&["export"]).out;
     let tables = [1, 2, 5, 12].map(|times| format!("migrate-table:{times}"));
-    for point in ["migrate-copied", "migrate-kept"].map(str::to_owned).iter().chain(&tables) {
+    for point in ["migrate-copied", "migrate-kept", "migrate-begun"].map(str::to_owned).iter().chain(&tables) {
         let here = Installation::of_maildirs();
         old(&here);
         dies_at(&here, point, &["export"]);
