@@ -82,7 +82,7 @@ metrics! {
     MAILBOX = "aftersalesd_mailbox_success_seconds", Gauge, "seconds", "When the mailbox answered last.";
     DELIVERY = "aftersalesd_delivery_success_seconds", Gauge, "seconds", "When the mail server took a reply last.";
     GRANT = "aftersalesd_oauth2_grant_holds", Gauge, "none", "Whether access tokens for the mail servers can be had.";
-    GRANT_DAYS = "aftersalesd_oauth2_grant_days_left", Gauge, "days", "Until the grant or its client secret ends.";
+    GRANT_DAYS = "aftersalesd_oauth2_grant_left_days", Gauge, "days", "Until the grant or its client secret ends.";
     LOOK_UPS = "aftersalesd_order_look_ups_total", Counter, "none", "Orders looked up at the shop since the start.";
     LOOKING_UP = "aftersalesd_order_look_up_seconds_total", Counter, "seconds", "How long that took in all.";
     PAUSED = "aftersalesd_order_look_ups_paused", Gauge, "none", "Whether the shop is not asked, after failures in a row.";

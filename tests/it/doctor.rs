@@ -68,7 +68,9 @@ impl Place {
         let is_bad = |finding: &&Value| finding["verdict"] != "ok" && finding["check"] != "clock";
         let word = |finding: &Value, key: &str| finding[key].as_str().unwrap().to_owned();
         let line = |f: &Value| format!("{} {}: {}", word(f, "verdict"), word(f, "check"), word(f, "what"));
-        (told.code, all.iter().filter(is_bad).map(line).collect())
+        // How much room there is on this machine's disk is no matter of the tests.
+        let own = |f: &&Value| f["check"] != "disk";
+        (told.code, all.iter().filter(is_bad).filter(own).map(line).collect())
     }
 }
 

@@ -416,7 +416,7 @@ fn a_daemon_lives_by_tokens_through_idle_renewals_and_the_end_of_its_grant() {
     assert_eq!((&status["holds"], &status["days_left"]), (&json!(true), &json!(9)));
     let metrics = || http::ask(&format!("127.0.0.1:{console}"), "GET", "/metrics", &[], b"").text();
     assert!(metrics().contains("aftersalesd_oauth2_grant_holds 1\n"));
-    assert!(metrics().contains("aftersalesd_oauth2_grant_days_left 9\n"));
+    assert!(metrics().contains("aftersalesd_oauth2_grant_left_days 9\n"));
     // Somebody takes the grant away. It is told, and once: who is refused asks no more.
     shop.authority.revoke();
     shop.dovecot.doveadm(&["kick", USER]);
