@@ -201,6 +201,7 @@ impl Orders {
             email: Address::new(self.email(line)).ok()?,
             sku: self.skus.get(line.sku as usize)?.clone(),
             delivered_on: line.delivered_on,
+            day_unknown: false,
             bought_on: line.bought_on,
             country: line.country.and_then(|place| self.countries.get(place as usize)).cloned(),
         })

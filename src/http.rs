@@ -10,8 +10,8 @@ use std::pin::Pin;
 
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
-use hyper::header::{HOST, USER_AGENT};
-use hyper::{Request, StatusCode, Uri};
+use hyper::header::{HOST, HeaderMap, USER_AGENT};
+use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -81,7 +81,15 @@ impl fmt::Debug for Peer {
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
+    headers: HeaderMap,
     pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// A header of one line of plain text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
 }
 
 impl Peer {
@@ -101,7 +109,30 @@ impl Peer {
     /// Posts a body. Of the answer's no more than `largest` bytes are taken: a longer one is an error, and with 0 none is
     /// read.
     pub async fn post(&self, headers: &[(&str, &str)], body: String, largest: usize) -> Result<Answer, String> {
-        let mut request = Request::post(self.url.uri.path_and_query().map_or("/", |path| path.as_str()))
+        let path = self.url.uri.path_and_query().map_or("/", |path| path.as_str());
+        self.ask(Method::POST, path, headers, body, largest).await
+    }
+
+    /// Gets the address with `more` in its query, encoded already. Of the answer no more is taken than with [`post`].
+    ///
+    /// [`post`]: Self::post
+    pub async fn get(&self, more: &str, headers: &[(&str, &str)], largest: usize) -> Result<Answer, String> {
+        let path = self.url.uri.path_and_query().map_or("/", |path| path.as_str());
+        let mark = if self.url.uri.query().is_some() { '&' } else { '?' };
+        self.ask(Method::GET, &format!("{path}{mark}{more}"), headers, String::new(), largest).await
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+        largest: usize,
+    ) -> Result<Answer, String> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
             .header(HOST, self.url.uri.authority().map_or("", |authority| authority.as_str()))
             .header(USER_AGENT, concat!("aftersalesd/", env!("CARGO_PKG_VERSION")));
         for (name, value) in headers {
@@ -132,9 +163,9 @@ where
     let (mut sender, connection) = client.await.map_err(said)?;
     let answer = async {
         let answer = sender.send_request(request).await.map_err(said)?;
-        let status = answer.status();
-        let body = if largest == 0 { Vec::new() } else { read(answer.into_body(), largest).await? };
-        Ok(Answer { status, body })
+        let (head, body) = answer.into_parts();
+        let body = if largest == 0 { Vec::new() } else { read(body, largest).await? };
+        Ok(Answer { status: head.status, headers: head.headers, body })
     };
     tokio::pin!(answer);
     tokio::select! {

@@ -52,6 +52,9 @@ pub mod store;
 // Floor 2: the product catalogue and the order feed, two CSV files.
 pub mod feeds;
 
+// Floor 2: orders that the shop is asked for, one at a time.
+pub mod orders;
+
 // Floor 3: the only place where the order of side effects is written.
 pub mod worker;
 

@@ -14,12 +14,13 @@ use tracing::Instrument;
 use super::control::Control;
 use super::neighbours::Neighbours;
 use super::reload::{Answer, Fresh, Reloads, Stamps, Watch, Wishes};
-use super::{AnyMailbox, AnyMailer, Failure, Setup, VERSION, control, load, open_store, receivers, subscribe};
+use super::{AnyMailbox, AnyMailer, Failure, Setup, VERSION, control, load, open_store, receivers, shop, subscribe};
 use crate::config::{self, Config};
 use crate::console::{self, Console};
 use crate::store::{Store, StoreError};
 use crate::webhook::Receiver;
 use crate::worker::health::Health;
+use crate::worker::orders::Shop;
 use crate::worker::premises::Premises;
 use crate::worker::reconsider::reconsider;
 use crate::worker::{Office, Stop, Trouble, flush, inbound, on_thread, outbound, pace, search, turn, webhooks};
@@ -33,6 +34,7 @@ pub struct Outfit {
     pub config: Config,
     setup: Setup,
     receivers: Vec<Receiver>,
+    shop: Option<Arc<Shop>>,
     mailer: AnyMailer,
     stamps: Stamps,
 }
@@ -46,13 +48,14 @@ impl Outfit {
         // Before the files are read, so that no change falls in between.
         let stamps = Stamps::of(&config);
         let setup = Setup::new(&config)?;
-        let (receivers, mailer) = (receivers(&config)?, AnyMailer::new(&config)?);
-        Ok(Self { config, setup, receivers, mailer, stamps })
+        let (receivers, shop, mailer) = (receivers(&config)?, shop(&config)?, AnyMailer::new(&config)?);
+        Ok(Self { config, setup, receivers, shop, mailer, stamps })
     }
 
     fn on(self, store: Store, health: &Arc<Health>) -> (Config, Office, AnyMailer, Stamps) {
         let mut office = self.setup.office(&self.config, store);
         office.receivers = self.receivers;
+        office.asks(self.shop);
         office.health = Arc::clone(health);
         office.health.grant(self.config.oauth2.clone());
         (self.config, office, self.mailer, self.stamps)

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::neighbours::Neighbours;
-use super::{AnyMailer, Failure, Setup, brands, daemon, imap_settings, load, receivers};
+use super::{AnyMailer, Failure, Setup, brands, daemon, imap_settings, load, receivers, shop};
 use crate::config::{Config, Source, Start, Target};
 use crate::domain::reply::{Kind, Sending};
 use crate::imap;
@@ -25,9 +25,11 @@ fn check_one(path: &Path, offline: bool, out: &mut dyn Write) -> Result<(), Fail
     writeln!(out, "configuration  {}", path.display())?;
     writeln!(out, "templates      {} (version {})", languages.join(" "), terms.letters.version())?;
     writeln!(out, "catalogue      {} products", terms.catalogue.products.len())?;
-    match &setup.orders {
-        Some(orders) => writeln!(out, "order feed     {} lines", orders.len())?,
-        None => writeln!(out, "order feed     none")?,
+    let shop = shop(&config)?;
+    match (&setup.orders, &shop) {
+        (Some(orders), _) => writeln!(out, "order feed     {} lines", orders.len())?,
+        (None, Some(shop)) => writeln!(out, "order feed     asked of {}", shop.address())?,
+        (None, None) => writeln!(out, "order feed     none")?,
     }
     writeln!(out, "letters        {}", sending(&config.delivery.sending))?;
     if let Some(to) = &config.staff.handover {
@@ -69,6 +71,13 @@ fn check_one(path: &Path, offline: bool, out: &mut dyn Write) -> Result<(), Fail
         }
         mailer.check().await?;
         writeln!(out, "delivery       ready")?;
+        if let Some(shop) = shop {
+            let remarks = shop.check().await?;
+            writeln!(out, "orders         answered")?;
+            for remark in remarks {
+                writeln!(out, "note           {remark}")?;
+            }
+        }
         Ok(())
     })
 }
@@ -83,10 +92,11 @@ pub(super) fn sound(config: &Config) -> Result<Setup, Failure> {
 /// What is allowed, but seldom meant.
 pub(super) fn notes(config: &Config, setup: &Setup) -> Vec<&'static str> {
     let mut notes = Vec::new();
+    let has_country = config.orders.shop.is_some() || setup.orders.as_ref().is_some_and(|orders| orders.has_country);
     if config.rma.return_address.is_none() && matches!(config.delivery.target, Target::Smtp(_)) {
         notes.push("[rma] return_address is not set: RMA letters say that it follows from staff");
     }
-    if !config.rma.destinations.is_empty() && !setup.orders.as_ref().is_some_and(|orders| orders.has_country) {
+    if !config.rma.destinations.is_empty() && !has_country {
         notes.push("[[rma.addresses]]: without a column country in the order feed nobody gets them");
     }
     notes

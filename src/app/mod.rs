@@ -74,6 +74,7 @@ use crate::domain::reply::Reply;
 use crate::feeds::{self, Orders};
 use crate::imap::{self, ImapMailbox};
 use crate::maildir::{self, MaildirMailbox};
+use crate::orders::Source as OrderSource;
 use crate::pipeline::compose::{Frame, Letters};
 use crate::pipeline::screen::Desk;
 use crate::pipeline::{Caps, Terms};
@@ -83,6 +84,7 @@ use crate::store::{Store, StoreError};
 use crate::webhook::Receiver;
 use crate::worker::Office;
 use crate::worker::handover::Handover;
+use crate::worker::orders::Shop;
 
 /// What `--version` tells: the version, in a release with its commit.
 pub const VERSION: &str = env!("AFTERSALESD_VERSION");
@@ -247,6 +249,8 @@ impl Setup {
 fn no_column(config: &Config, orders: Option<&Orders>) -> Result<(), Failure> {
     let by_purchase = config.policy.exceptions.iter().find(|exception| exception.bought != Period::default());
     match by_purchase {
+        // A shop may tell it of each order.
+        Some(_) if config.orders.shop.is_some() => Ok(()),
         Some(exception) if !orders.is_some_and(|orders| orders.has_bought_on) => Err(Failure::Config(format!(
             "[[exceptions]] \"{}\" bought_from, bought_until: the order feed has no column bought_on",
             exception.name
@@ -397,12 +401,19 @@ impl Mailer for AnyMailer {
     }
 }
 
+/// The shop that orders are asked of.
+pub fn shop(config: &Config) -> Result<Option<Arc<Shop>>, Failure> {
+    let source = config.orders.shop.clone().map(OrderSource::new).transpose()?;
+    Ok(source.map(|source| Arc::new(Shop::new(source))))
+}
+
 /// Opens the store and reads what the configuration names.
 pub fn open_office(config: &Config) -> Result<Arc<Office>, Failure> {
     let setup = Setup::new(config)?;
-    let receivers = receivers(config)?;
+    let (receivers, shop) = (receivers(config)?, shop(config)?);
     let mut office = setup.office(config, open_store(config)?);
     office.receivers = receivers;
+    office.asks(shop);
     Ok(Arc::new(office))
 }
 

@@ -63,6 +63,10 @@ fn print(status: &Status, out: &mut dyn Write) -> io::Result<()> {
     )?;
     writeln!(out, "mailbox    {}", contact(&status.mailbox))?;
     writeln!(out, "delivery   {}", contact(&status.delivery))?;
+    if let Some(orders) = &status.orders {
+        let pause = if orders.paused { "not asked for a pause; " } else { "" };
+        writeln!(out, "orders     {pause}{}", contact(&orders.contact))?;
+    }
     match &status.reload {
         None => {}
         Some(Reload { at, refused: None }) => writeln!(out, "reloaded   {}", time(Some(*at)))?,

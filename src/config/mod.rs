@@ -5,6 +5,7 @@
 
 pub mod log;
 mod oauth2;
+mod orders;
 mod policy;
 mod sections;
 mod server;
@@ -170,6 +171,8 @@ pub enum Target {
 pub struct Orders {
     /// The order feed, if there is one.
     pub file: Option<PathBuf>,
+    /// Where else they are looked up; never with a file.
+    pub shop: Option<crate::orders::Settings>,
     /// What the shop's own order numbers look like; none of them matches the empty text.
     pub number_patterns: Vec<Regex>,
     /// Whether an order is unknown to everybody but its customer.

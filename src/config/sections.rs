@@ -8,13 +8,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use regex::Regex;
 
 use super::server::{Granted, IMAP, Kind, SMTP, server};
 use super::table::{Document, Table};
 use super::{
-    Config, Console, Delivery, Doctor, Handled, Limits, Mailbox, Orders, Rma, Source, Staff, Start, Surroundings,
-    Target, log, oauth2, policy, values, webhooks,
+    Config, Console, Delivery, Doctor, Handled, Limits, Mailbox, Rma, Source, Staff, Start, Surroundings, Target, log,
+    oauth2, orders, policy, values, webhooks,
 };
 use crate::domain::hours::{Deadlines, Hours};
 use crate::domain::ids::{Address, Country};
@@ -53,9 +52,9 @@ pub(super) fn read(document: &mut Document<'_>, around: &Surroundings<'_>) -> Op
     let mailbox = document.read("mailbox", |t| mailbox(t, around, &granted));
     let delivery = document.read("delivery", |t| delivery(t, around, mailbox.as_ref(), &granted));
     let catalogue = document.read("catalogue", |t| t.required("file", |v| values::path(v, around.base)));
-    let orders = document.read("orders", |t| orders(t, around));
-    let policy = policy::policy(document);
     let hours = document.read("hours", hours);
+    let orders = document.read("orders", |t| orders::orders(t, around, &hours.zone));
+    let policy = policy::policy(document);
     let deadlines = document.read("deadlines", |t| deadlines(t, hours));
     let rma = document.read("rma", rma);
     let brand = document.read("brand", |t| t.optional("name", values::text));
@@ -173,21 +172,6 @@ fn handled(value: &toml::de::DeValue<'_>) -> Result<Handled, String> {
         Some(("move", folder)) if !folder.trim().is_empty() => Ok(Handled::Move(folder.to_owned())),
         _ => Err(format!("{EXPECTED}, found \"{text}\"")),
     }
-}
-
-/// KOSPET's order numbers.
-const NUMBER_PATTERN: &str = r"KS\d{4,8}";
-
-fn orders(t: &mut Table<'_>, around: &Surroundings<'_>) -> Option<Orders> {
-    let file = t.optional("file", |v| values::path(v, around.base));
-    let given = t.optional("number_patterns", |v| values::list(v, values::pattern));
-    let others = [("staff", false), ("unknown", true)];
-    let hide_from_others = t.or("of_others", false, |v| values::one_of(v, &others));
-    let number_patterns = match given {
-        Some(patterns) => patterns,
-        None => vec![Regex::new(NUMBER_PATTERN).ok()?],
-    };
-    Some(Orders { file, number_patterns, hide_from_others })
 }
 
 /// When letters that nobody waits for are sent, and staff are reminded.

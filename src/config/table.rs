@@ -241,6 +241,11 @@ impl<'i> Table<'i> {
         self.gathered.list(self.text, name, entry, read)
     }
 
+    /// Whether the table is there.
+    pub fn is_given(&self) -> bool {
+        self.line.is_some()
+    }
+
     /// Whether a key that was asked for is given, rightly or wrongly.
     pub fn has(&self, key: &str) -> bool {
         self.read.iter().any(|(name, line)| *name == key && line.is_some())

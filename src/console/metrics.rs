@@ -21,7 +21,7 @@ use crate::domain::queue::Queue;
 use crate::store::StoreError;
 use crate::worker::Office;
 use crate::worker::counters::{self, BOUNDS, Counted, Spread};
-use crate::worker::health::Status;
+use crate::worker::health::{OrderLookUps, Status};
 
 /// A number, or one for each value of its label.
 #[derive(Debug)]
@@ -83,6 +83,9 @@ metrics! {
     DELIVERY = "aftersalesd_delivery_success_seconds", Gauge, "seconds", "When the mail server took a reply last.";
     GRANT = "aftersalesd_oauth2_grant_holds", Gauge, "none", "Whether access tokens for the mail servers can be had.";
     GRANT_DAYS = "aftersalesd_oauth2_grant_days_left", Gauge, "days", "Until the grant or its client secret ends.";
+    LOOK_UPS = "aftersalesd_order_look_ups_total", Counter, "none", "Orders looked up at the shop since the start.";
+    LOOKING_UP = "aftersalesd_order_look_up_seconds_total", Counter, "seconds", "How long that took in all.";
+    PAUSED = "aftersalesd_order_look_ups_paused", Gauge, "none", "Whether the shop is not asked, after failures in a row.";
     WEBHOOK_WAITING = "aftersalesd_webhook_waiting", Gauge, "none", "Messages that wait for a webhook.";
     WEBHOOK_FAILED = "aftersalesd_webhook_failed", Gauge, "none", "Messages that a webhook did not take for days.";
     SEARCH = "aftersalesd_search_runs", Gauge, "none", "Whether the search follows the cases.";
@@ -130,6 +133,9 @@ fn page(console: &Console) -> Page {
     if let Some(grant) = premises.status().grant {
         page.one(&GRANT, "", u64::from(grant.holds));
         page.add(&GRANT_DAYS, grant.days_left.map(|days| (String::new(), days)));
+    }
+    if let Some(orders) = premises.status().orders {
+        tell_look_ups(&orders, &mut page);
     }
     tell_disk(&console.0.settings.store, &mut page);
     tell_process(&mut page);
@@ -197,6 +203,19 @@ fn tell_times(status: &Status, page: &mut Page) {
             page.one(metric, "", at.as_second());
         }
     }
+}
+
+fn tell_look_ups(orders: &OrderLookUps, page: &mut Page) {
+    let outcomes = [
+        ("known", orders.known),
+        ("unknown", orders.unknown),
+        ("unclear", orders.unclear),
+        ("failed", orders.failed),
+        ("not_asked", orders.not_asked),
+    ];
+    page.add(&LOOK_UPS, outcomes.map(|(outcome, n)| (label("outcome", outcome), n)));
+    page.one(&LOOKING_UP, "", orders.milliseconds as f64 / 1000.0);
+    page.one(&PAUSED, "", u64::from(orders.paused));
 }
 
 /// The parts of a store by their folders.

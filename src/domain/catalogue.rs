@@ -46,6 +46,9 @@ pub struct OrderLine {
     pub sku: Sku,
     /// The day of delivery; `None` while the parcel is under way.
     pub delivered_on: Option<Date>,
+    /// It may have been delivered, but the feed can't tell when: the customer is asked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub day_unknown: bool,
     /// The day of purchase, if the feed tells it.
     pub bought_on: Option<Date>,
     /// Where it was sent, if the feed tells it.
@@ -62,6 +65,8 @@ pub enum OrderAnswer {
     Unknown,
     /// The lines of the order; never empty.
     Lines(Vec<OrderLine>),
+    /// Whoever knows could not be asked, or gave no clear answer: it may be known or not.
+    Unavailable,
 }
 
 impl OrderAnswer {
@@ -69,7 +74,7 @@ impl OrderAnswer {
     pub fn lines(&self) -> &[OrderLine] {
         match self {
             Self::Lines(lines) => lines,
-            Self::NotAsked | Self::Unknown => &[],
+            Self::NotAsked | Self::Unknown | Self::Unavailable => &[],
         }
     }
 }

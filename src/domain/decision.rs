@@ -77,6 +77,8 @@ pub enum Reason {
     UnknownThread,
     /// The order is of a channel whose claims a person goes on with.
     Channel,
+    /// The order could not be looked up when the letter came.
+    OrderUnverified,
     /// Everything is there, and the policy wants a person to approve the track.
     Approval,
 }

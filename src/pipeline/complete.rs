@@ -30,11 +30,25 @@ pub fn complete(facts: &Facts, catalogue: &Catalogue, order: &OrderAnswer) -> Co
     let lines = order.lines();
     let coded = facts.item_code.as_ref().and_then(|code| catalogue.by_ean(&code.value)).map(|p| p.sku.clone());
     product(&mut done, lines, coded);
+    if *order == OrderAnswer::Unavailable && !is_of_another_order(facts) {
+        // Nothing is known anew: what was known of this order stays.
+        done.facts.sku = done.facts.sku.take().or_else(|| facts.sku.clone());
+        return done;
+    }
     if let Some(sku) = &done.facts.sku {
         done.not_in_order = !lines.is_empty() && lines.iter().all(|l| l.sku != sku.value);
     }
     delivery(&mut done, lines);
     done
+}
+
+/// Whether the day of receipt is that of an order which the case is no longer about.
+fn is_of_another_order(facts: &Facts) -> bool {
+    let number = facts.order_number.as_ref().map(|fact| fact.value.as_str());
+    facts
+        .received_on
+        .as_ref()
+        .is_some_and(|day| day.evidence.source == Source::OrderFeed && number != Some(day.evidence.quote.as_str()))
 }
 
 fn product(done: &mut Completed, lines: &[OrderLine], coded: Option<Sku>) {
@@ -81,10 +95,14 @@ fn delivery(done: &mut Completed, lines: &[OrderLine]) {
     let agree = |differs: &dyn Fn(&OrderLine) -> bool| !lines.iter().any(|l| differs(l));
     done.bought_on = first.bought_on.filter(|_| agree(&|l| l.bought_on != first.bought_on));
     done.country = first.country.clone().filter(|_| agree(&|l| l.country != first.country));
-    if lines.iter().any(|l| l.delivered_on != first.delivered_on) {
+    if lines.iter().any(|l| (l.delivered_on, l.day_unknown) != (first.delivered_on, first.day_unknown)) {
         return;
     }
     if done.facts.received_on.as_ref().is_some_and(|f| f.evidence.source == Source::Staff) {
+        return;
+    }
+    if first.day_unknown {
+        done.facts.received_on = done.facts.received_on.take().filter(|f| f.evidence.source != Source::OrderFeed);
         return;
     }
     done.not_delivered = first.delivered_on.is_none();

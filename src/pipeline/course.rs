@@ -76,6 +76,10 @@ impl Course {
     ) -> Result<(), IllegalEvent> {
         let Completed { facts, bought_on, country, .. } = completed;
         let known = &self.case;
+        let (bought_on, country) = match order {
+            OrderAnswer::Unavailable => (&known.bought_on, &known.country),
+            _ => (bought_on, country),
+        };
         if (&facts.sku, &facts.received_on) != (&known.facts.sku, &known.facts.received_on)
             || (bought_on, country) != (&known.bought_on, &known.country)
         {

@@ -109,6 +109,9 @@ impl Situation<'_> {
         if *self.order == OrderAnswer::Unknown && again {
             reasons.push(Reason::OrderUnknown);
         }
+        if *self.order == OrderAnswer::Unavailable {
+            reasons.push(Reason::OrderUnverified);
+        }
         if self.rma_elsewhere {
             reasons.push(Reason::DuplicateRma);
         }

@@ -51,6 +51,7 @@ pub fn reason(reason: Reason) -> &'static str {
         Reason::SkuNotInOrder => "the product is not in the order",
         Reason::NotDelivered => "by the order feed the order was not delivered when the letter came",
         Reason::OrderUnknown => "the same order number, unknown to the order feed, was given twice",
+        Reason::OrderUnverified => "the order could not be looked up when the letter came",
         Reason::EvidenceByLink => "the only evidence are links, which the program does not open",
         Reason::AskLimit => "the customer was asked as often as the policy allows",
         Reason::Language => "there are no words and letters in the customer's language",

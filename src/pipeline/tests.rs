@@ -84,6 +84,7 @@ impl Desktop {
 
     fn with_order(lines: &[(&str, &str, Option<Date>)]) -> Self {
         let lines = lines.iter().map(|(email, sku, delivered_on)| OrderLine {
+            day_unknown: false,
             order_number: OrderNumber::new("KS20001").unwrap(),
             email: Address::new(email).unwrap(),
             sku: Sku::new(sku).unwrap(),

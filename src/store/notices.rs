@@ -42,6 +42,8 @@ pub enum NoticeKind {
     Command,
     /// Staff are told what became of their words.
     Report,
+    /// Orders can't be looked up.
+    OrderLookUp,
 }
 
 impl NoticeKind {
@@ -63,6 +65,7 @@ impl NoticeKind {
             Self::Handover => "handover",
             Self::Command => "command",
             Self::Report => "report",
+            Self::OrderLookUp => "order_look_up",
         }
     }
 }

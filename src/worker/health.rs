@@ -1,6 +1,7 @@
 //! How the daemon is: the first thing a person or a monitor asks.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,37 @@ pub struct Status {
     /// The OAuth2 grant, where servers are logged in at by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<Grant>,
+    /// How it goes with the shop that orders are asked of; `None`: nobody was asked since the start.
+    #[serde(default)]
+    pub orders: Option<OrderLookUps>,
+}
+
+/// How it goes with the shop that orders are asked of, since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OrderLookUps {
+    pub known: u64,
+    pub unknown: u64,
+    /// Answers from which nothing could be told.
+    pub unclear: u64,
+    /// Without an answer.
+    pub failed: u64,
+    /// Nobody was asked, because of failures before.
+    pub not_asked: u64,
+    /// How long all of them took together.
+    pub milliseconds: u64,
+    /// After failures in a row nobody is asked for a pause.
+    pub paused: bool,
+    pub contact: Contact,
+}
+
+/// What became of looking an order up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LookedUp {
+    Known,
+    Unknown,
+    Unclear,
+    Failed,
+    NotAsked,
 }
 
 /// How it went when the configuration or the feeds were read anew.
@@ -138,6 +170,7 @@ impl Status {
             delivery: Contact::default(),
             reload: None,
             grant: None,
+            orders: None,
         };
         status.count(counts);
         status
@@ -227,6 +260,39 @@ impl Health {
     pub fn reloaded(&self, outcome: Result<(), &str>) {
         let refused = outcome.err().map(str::to_owned);
         self.status_now().reload = Some(Reload { at: Timestamp::now(), refused });
+    }
+
+    /// An order was looked up, which took so long.
+    pub fn order_looked_up(&self, how: LookedUp, took: Duration) {
+        let mut status = self.status_now();
+        let orders = status.orders.get_or_insert_default();
+        let count = match how {
+            LookedUp::Known => &mut orders.known,
+            LookedUp::Unknown => &mut orders.unknown,
+            LookedUp::Unclear => &mut orders.unclear,
+            LookedUp::Failed => &mut orders.failed,
+            LookedUp::NotAsked => &mut orders.not_asked,
+        };
+        *count += 1;
+        orders.milliseconds += u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    }
+
+    /// The shop that orders are asked of answers.
+    pub fn orders_answer(&self) {
+        let mut status = self.status_now();
+        let orders = status.orders.get_or_insert_default();
+        orders.contact.note(Ok(()));
+        orders.paused = false;
+    }
+
+    /// It does not.
+    pub fn orders_fault(&self, what: &str) {
+        self.status_now().orders.get_or_insert_default().contact.note(Err(what));
+    }
+
+    /// It is not asked for a pause.
+    pub fn orders_paused(&self) {
+        self.status_now().orders.get_or_insert_default().paused = true;
     }
 
     pub fn mailbox(&self, outcome: Result<(), &str>) {

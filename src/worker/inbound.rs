@@ -13,7 +13,7 @@ use tracing::Span;
 
 use super::pulse::Loop;
 use super::quarantine::quarantine;
-use super::settle::{self, Taken, read_one, settle};
+use super::settle::{self, Taken, order_number, read_one, settle};
 use super::{Office, Stop, Trouble, blocking, notice, on_thread, pace, start};
 use crate::domain::ids::{LetterId, masked};
 use crate::fail_point;
@@ -226,7 +226,7 @@ impl Stages {
         let reader = Arc::clone(office);
         on_thread(move || {
             while let Some(batch) = arriving.blocking_recv() {
-                let result = read_batch(batch, &reader);
+                let result = read_batch(batch, &reader).and_then(|read| ask_ahead(read, &reader));
                 let failed = result.is_err();
                 if read.blocking_send(result).is_err() || failed {
                     break;
@@ -304,10 +304,25 @@ fn read_batch(batch: Vec<Incoming>, office: &Arc<Office>) -> Result<Vec<Read>, T
     })
 }
 
+/// Looks the orders of a batch up together, while nothing is held up by it.
+fn ask_ahead(batch: Vec<Read>, office: &Office) -> Result<Vec<Read>, Trouble> {
+    if office.orders.is_asked() {
+        let mut numbers = Vec::new();
+        for reading in batch.iter().filter_map(|read| read.reading.as_ref().ok()) {
+            numbers.extend(order_number(office, reading)?);
+        }
+        office.orders.ask_ahead(numbers, &office.health, &|| office.health.pulse.gets_on(Loop::Letters));
+    }
+    Ok(batch)
+}
+
 /// Commits a batch, letter by letter, and makes it durable with one flush.
 fn write_batch(batch: Vec<Read>, office: &Office) -> Result<Done, Trouble> {
     let mut done = Done { positions: Vec::with_capacity(batch.len()), quarantined: 0 };
     let held = office.durable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(what) = office.orders.alarm() {
+        notice::tell(office, NoticeKind::OrderLookUp, "orders".to_owned(), what)?;
+    }
     for read in batch {
         let position = read.position.clone();
         let _in_work = read.span.enter();

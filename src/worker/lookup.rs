@@ -67,9 +67,11 @@ pub fn look_up(office: &Office, reading: &Reading, found: Found, now: Timestamp)
     let store = &office.store;
     let sender = reading.customer.as_ref().map(|p| p.address.clone());
     let order_number = pipeline::order_number_of(&link, &reading.facts);
-    let mut order = match (&office.orders, &order_number) {
-        (Some(orders), Some(number)) => orders.answer(number),
-        _ => OrderAnswer::NotAsked,
+    // Nobody else is told anything that rests on it.
+    let asks = reading.class == Class::Customer && !matches!(link, Link::Stranger(_));
+    let mut order = match order_number.as_ref().filter(|_| asks) {
+        Some(number) => office.orders.answer(number, sender.as_ref(), &office.health),
+        None => OrderAnswer::NotAsked,
     };
     if sender.as_ref().is_some_and(|sender| is_hidden(office, &order, sender)) {
         order = OrderAnswer::Unknown;
@@ -77,7 +79,7 @@ pub fn look_up(office: &Office, reading: &Reading, found: Found, now: Timestamp)
     let unknown = order_number.as_ref().filter(|_| order == OrderAnswer::Unknown);
     let meant = unknown.zip(sender.as_ref()).and_then(|(number, sender)| meant(office, number, sender));
     let mut rmas_elsewhere = Vec::new();
-    if let Some(number) = order_number.as_ref().filter(|_| !office.terms.hide_orders || order != OrderAnswer::Unknown) {
+    if let Some(number) = order_number.as_ref().filter(|_| !office.terms.hide_orders || is_told(&order)) {
         for sku in possible_skus(office, &link, &reading.facts, &order) {
             let held = store.rma_of_line(number, &sku)?;
             let own = matches!(&link, Link::Known(case) if held.as_ref().is_some_and(|(by, _)| *by == case.id));
@@ -97,10 +99,14 @@ pub fn look_up(office: &Office, reading: &Reading, found: Found, now: Timestamp)
 /// The sender's only order whose number is `number` but for one slip of the pen. Only their own: a hint at anybody else's
 /// would tell which numbers there are.
 fn meant(office: &Office, number: &OrderNumber, sender: &Address) -> Option<OrderNumber> {
-    let own = office.orders.as_ref()?.of_customer(sender);
+    let own = office.orders.of_customer(sender);
     let mut near = own.into_iter().filter(|own| is_slip(number.as_str(), own.as_str()));
     let one = near.next()?;
     near.next().is_none().then_some(one)
+}
+
+fn is_told(order: &OrderAnswer) -> bool {
+    !matches!(order, OrderAnswer::Unknown | OrderAnswer::Unavailable)
 }
 
 /// Whether an order is of other people, and such orders are nobody's business.
@@ -196,9 +202,20 @@ pub fn known(office: &Office, case: &Case, acts: &[&Act], now: Timestamp) -> Res
     numbers.extend(case.facts.order_number.as_ref().map(|fact| fact.value.clone()));
     let elsewhere = |holder: &CaseId| *holder != case.id;
     for number in numbers {
-        look_at_order(office, number, (&case.facts, &said), &elsewhere, &mut known)?;
+        let order = office.orders.answer(&number, Some(&case.customer.address), &office.health);
+        look_at_order(office, number, order, (&case.facts, &said), &elsewhere, &mut known)?;
     }
     Ok(known)
+}
+
+/// The order numbers that acts look up, to be asked for before anything is held up by it.
+pub fn numbers_of(case: &Case, act: &Act) -> Vec<OrderNumber> {
+    let corrected = match act {
+        Act::Correct { correction: Correction::OrderNumber(number) } => number.clone(),
+        Act::Correct { .. } | Act::Split { .. } => None,
+        _ => return Vec::new(),
+    };
+    corrected.into_iter().chain(case.facts.order_number.as_ref().map(|fact| fact.value.clone())).collect()
 }
 
 /// What deciding on a case anew rests on when the feed may tell more.
@@ -208,7 +225,8 @@ pub fn known_of_feed(office: &Office, case: &Case, now: Timestamp) -> Result<Kno
     known.replies_today = replies_today(office, customer, now)?;
     if let Some(number) = &case.facts.order_number {
         let elsewhere = |holder: &CaseId| *holder != case.id;
-        look_at_order(office, number.value.clone(), (&case.facts, &[]), &elsewhere, &mut known)?;
+        let order = office.orders.at_hand(&number.value);
+        look_at_order(office, number.value.clone(), order, (&case.facts, &[]), &elsewhere, &mut known)?;
         for order in known.orders.values_mut().filter(|order| is_hidden(office, order, customer)) {
             *order = OrderAnswer::Unknown;
         }
@@ -238,22 +256,23 @@ pub fn known_of_split(office: &Office, case: &Case, named: &[String], now: Times
     let elsewhere = |holder: &CaseId| *holder != case.id || case.rma.is_some();
     for facts in [&parts.own, &parts.rest] {
         if let Some(number) = &facts.order_number {
-            look_at_order(office, number.value.clone(), (facts, &[]), &elsewhere, &mut known)?;
+            let order = office.orders.answer(&number.value, Some(&case.customer.address), &office.health);
+            look_at_order(office, number.value.clone(), order, (facts, &[]), &elsewhere, &mut known)?;
         }
     }
     known.split = Some(Split { parts, fresh_case, opened_on });
     Ok(known)
 }
 
-/// The feed's answer about an order, and which of its lines have an RMA `elsewhere`.
+/// What is known about an order, and which of its lines have an RMA `elsewhere`.
 fn look_at_order(
     office: &Office,
     number: OrderNumber,
+    order: OrderAnswer,
     (facts, said): (&Facts, &[Sku]),
     elsewhere: &dyn Fn(&CaseId) -> bool,
     known: &mut Known,
 ) -> Result<(), Trouble> {
-    let order = office.orders.as_ref().map_or(OrderAnswer::NotAsked, |orders| orders.answer(&number));
     for sku in possible_skus(office, &Link::New, facts, &order).iter().chain(said) {
         let held = office.store.rma_of_line(&number, sku)?;
         if held.is_some_and(|(by, _)| elsewhere(&by)) {

@@ -11,6 +11,7 @@ pub mod health;
 pub mod inbound;
 mod lookup;
 pub mod notice;
+pub mod orders;
 pub mod outbound;
 pub mod pace;
 pub mod premises;
@@ -37,8 +38,9 @@ use self::erasure::Retention;
 use self::handover::Handover;
 use self::health::Health;
 use self::notice::Notifier;
+use self::orders::{Orders, Shop};
 use crate::domain::ids::MessageId;
-use crate::feeds::Orders;
+use crate::feeds;
 use crate::pipeline::{Reading, Terms};
 use crate::ports::Fault;
 use crate::store::{CommitError, Store, StoreError};
@@ -49,7 +51,7 @@ use crate::webhook::Receiver;
 pub struct Office {
     pub store: Store,
     pub terms: Arc<Terms>,
-    pub orders: Option<Arc<Orders>>,
+    pub orders: Orders,
     /// The beginning of RMA numbers.
     pub rma_prefix: String,
     /// Replies that may be sent in an hour, all together.
@@ -90,7 +92,7 @@ impl Office {
     pub fn new(
         store: Store,
         terms: Terms,
-        orders: Option<Orders>,
+        orders: Option<feeds::Orders>,
         rma_prefix: String,
         replies_per_hour: usize,
     ) -> Self {
@@ -100,7 +102,7 @@ impl Office {
             notifier,
             handover: Handover::default(),
             terms: Arc::new(terms),
-            orders: orders.map(Arc::new),
+            orders: orders.map_or(Orders::Nowhere, |orders| Orders::Feed(Arc::new(orders))),
             rma_prefix,
             replies_per_hour,
             clock: Clock::System,
@@ -156,6 +158,13 @@ impl Office {
             accepted: Arc::clone(&before.accepted),
             disk_failed: Arc::clone(&before.disk_failed),
             ..self
+        }
+    }
+
+    /// Orders are asked of a shop, if there is one.
+    pub fn asks(&mut self, shop: Option<Arc<Shop>>) {
+        if let Some(shop) = shop {
+            self.orders = Orders::Shop(shop);
         }
     }
 

@@ -84,7 +84,7 @@ fn go_on_with(office: &Office, cases: Vec<CaseId>, now: Timestamp) -> Result<usi
 
 /// Identifies what the feeds tell of cases.
 fn mark(office: &Office) -> u32 {
-    let orders = office.orders.as_ref().map(|orders| orders.mark());
+    let orders = office.orders.mark();
     let digest = Sha256::digest(format!("{orders:?}{:?}{}", office.terms.catalogue, office.terms.hide_orders));
     digest.iter().take(4).fold(0, |mark, byte| mark << 8 | u32::from(*byte))
 }

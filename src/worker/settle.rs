@@ -12,7 +12,7 @@ use super::{Office, Trouble, budget, desk, handover, notice};
 use crate::domain::case::Case;
 use crate::domain::decision::{Class, Outcome};
 use crate::domain::event::Event;
-use crate::domain::ids::{CaseId, LetterId};
+use crate::domain::ids::{CaseId, LetterId, OrderNumber};
 use crate::fail_point;
 use crate::pipeline::trace::Link;
 use crate::pipeline::{self, Lookup, Reading};
@@ -117,6 +117,18 @@ pub fn settle(
     }
     let why = "its case changed again and again while it was decided on".to_owned();
     quarantine(office, Some(reading), None, raw, position, why)
+}
+
+/// The order that a letter will have to be looked up for, as far as can be told before it is settled.
+pub(super) fn order_number(office: &Office, reading: &Reading) -> Result<Option<OrderNumber>, Trouble> {
+    if reading.class != Class::Customer {
+        return Ok(None);
+    }
+    let found = link(office, reading)?;
+    // What can't be read as part of its case is told when it is settled.
+    let recalled = recall(office, reading, &found.link).ok();
+    let numbered = recalled.filter(|_| !matches!(found.link, Link::Stranger(_)));
+    Ok(numbered.and_then(|reading| pipeline::order_number_of(&found.link, &reading.facts)))
 }
 
 fn recall(office: &Office, reading: &Reading, link: &Link) -> Result<Box<Reading>, String> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::erasure::{Sweep, retain};
-use super::lookup::{known, known_of_feed, known_of_split};
+use super::lookup::{known, known_of_feed, known_of_split, numbers_of};
 use super::pulse::Loop;
 use super::{Office, Stop, Trouble, handover, notice, on_thread};
 use crate::domain::act::Act;
@@ -165,6 +165,9 @@ pub struct Guard {
 
 /// As [`act`], if all is as `guard` wants it.
 pub fn act_on(office: &Office, id: &CaseId, guard: &Guard, cause: Cause<'_>, now: Timestamp) -> Result<Case, Undone> {
+    if let (Cause::Staff { act, .. }, Some(case)) = (&cause, office.store.case(id)?) {
+        office.orders.ask_ahead(numbers_of(&case, act), &office.health, &|| {});
+    }
     let held = office.durable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let case = try_on(office, id, guard, cause, now)?;
     office.store.flush()?;

@@ -15,11 +15,13 @@ use aftersalesd::domain::ids::{Address, CaseId, LetterId, OrderNumber, RmaNumber
 use aftersalesd::domain::letter::{Body, Letter, Person};
 use aftersalesd::domain::reply::Reply;
 use aftersalesd::feeds::{self, Orders};
+use aftersalesd::orders;
 use aftersalesd::pipeline::extract::photos::{self, Hints, Room};
 use aftersalesd::pipeline::lexicon::Lexicons;
 use aftersalesd::pipeline::strip::Stripper;
 use aftersalesd::pipeline::trace::Link;
 use aftersalesd::pipeline::{self, Lookup, Reading, Terms, parse};
+use aftersalesd::ports::Found;
 use aftersalesd::smtp;
 use aftersalesd::store::Store;
 use aftersalesd::worker::Office;
@@ -30,7 +32,7 @@ use jiff::Timestamp;
 pub type Walk = fn(&[u8]);
 
 /// Every path, by its name.
-pub const ALL: [(&str, Walk); 12] = [
+pub const ALL: [(&str, Walk); 13] = [
     ("letter", letter),
     ("mime", mime),
     ("html", html),
@@ -41,6 +43,7 @@ pub const ALL: [(&str, Walk); 12] = [
     ("reply", reply),
     ("question", question),
     ("feed", feed),
+    ("shop", shop),
     ("config", config),
     ("import", import),
 ];
@@ -347,6 +350,24 @@ fn feed(data: &[u8]) {
             orders.of_customer(&Address::new("jo@example.net").unwrap());
         }
     });
+}
+
+/// What a shop says of an order, by its own contract and as Shopify.
+fn shop(data: &[u8]) {
+    let number = OrderNumber::new("KS41207").unwrap();
+    let zone = jiff::tz::TimeZone::UTC;
+    let own = orders::parse(data, &number).map_err(|what| assert!(!what.is_empty()));
+    let shopify = orders::parse_shopify(data, &number, &zone);
+    let shopify = shopify.map_err(|unanswered| {
+        let what = unanswered.fault.what;
+        assert!(!what.is_empty() && what.chars().count() < 300 && !what.contains(char::is_control), "{what:?}");
+    });
+    for found in own.into_iter().chain(shopify) {
+        if let Found::Order(order) = found {
+            assert!(!order.emails.is_empty() && !order.lines.is_empty());
+            assert!(order.lines.iter().all(|line| line.order_number == number && line.email == order.emails[0]));
+        }
+    }
 }
 
 fn config(data: &[u8]) {

@@ -24,6 +24,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("oauth2", 2),
     ("probe", 2),
     ("dns", 2),
+    ("orders", 2),
     ("store", 2),
     ("feeds", 2),
     ("worker", 3),
@@ -42,6 +43,7 @@ const STAIRS: &[(&str, &str)] = &[
     ("sasl", "ports"),
     ("webhook", "http"),
     ("oauth2", "http"),
+    ("orders", "http"),
 ];
 
 /// Outside crates by the places that may name them: the beginnings of paths below `src/`.

@@ -37,6 +37,7 @@ mod life;
 mod loops;
 mod oauth2;
 mod observe;
+mod orders;
 mod pages;
 mod passes;
 mod people;

@@ -148,13 +148,14 @@ fn copy(from: &Path, to: &Path) {
 
 // --- feeds --------------------------------------------------------------------------------------------------------
 
-const BEGINNING: &str = "Good morning,\n\nmy Tank T3 Ultra runs flat since Sunday: the battery goes from full to empty \
+pub const BEGINNING: &str = "Good morning,\n\nmy Tank T3 Ultra runs flat since Sunday: the battery goes from full to empty \
     within three hours while the watch lies on my desk with the display off.\n";
-const REST: &str = "I reset it once, no change. The code printed on the box is 2000400001032. A photo is attached.\n";
-const PHOTO: &[(&str, &str)] = &[("watch-black-display.jpg", "flat-again.jpg")];
+pub const REST: &str =
+    "I reset it once, no change. The code printed on the box is 2000400001032. A photo is attached.\n";
+pub const PHOTO: &[(&str, &str)] = &[("watch-black-display.jpg", "flat-again.jpg")];
 
 /// A claim with an order number that no feed knows yet.
-fn claim(name: &str, order: &str, body: &str, photos: &[(&str, &str)]) -> String {
+pub fn claim(name: &str, order: &str, body: &str, photos: &[(&str, &str)]) -> String {
     let body = format!("{body}My order is {order}.\n\n{name}\n");
     let (from, id) = (format!("{name} <{name}@example.net>"), format!("{order}@example.net"));
     Draft { from: &from, id: &id, subject: "It runs flat", body: &body, answers: None, photos }.raw()

@@ -74,7 +74,7 @@ fn configuration(path: &Path, config: &Config, chart: &mut Chart<'_>) -> Result<
     for note in check::notes(config, &setup) {
         chart.warn("configuration", note, "add it, if you have it")?;
     }
-    feeds(&setup, chart)?;
+    feeds(&setup, config.orders.shop.is_some(), chart)?;
     place::templates(config, chart)
 }
 
@@ -91,13 +91,14 @@ fn grant(config: &Config, chart: &mut Chart<'_>) -> Result<(), Failure> {
     }
 }
 
-fn feeds(setup: &Setup, chart: &mut Chart<'_>) -> Result<(), Failure> {
+fn feeds(setup: &Setup, asks_shop: bool, chart: &mut Chart<'_>) -> Result<(), Failure> {
     let products = setup.terms.catalogue.products.len();
     match products {
         0 => chart.warn("catalogue", "it has no product", "without products nobody gets an RMA: fill it")?,
         _ => chart.ok("catalogue", format!("{products} products"))?,
     }
     match setup.orders.as_ref().map(|orders| orders.len()) {
+        None if asks_shop => chart.ok("orders", "the shop is asked; `aftersalesd check` tries it".to_owned()),
         None => {
             chart.warn("orders", "there is no order feed", "set [orders] file: without it staff check each purchase")
         }

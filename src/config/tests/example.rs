@@ -55,34 +55,52 @@ fn the_example_shows_every_key_that_is_known() {
 #[test]
 fn every_key_of_the_example_can_be_in_force() {
     let mut text: String = EXAMPLE.lines().map(|l| format!("{}\n", uncommented(l))).collect();
-    text = text
-        .replace("password = \"…\"\n", "")
-        .replace("client_secret = \"…\"\n", "")
-        .replace("secret = \"…\"\n", "")
-        .replace("path = \"Maildir\"\n", "")
-        .replace("path = \"replies\"\n", "");
+    for line in [
+        "password = \"…\"",
+        "client_secret = \"…\"",
+        "secret = \"…\"",
+        "token = \"…\"",
+        "path = \"Maildir\"",
+        "path = \"replies\"",
+    ] {
+        text = text.replace(&format!("{line}\n"), "");
+    }
     let key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let files = [
         ("secrets/imap", "x"),
         ("secrets/smtp", "y"),
         ("secrets/webhook", key),
         ("secrets/oauth2", "z"),
+        ("secrets/orders", "z"),
         ("ca.pem", "z"),
         ("templates/mail/x", ""),
     ];
-    let config = load_beside(&files, &text).unwrap();
-    assert_eq!(config.warnings, [""; 0]);
-    assert_eq!(config.rma.return_address.unwrap().len(), 3);
-    assert!(config.templates.is_some() && config.oauth2.is_some());
-    let policy = &config.policy;
-    assert_eq!((policy.channels.len(), policy.exceptions.len(), config.rma.destinations.len()), (1, 1, 1));
-    assert_eq!(policy.exceptions[0].sets.approve.as_deref(), Some(&[crate::domain::warranty::Track::Repair][..]));
+    // Orders come from one place.
+    let table = |name: &str| {
+        let (_, table) = text.split_once(&format!("\n[{name}]\n")).unwrap();
+        format!("[{name}]\n{}", table.split("\n[").next().unwrap())
+    };
+    let (http, shopify) = (table("orders.http"), table("orders.shopify"));
+    let feed = "file = \"orders.csv\"\n";
+    for others in [[http.as_str(), &shopify], [feed, &shopify], [feed, &http]] {
+        let config =
+            load_beside(&files, &others.iter().fold(text.clone(), |text, other| text.replace(other, ""))).unwrap();
+        assert_eq!(config.warnings, [""; 0]);
+        assert_eq!(config.rma.return_address.unwrap().len(), 3);
+        assert!(config.templates.is_some() && config.oauth2.is_some());
+        assert!(config.orders.file.is_some() != config.orders.shop.is_some());
+        let policy = &config.policy;
+        assert_eq!((policy.channels.len(), policy.exceptions.len(), config.rma.destinations.len()), (1, 1, 1));
+        let approve = policy.exceptions[0].sets.approve.as_deref();
+        assert_eq!(approve, Some(&[crate::domain::warranty::Track::Repair][..]));
+    }
+    assert!(load_beside(&files, &text).unwrap_err()[0].contains("file, [orders.http], [orders.shopify]"));
 }
 
 /// The line with its key in force, if it holds one.
 fn uncommented(line: &str) -> &str {
     match line.strip_prefix("# ") {
-        Some(bare) if bare.starts_with("[[") => bare,
+        Some(bare) if bare.starts_with("[[") || bare.starts_with("[orders.") => bare,
         Some(bare) if bare.split_once(" = ").is_some_and(|(key, _)| !key.contains([' ', '"'])) => bare,
         _ => line,
     }

@@ -25,12 +25,12 @@ fn an_unknown_key_names_the_nearest() {
     assert_eq!(
         told(&format!("port = 3\n{SMALL}[weather]\n")),
         [
-            "config.toml: line 1: port: stands in no table; known are: store, oauth2, mailbox, delivery, catalogue, orders, \
-             policy, policy.required, policy.return_shipping, channels, exceptions, hours, deadlines, rma, rma.addresses, \
-             brand, templates, limits, staff, retention, console, log, doctor, webhook",
-            "config.toml: line 17: [weather]: unknown table, known are: store, oauth2, mailbox, delivery, catalogue, orders, \
-             policy, policy.required, policy.return_shipping, channels, exceptions, hours, deadlines, rma, rma.addresses, \
-             brand, templates, limits, staff, retention, console, log, doctor, webhook"
+            "config.toml: line 1: port: stands in no table; known are: store, oauth2, mailbox, delivery, catalogue, hours, \
+             orders, orders.http, orders.shopify, policy, policy.required, policy.return_shipping, channels, exceptions, \
+             deadlines, rma, rma.addresses, brand, templates, limits, staff, retention, console, log, doctor, webhook",
+            "config.toml: line 17: [weather]: unknown table, known are: store, oauth2, mailbox, delivery, catalogue, hours, \
+             orders, orders.http, orders.shopify, policy, policy.required, policy.return_shipping, channels, exceptions, \
+             deadlines, rma, rma.addresses, brand, templates, limits, staff, retention, console, log, doctor, webhook"
         ]
     );
 }

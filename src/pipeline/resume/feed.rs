@@ -96,7 +96,7 @@ fn tells_more(case: &Case, completed: &Completed, order: &OrderAnswer) -> bool {
     let known = &case.facts;
     let differs = (&facts.sku, &facts.received_on) != (&known.sku, &known.received_on);
     match order {
-        OrderAnswer::Unknown => false,
+        OrderAnswer::Unknown | OrderAnswer::Unavailable => false,
         OrderAnswer::NotAsked => {
             differs && facts.sku.is_some() >= known.sku.is_some() && facts.received_on == known.received_on
         }

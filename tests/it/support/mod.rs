@@ -14,6 +14,7 @@ pub mod post;
 pub mod program;
 pub mod proxy;
 pub mod scripted;
+pub mod shop;
 pub mod smtpd;
 pub mod tls;
 

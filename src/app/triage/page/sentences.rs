@@ -66,6 +66,7 @@ pub fn reason(reason: Reason) -> &'static str {
         Reason::SkuNotInOrder => "the product named is in no line of the order",
         Reason::NotDelivered => "by the order feed the item had not been delivered",
         Reason::OrderUnknown => "an order number that the feed does not know was given twice",
+        Reason::OrderUnverified => "the order could not be looked up",
         Reason::EvidenceByLink => "the only pictures are behind links, which nobody has opened",
         Reason::AskLimit => "it was asked for often enough",
         Reason::Language => "the language is not one that is understood and answered",
