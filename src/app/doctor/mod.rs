@@ -98,7 +98,7 @@ fn feeds(setup: &Setup, asks_shop: bool, chart: &mut Chart<'_>) -> Result<(), Fa
         _ => chart.ok("catalogue", format!("{products} products"))?,
     }
     match setup.orders.as_ref().map(|orders| orders.len()) {
-        None if asks_shop => chart.ok("orders", "the shop is asked; `aftersalesd check` tries it".to_owned()),
+        None if asks_shop => chart.ok("orders", "the shop is asked; `aftersalesd check` tries it"),
         None => {
             chart.warn("orders", "there is no order feed", "set [orders] file: without it staff check each purchase")
         }
