@@ -1,6 +1,6 @@
 //! What monitors ask for: numbers for Prometheus (text format 0.0.4), which tell of nobody.
 //!
-//! [`METRICS`] is all of them. `src/guide/metrics.md` tells an operator what each means, `src/guide/alerts.yml` when to
+//! `METRICS` is all of them. `src/guide/metrics.md` tells an operator what each means, `src/guide/alerts.yml` when to
 //! act; the tests below hold both against this table.
 
 use std::fmt::{self, Write};

@@ -157,13 +157,17 @@ impl Place {
     }
 
     fn make_folder(&self) -> io::Result<()> {
+        let missing: Vec<&Path> = self.folder.ancestors().take_while(|folder| !folder.exists()).collect();
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
-        self.give_away(&self.folder)
+        // The outermost first: each belongs to whose folder it lies in.
+        let made = missing.into_iter().rev().filter(|folder| !folder.as_os_str().is_empty());
+        made.chain([self.folder.as_path()]).try_for_each(|folder| self.give_away(folder))
     }
 
-    /// What root makes is given to the owner of the store, who could not read it else.
+    /// What root makes is given to the owner of the folder it lies in, who could not read it else.
     fn give_away(&self, path: &Path) -> io::Result<()> {
-        let owner = fs::metadata(self.folder.parent().unwrap_or(&self.folder))?;
+        let around = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let owner = fs::metadata(around)?;
         let mine = fs::metadata(path)?;
         if (mine.uid(), mine.gid()) == (owner.uid(), owner.gid()) || mine.uid() != 0 {
             return Ok(());
@@ -182,4 +186,27 @@ impl Place {
 
 fn revealed<S: Serializer>(secret: &Secret, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(secret.reveal())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_root_makes_on_the_way_belongs_to_whose_folder_it_lies_in() {
+        const NOBODY: u32 = 65_534;
+        let dir = tempfile::tempdir().unwrap();
+        // Only root can give anything away.
+        let owner = if fs::metadata(dir.path()).unwrap().uid() == 0 {
+            chown(dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+            NOBODY
+        } else {
+            fs::metadata(dir.path()).unwrap().uid()
+        };
+        let place = Place::new(dir.path().join("brand/oauth2"));
+        place.make_folder().unwrap();
+        for made in ["brand", "brand/oauth2"] {
+            assert_eq!(fs::metadata(dir.path().join(made)).unwrap().uid(), owner, "{made}");
+        }
+    }
 }
