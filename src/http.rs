@@ -36,15 +36,15 @@ pub struct Url {
 impl Url {
     /// `https://…`, or `http://` with a loopback address.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let uri: Uri = text.parse().map_err(|e| format!("\"{text}\" is no address: {e}"))?;
+        let uri: Uri = text.parse().map_err(|e| format!("\"{}\" is no address: {e}", bare(text)))?;
         let is_tls = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => false,
-            _ => return Err(format!("expected https://…, found \"{text}\"")),
+            _ => return Err(format!("expected https://…, found \"{}\"", bare(text))),
         };
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         if host.is_empty() || uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err(format!("expected a host, without a name or password before it, found \"{text}\""));
+            return Err(format!("expected a host, without a name or password before it, found \"{}\"", bare(text)));
         }
         if !is_tls && !Security::is_loopback(&host) {
             return Err(format!("http:// is for loopback addresses only, and {host} is none: take https://"));
@@ -60,7 +60,16 @@ impl Url {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.uri.fmt(f)
+        f.write_str(&bare(&self.uri.to_string()))
+    }
+}
+
+/// An address as others may see it: a name, a password, a key in the query are nobody's business.
+fn bare(text: &str) -> String {
+    let path = text.split(['?', '#']).next().unwrap_or_default();
+    match path.rsplit_once('@') {
+        Some((_, host)) => format!("…@{host}"),
+        None => path.to_owned(),
     }
 }
 

@@ -120,7 +120,7 @@ impl Brand {
     pub async fn live(
         &mut self,
         open: Open,
-        wished: Option<Answer>,
+        wished: &mut Option<Answer>,
         stop: Stop,
         begun: impl FnOnce(Option<SocketAddr>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
@@ -132,7 +132,7 @@ impl Brand {
     async fn live_in(
         &mut self,
         open: Open,
-        wished: Option<Answer>,
+        wished: &mut Option<Answer>,
         stop: Stop,
         begun: impl FnOnce(Option<SocketAddr>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
@@ -143,7 +143,7 @@ impl Brand {
         tracing::info!(version = VERSION, %store, terms, "aftersalesd runs");
         self.premises.health().intake_runs();
         begun(console.as_ref().map(|console| console.address))?;
-        if let Some(answer) = wished {
+        if let Some(answer) = wished.take() {
             answer.done(terms.clone());
         }
         let ended = self.work(open, stop).await;

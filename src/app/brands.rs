@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 
-use futures_util::future::join_all;
+use futures_util::future::try_join_all;
 use sd_notify::NotifyState;
 use tokio::sync::watch;
 use tracing::{Instrument, Span};
@@ -13,6 +13,7 @@ use tracing::{Instrument, Span};
 use super::brand::Brand;
 use super::neighbours::Neighbours;
 use super::{Failure, daemon, systemd};
+use crate::config;
 use crate::worker::{Stop, pace};
 
 /// The configuration files that are meant: of a folder, all its `*.toml` in the order of their names.
@@ -43,11 +44,23 @@ pub fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
+/// A secret of the environment would go to the servers of every brand.
+fn has_own_secrets() -> Result<(), Failure> {
+    let set = config::SECRETS.iter().find(|name| std::env::var_os(name).is_some());
+    match set {
+        Some(name) => Err(Failure::Config(format!(
+            "{name} is set: it would go to the servers of every brand; put the secret into a file of its own brand"
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// Does it for each brand, whatever becomes of the others.
 pub fn each(files: &[PathBuf], mut work: impl FnMut(&Path) -> Result<(), Failure>) -> Result<(), Failure> {
     if let [file] = files {
         return work(file);
     }
+    has_own_secrets()?;
     let failed: Vec<(&PathBuf, Failure)> = files.iter().filter_map(|file| Some((file, work(file).err()?))).collect();
     if failed.is_empty() {
         Ok(())
@@ -85,6 +98,7 @@ enum State {
 
 /// Runs all of them until SIGTERM or SIGINT, or until none can run.
 pub fn run(files: &[PathBuf]) -> Result<(), Failure> {
+    has_own_secrets()?;
     Neighbours::check(files)?;
     daemon::runtime()?.block_on(async {
         let (switch, stop) = Stop::new();
@@ -100,16 +114,15 @@ pub fn run(files: &[PathBuf]) -> Result<(), Failure> {
             // A task of its own: a brand that keeps a thread busy leaves the others theirs.
             tokio::spawn(live(brand, place, states.clone(), stop.clone()).instrument(span))
         });
-        let mut lives = pin!(join_all(lives.collect::<Vec<_>>()));
+        let mut lives = pin!(try_join_all(lives.collect::<Vec<_>>()));
         let ended = tokio::select! {
-            ended = lives.as_mut() => match ended.into_iter().collect::<Result<Vec<()>, _>>() {
-                Ok(_) => Ok(()),
-                Err(e) => Err(Failure::Other(e.to_string())),
-            },
+            // A brand that broke is not seen to by anybody: systemd starts all of them anew.
+            ended = lives.as_mut() => ended.map(|_| ()).map_err(|e| Failure::Other(format!("a brand broke: {e}"))),
             failure = none_runs(files, seen) => {
                 // Nobody listens any more only when all have ended already.
                 let _ = switch.send(true);
-                lives.await;
+                // What broke beside it is told by its own line.
+                let _ = lives.await;
                 Err(failure)
             }
             () = signals => Ok(()),
@@ -166,7 +179,7 @@ async fn live(mut brand: Brand, place: usize, states: watch::Sender<Vec<State>>,
                     became(State::Runs);
                     Ok(())
                 };
-                brand.live(open, wished.take(), stop.clone(), begun).await
+                brand.live(open, &mut wished, stop.clone(), begun).await
             }
             Err(failure) => Err(failure),
         };

@@ -46,8 +46,9 @@ pub(super) fn keep_running(
             systemd::tell(&[NotifyState::Ready]);
             Ok(())
         };
+        let mut nobody = None;
         let ended = tokio::select! {
-            ended = brand.live(open, None, stop, begun) => ended,
+            ended = brand.live(open, &mut nobody, stop, begun) => ended,
             () = wishes => Ok(()),
         };
         watchdog.abort();

@@ -38,6 +38,14 @@ use crate::oauth2::Grant;
 use crate::ports::Server;
 use crate::worker::erasure::Retention;
 
+/// The variables that hold secrets, and go before files.
+pub const SECRETS: [&str; 4] = [
+    "AFTERSALESD_MAILBOX_PASSWORD",
+    "AFTERSALESD_DELIVERY_PASSWORD",
+    "AFTERSALESD_OAUTH2_CLIENT_SECRET",
+    "AFTERSALESD_ORDERS_TOKEN",
+];
+
 /// Reads and checks the configuration file at `path`. Relative paths in it are relative to its folder.
 ///
 /// Passwords come from a file of their own, from the file itself, or from the variables `AFTERSALESD_MAILBOX_PASSWORD`

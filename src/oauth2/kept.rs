@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, lchown};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -94,6 +94,11 @@ impl Access {
     }
 }
 
+/// A file that nobody else reads, and no link to another: the folder's owner may be less than whoever opens it.
+fn own(options: &mut OpenOptions) -> &mut OpenOptions {
+    options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
+}
+
 /// The folder of a grant.
 pub(super) struct Place {
     folder: PathBuf,
@@ -109,7 +114,7 @@ impl Place {
         self.named(&self.folder, self.make_folder())?;
         let path = self.folder.join("lock");
         let held = || {
-            let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+            let file = own(OpenOptions::new().write(true).create(true).truncate(false)).open(&path)?;
             self.give_away(&path)?;
             let begun = Instant::now();
             loop {
@@ -146,7 +151,7 @@ impl Place {
         let (path, new) = (self.path(), self.folder.join("grant.json.new"));
         let written = || {
             let text = serde_json::to_vec_pretty(kept)?;
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+            let mut file = own(OpenOptions::new().write(true).create(true).truncate(true)).open(&new)?;
             file.write_all(&text)?;
             file.sync_all()?;
             self.give_away(&new)?;
@@ -168,11 +173,11 @@ impl Place {
     fn give_away(&self, path: &Path) -> io::Result<()> {
         let around = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let owner = fs::metadata(around)?;
-        let mine = fs::metadata(path)?;
+        let mine = fs::symlink_metadata(path)?;
         if (mine.uid(), mine.gid()) == (owner.uid(), owner.gid()) || mine.uid() != 0 {
             return Ok(());
         }
-        chown(path, Some(owner.uid()), Some(owner.gid()))
+        lchown(path, Some(owner.uid()), Some(owner.gid()))
     }
 
     fn path(&self) -> PathBuf {
@@ -193,12 +198,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_link_is_followed_out_of_the_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::new(dir.path().join("oauth2"));
+        place.make_folder().unwrap();
+        let elsewhere = dir.path().join("elsewhere");
+        fs::write(&elsewhere, "as it was").unwrap();
+        for name in ["lock", "grant.json.new"] {
+            std::os::unix::fs::symlink(&elsewhere, dir.path().join("oauth2").join(name)).unwrap();
+        }
+        assert!(place.hold(Duration::ZERO).is_err());
+        let kept = r#"{"client_id": "", "token_endpoint": "", "granted_at": "2026-11-23T10:00:00Z",
+            "renewed_at": "2026-11-23T10:00:00Z", "access": null, "refresh": null, "trouble": null}"#;
+        assert!(place.write(&serde_json::from_str(kept).unwrap()).is_err());
+        assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "as it was");
+    }
+
+    #[test]
     fn what_root_makes_on_the_way_belongs_to_whose_folder_it_lies_in() {
         const NOBODY: u32 = 65_534;
         let dir = tempfile::tempdir().unwrap();
         // Only root can give anything away.
         let owner = if fs::metadata(dir.path()).unwrap().uid() == 0 {
-            chown(dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+            lchown(dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
             NOBODY
         } else {
             fs::metadata(dir.path()).unwrap().uid()

@@ -220,7 +220,8 @@ pub fn parse(body: &[u8], number: &OrderNumber, zone: &TimeZone) -> Result<Found
     let is_it = |order: &&ToldOrder| OrderNumber::new(&order.name).is_ok_and(|name| name == *number);
     let fitting: Vec<&ToldOrder> = data.orders.nodes.iter().filter(is_it).collect();
     match fitting.as_slice() {
-        [order] => order.read(number, zone).map_err(|what| garbled(&what)),
+        // One odd order is no outage.
+        [order] => Ok(order.read(number, zone).unwrap_or_else(|what| unclear(&what))),
         [] if data.orders.page_info.has_next_page => Ok(unclear("too many orders have a name like this one's")),
         [] if !data.current_app_installation.access_scopes.iter().any(|scope| scope.handle == ALL_ORDERS) => Ok(
             unclear("the token lacks read_all_orders: an order of more than 60 days is not found though it is there"),

@@ -217,11 +217,14 @@ impl Health {
 
     /// The counts are the store's; without them those last seen.
     pub fn status(&self, counts: Option<&Counts>) -> Status {
-        let mut status = self.status_now();
-        if let Some(counts) = counts {
-            status.count(counts);
-        }
-        let status = status.clone();
+        let status = {
+            let mut status = self.status_now();
+            if let Some(counts) = counts {
+                status.count(counts);
+            }
+            status.clone()
+        };
+        // It reads a file, for which nobody else has to wait.
         let grant = self.grant.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Status { grant: grant.map(|grant| grant.state().into()), ..status }
     }

@@ -26,6 +26,8 @@ const TRIES: u32 = 3;
 const KEPT: usize = 2000;
 /// How long an answer is kept that may be another soon.
 const SHORT: Duration = Duration::from_secs(30);
+/// How long what was asked ahead is kept at least: until the letters that were read together are answered.
+const AHEAD: Duration = Duration::from_secs(120);
 /// How long it is kept that there was no answer: for the letters that were read together.
 const FAILED: Duration = Duration::from_secs(5);
 
@@ -50,10 +52,11 @@ impl Orders {
         }
     }
 
-    /// What is known without asking anybody.
+    /// What is known without asking anybody; of a shop nothing is, which is not to say that nobody could tell.
     pub fn at_hand(&self, number: &OrderNumber) -> OrderAnswer {
         match self {
-            Self::Nowhere | Self::Shop(_) => OrderAnswer::NotAsked,
+            Self::Nowhere => OrderAnswer::NotAsked,
+            Self::Shop(_) => OrderAnswer::Unavailable,
             Self::Feed(orders) => orders.answer(number),
         }
     }
@@ -74,6 +77,13 @@ impl Orders {
         // That there was no answer a moment ago says nothing of now.
         shop.desk().kept.retain(|number, kept| kept.found.is_some() || !numbers.contains(number));
         shop.look_up(&numbers, health, each);
+        // Whoever comes to need them holds up others.
+        let until = Instant::now() + AHEAD;
+        let mut desk = shop.desk();
+        for number in &numbers {
+            let kept = desk.kept.entry(number.clone()).or_insert(Kept { found: None, until });
+            kept.until = kept.until.max(until);
+        }
     }
 
     /// Whether looking up takes time.

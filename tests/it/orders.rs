@@ -211,6 +211,30 @@ fn a_shop_that_fails_is_left_alone_for_a_while_and_holds_up_nobody() {
 }
 
 #[test]
+fn what_waits_for_an_order_that_the_shop_does_not_know_gets_no_rma_by_a_new_catalogue() {
+    let shop = Shop::start(|_| Say::status(404));
+    let here = of(&shop, "");
+    let day = Zoned::now().date().checked_sub(60.days()).unwrap();
+    let body = format!(
+        "Good morning,\n\nsince Sunday my watch goes from full to empty within three hours while it lies on my desk with the \
+         display off. I reset it once, no change. I received it on {day}. The item code is 4006381333931. A photo is \
+         attached.\n"
+    );
+    assert_eq!(here.say(&claim("ann", "KS51002", &body, PHOTO)).len(), 1);
+    let case = case_of(&here, "KS51002");
+    assert_eq!(
+        (&case["state"], &case["missing"]),
+        (&"awaiting_info".into(), &json!(["order_number", "sku"])),
+        "{case:#}"
+    );
+    let products = std::fs::read_to_string(here.path("products.csv")).unwrap();
+    here.write("products.csv", format!("{}\nKP-NEW-BK,NEWCOMER black,,4006381333931,24\n", products.trim_end()));
+    here.ok(&["once"]);
+    let case = case_of(&here, "KS51002");
+    assert_eq!((&case["state"], &case["rma"]), (&"awaiting_info".into(), &Value::Null), "{case:#}");
+}
+
+#[test]
 fn what_is_wrong_about_a_shop_is_told_at_the_start() {
     let shop = Shop::start(|_| Say::status(404));
     for (old, new, told) in [
