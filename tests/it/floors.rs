@@ -86,7 +86,7 @@ const PLACES: &[(&str, &[&str])] = &[
     ("tower_http", &["console/"]),
     ("utoipa", &["console/", "domain/report", "pipeline/explain", "pipeline/reckon", "worker/health", "worker/stats"]),
     ("utoipa_axum", &["console/"]),
-    ("rustix", &["console/", "app/", "store/"]),
+    ("rustix", &["oauth2/", "console/", "app/", "store/"]),
     ("fastrand", &["worker/", "dns"]),
     ("simple_dns", &["dns"]),
 ];
