@@ -137,10 +137,15 @@ mod tests {
         assert!(matches!(told(&format!("{{\"orders\": [{one}, {one}]}}")), Ok(Found::Unclear(_))));
         let empty = one.replace(r#"{"sku": "RX-1"}"#, "");
         assert!(matches!(told(&format!("{{\"orders\": [{empty}]}}")), Ok(Found::Unclear(_))));
-        for (old, new) in [("\"jo@example.net\"", ""), ("jo@example.net", "jo"), ("RX-1", "?"), ("\"sku\"", "\"sk\"")] {
-            assert!(told(&format!("{{\"orders\": [{}]}}", one.replace(old, new))).is_err(), "{new}");
+        // One odd order is no outage.
+        for (old, new) in [("\"jo@example.net\"", ""), ("jo@example.net", "jo"), ("RX-1", "?")] {
+            let odd = format!("{{\"orders\": [{}]}}", one.replace(old, new));
+            assert!(matches!(told(&odd), Ok(Found::Unclear(_))), "{new}");
         }
-        for garbage in ["", "{}", "null", "<html>", "[]", r#"{"orders": null}"#, r#"{"orders": [1]}"#] {
+        let formless = format!("{{\"orders\": [{}]}}", one.replace("\"sku\"", "\"sk\""));
+        for garbage in
+            [formless.as_str(), "", "{}", "null", "<html>", "[]", r#"{"orders": null}"#, r#"{"orders": [1]}"#]
+        {
             assert!(told(garbage).is_err(), "{garbage}");
         }
     }
