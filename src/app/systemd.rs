@@ -45,17 +45,12 @@ async fn is_well(premises: &Premises) -> bool {
     }
     let office = premises.office();
     let look = move || office.map_or(Ok(()), |office| office.store.counts().map(|_| ()));
-    match on_thread(look).await {
-        Ok(Ok(())) => true,
-        Ok(Err(e)) => {
-            tracing::error!(error = %e, "the store does not answer");
-            false
-        }
-        Err(e) => {
-            tracing::error!(error = %e, "the store does not answer");
-            false
-        }
+    let answered =
+        on_thread(look).await.map_err(|e| e.to_string()).and_then(|looked| looked.map_err(|e| e.to_string()));
+    if let Err(error) = &answered {
+        tracing::error!(error, "the store does not answer");
     }
+    answered.is_ok()
 }
 
 /// New terms are being looked at. While there is one, systemd sees the service reload.

@@ -33,6 +33,9 @@ pub mod check;
 // Step 7: what is to be done, and why.
 pub mod decide;
 
+// Which letter goes out, if any.
+mod gate;
+
 // The events that a letter and its decision propose.
 mod course;
 
@@ -78,7 +81,7 @@ pub mod phrases;
 // A text as the lexicons see it.
 pub mod fold;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::domain::case::{Case, State};
 use crate::domain::catalogue::{Catalogue, OrderAnswer};
@@ -88,8 +91,8 @@ use crate::domain::facts::Facts;
 use crate::domain::hours::Deadlines;
 use crate::domain::ids::{Address, CaseId, RmaNumber};
 use crate::domain::letter::{Letter, Moment, Person};
-use crate::domain::policy::{Held, Payer, Policy};
-use crate::domain::reply::{Kind, Sending};
+use crate::domain::policy::{Held, Policy};
+use crate::domain::reply::Sending;
 use crate::domain::warranty::{self, Checklist};
 
 use self::compose::{Frame, Letters};
@@ -389,7 +392,7 @@ pub fn answer(reading: &Reading, lookup: &Lookup, terms: &Terms, now: Timestamp)
         held: &held,
         terms: &terms.version,
     });
-    let kind = gate(&mut decision, &course.case, reading, lookup, terms, now);
+    let kind = gate::of_letter(&mut decision, &course.case, reading, lookup, terms, now);
     course.follow(&decision, reading, lookup, terms, now).map_err(|e| e.to_string())?;
     let reply = match kind {
         Some(kind) => Some(course.reply(kind, &decision, reading, terms, now)?),
@@ -397,64 +400,6 @@ pub fn answer(reading: &Reading, lookup: &Lookup, terms: &Terms, now: Timestamp)
     };
     course.schedule(terms, now).map_err(|e| e.to_string())?;
     Ok(Outcome { class: Class::Customer, decision, events: course.events, reply })
-}
-
-/// Why a letter is for staff alone, whatever it says.
-fn set_aside(reading: &Reading, lookup: &Lookup) -> Option<Reason> {
-    let apart = matches!(&lookup.link, Link::Known(case) if trace::is_apart(case));
-    match &reading.customer {
-        None => Some(Reason::NoReplyAddress),
-        Some(_) if lookup.unknown_thread || apart => Some(Reason::UnknownThread),
-        Some(_) => None,
-    }
-}
-
-/// The one gate for automatic mail: which letter goes out, if any. Turns the decision to staff where none may.
-fn gate(
-    decision: &mut Decision,
-    case: &Case,
-    reading: &Reading,
-    lookup: &Lookup,
-    terms: &Terms,
-    now: Timestamp,
-) -> Option<Kind> {
-    let nobody = terms.is_of_the_desk(&case.customer.address).then_some(Reason::NoReplyAddress);
-    if let Some(reason) = set_aside(reading, lookup).or(nobody) {
-        hand_over(decision, reason);
-        return None;
-    }
-    let kind = match decision.action {
-        Action::Ask => Kind::Ask,
-        Action::IssueRma => Kind::Rma,
-        Action::Staff if decision.reasons.contains(&Reason::Safety) && !case.warned => Kind::Safety,
-        Action::Staff if !case.acknowledged && brings_receipt(case, reading) => Kind::Receipt,
-        Action::Staff if !case.acknowledged => Kind::Acknowledgement,
-        Action::Staff | Action::Close | Action::Ignore => return None,
-    };
-    let patience = SignedDuration::from_hours(24 * i64::from(terms.policy.answer_days));
-    let hindrance = if reading.stored.is_some_and(|stored| now.duration_since(stored) > patience) {
-        Reason::Old
-    } else if lookup.replies_today >= terms.caps.per_sender {
-        Reason::ReplyLimit
-    } else if case.replies_out() as usize >= terms.caps.per_case {
-        Reason::CaseLimit
-    } else {
-        return Some(kind);
-    };
-    hand_over(decision, hindrance);
-    None
-}
-
-/// Clause `doa.return_cost`: whether a letter brings the receipt of return shipping that is paid back.
-fn brings_receipt(case: &Case, reading: &Reading) -> bool {
-    reading.facts.outlay.is_some() && case.rma.as_ref().is_some_and(|rma| rma.payer() == Payer::CustomerReimbursed)
-}
-
-fn hand_over(decision: &mut Decision, why: Reason) {
-    decision.action = Action::Staff;
-    decision.track = None;
-    decision.ask.clear();
-    decision.reasons.push(why);
 }
 
 /// A letter that is no customer's: noted on the case it belongs to, answered never.

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use serde::{Deserialize, Serialize};
@@ -185,16 +186,20 @@ struct Entry {
 #[derive(Debug, Clone)]
 enum Piece {
     Word {
-        text: String,
+        text: Box<str>,
         any_beginning: bool,
         any_ending: bool,
     },
     Gap,
-    /// Of what mostly are dozens of plain words, and what else there is.
-    OneOf {
-        words: HashSet<String>,
-        others: Vec<Vec<Piece>>,
-    },
+    /// Shared by all entries that an alternative at the beginning made of one phrase.
+    OneOf(Arc<Choice>),
+}
+
+/// Of what mostly are dozens of plain words, and what else there is.
+#[derive(Debug)]
+struct Choice {
+    words: HashSet<Box<str>>,
+    others: Vec<Vec<Piece>>,
 }
 
 /// The most words a gap spans.
@@ -259,14 +264,15 @@ fn follow(pieces: &[Piece], then: &[Piece], at: usize, gap: usize, text: &Text<'
         Piece::Gap => follow(rest, then, at, GAP, text),
         Piece::Word { text: word, any_beginning, any_ending } => {
             let fits = |here: &str| match (any_beginning, any_ending) {
-                (false, false) => here == word,
-                (false, true) => here.starts_with(word.as_str()),
-                (true, false) => here.ends_with(word.as_str()),
-                (true, true) => here.contains(word.as_str()),
+                (false, false) => here == &**word,
+                (false, true) => here.starts_with(&**word),
+                (true, false) => here.ends_with(&**word),
+                (true, true) => here.contains(&**word),
             };
             follow(rest, then, next_word(text, at, gap, fits)?, 0, text)
         }
-        Piece::OneOf { words, others } => {
+        Piece::OneOf(choice) => {
+            let Choice { words, others } = choice.as_ref();
             // A choice within a choice is rare; what stands behind both is then one list.
             let behind: Cow<'_, [Piece]> =
                 if then.is_empty() { Cow::Borrowed(rest) } else { Cow::Owned([rest, then].concat()) };
@@ -376,7 +382,7 @@ fn one_of(choices: Vec<Vec<Piece>>) -> Piece {
             _ => others.push(choice),
         }
     }
-    Piece::OneOf { words, others }
+    Piece::OneOf(Arc::new(Choice { words, others }))
 }
 
 /// The first word of an entry of which folding leaves nothing.
@@ -393,7 +399,7 @@ fn word_pieces(word: &str) -> Vec<Piece> {
     let words: Vec<&str> = folded.split(' ').filter(|w| !w.is_empty()).collect();
     let last = words.len().saturating_sub(1);
     let piece = |(n, text): (usize, &&str)| Piece::Word {
-        text: (*text).to_owned(),
+        text: Box::from(*text),
         any_beginning: n == 0 && word.starts_with('*'),
         any_ending: n == last && word.ends_with('*'),
     };
@@ -402,21 +408,22 @@ fn word_pieces(word: &str) -> Vec<Piece> {
 
 /// Resolves a choice at the beginning, so that each result begins with a word.
 fn beginnings(mut pieces: Vec<Piece>) -> Vec<Vec<Piece>> {
-    if !matches!(pieces.first(), Some(Piece::OneOf { .. })) {
+    if !matches!(pieces.first(), Some(Piece::OneOf(_))) {
         return vec![pieces];
     }
     let rest = pieces.split_off(1);
-    let Some(Piece::OneOf { words, others }) = pieces.pop() else { return Vec::new() };
-    let word = |text| vec![Piece::Word { text, any_beginning: false, any_ending: false }];
-    words.into_iter().map(word).chain(others).flat_map(|choice| beginnings([choice, rest.clone()].concat())).collect()
+    let Some(Piece::OneOf(choice)) = pieces.pop() else { return Vec::new() };
+    let word = |text: &Box<str>| vec![Piece::Word { text: text.clone(), any_beginning: false, any_ending: false }];
+    let first = choice.words.iter().map(word).chain(choice.others.iter().cloned());
+    first.flat_map(|first| beginnings([first, rest.clone()].concat())).collect()
 }
 
 /// The literal that the automaton looks for (the whole words up to the first sign), and the entry behind it.
 fn entry(group: Group, pieces: Vec<Piece>) -> Option<(String, Entry)> {
     let mut pieces = pieces.into_iter().peekable();
     let (mut literal, any_beginning, mut open_end) = match pieces.next()? {
-        Piece::Word { text, any_beginning, any_ending } => (text, any_beginning, any_ending),
-        Piece::Gap | Piece::OneOf { .. } => return None,
+        Piece::Word { text, any_beginning, any_ending } => (text.into_string(), any_beginning, any_ending),
+        Piece::Gap | Piece::OneOf(_) => return None,
     };
     while !open_end && let Some(Piece::Word { text, any_beginning: false, any_ending }) = pieces.peek() {
         literal = format!("{literal} {text}");

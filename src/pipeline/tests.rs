@@ -10,6 +10,7 @@ use jiff::civil::{Date, date};
 use super::*;
 use crate::domain::catalogue::{OrderLine, Product};
 use crate::domain::ids::{Address, ItemCode, LetterId, OrderNumber, Sku};
+use crate::domain::reply::Kind;
 use crate::domain::returns::Destination;
 use crate::domain::warranty::{Item, Track};
 

@@ -1,20 +1,16 @@
 //! Another order feed or catalogue than before may tell what customers were asked for: each case that waits for one is
 //! looked at once, off the letters' path.
 
-use std::sync::PoisonError;
-
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::pulse::Loop;
-use super::turn::{Undone, go_on, preview};
-use super::{Office, Stop, Trouble, notice};
+use super::turn::{Undone, go_on_with, preview};
+use super::{Office, Stop, Trouble};
 use crate::domain::case::State;
 use crate::domain::ids::CaseId;
 use crate::domain::queue::Queue;
-use crate::fail_point;
 use crate::pipeline::resume::{Cause, Resumed};
-use crate::store::NoticeKind;
 
 /// Cases that are gone on with in one go, before a flush: letters wait for so many at most.
 const BATCH: usize = 20;
@@ -37,10 +33,10 @@ pub fn reconsider(office: &Office, stop: &Stop, now: Timestamp) -> Result<usize,
             fresh.push(id);
         }
         if fresh.len() == BATCH {
-            changed += go_on_with(office, std::mem::take(&mut fresh), now)?;
+            changed += go_on_with(office, &std::mem::take(&mut fresh), Cause::Feed, now)?.0;
         }
     }
-    changed += go_on_with(office, fresh, now)?;
+    changed += go_on_with(office, &fresh, Cause::Feed, now)?.0;
     office.store.mark_feeds(mark)?;
     office.store.flush()?;
     if changed > 0 {
@@ -57,29 +53,6 @@ fn is_news(office: &Office, id: &CaseId, now: Timestamp) -> Result<bool, Trouble
         Err(Undone::Trouble(trouble)) => Err(trouble),
         Err(_) => Ok(true),
     }
-}
-
-fn go_on_with(office: &Office, cases: Vec<CaseId>, now: Timestamp) -> Result<usize, Trouble> {
-    if cases.is_empty() {
-        return Ok(0);
-    }
-    let held = office.durable.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut done = 0;
-    for id in cases {
-        match go_on(office, &id, Cause::Feed, now) {
-            Ok(_) => done += 1,
-            Err(Undone::Trouble(trouble)) => return Err(trouble),
-            Err(undone) => {
-                let what = format!("case {id} can't be decided anew by what the feeds tell now: {undone}");
-                notice::tell(office, NoticeKind::Waiting, id.to_string(), what)?;
-            }
-        }
-        fail_point::reached("case-reconsidered");
-    }
-    office.store.flush()?;
-    drop(held);
-    office.ring();
-    Ok(done)
 }
 
 /// Identifies what the feeds tell of cases.

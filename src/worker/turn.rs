@@ -107,23 +107,47 @@ fn strike_until(office: &Office, stop: &Stop, now: Timestamp) -> Result<usize, T
         if fresh.is_empty() {
             return told_of_the_rest(office, now).map(|()| struck);
         }
-        let held = office.durable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        for id in fresh {
-            match go_on(office, &id, Cause::Timer, now) {
-                Ok(_) => struck += 1,
-                Err(Undone::Trouble(trouble)) => return Err(trouble),
-                Err(undone) => {
-                    let what = format!("the clock can't go on with case {id}: {undone}");
-                    notice::tell(office, NoticeKind::Waiting, id.to_string(), what)?;
-                    stuck.insert(id);
-                }
+        let (done, undone) = go_on_with(office, &fresh, Cause::Timer, now)?;
+        struck += done;
+        stuck.extend(undone);
+    }
+}
+
+/// Goes on with cases in one go, and makes it durable, also what was done before trouble. Gives how many went on, and
+/// those that can't: staff are told of them.
+pub(super) fn go_on_with(
+    office: &Office,
+    cases: &[CaseId],
+    cause: Cause<'_>,
+    now: Timestamp,
+) -> Result<(usize, Vec<CaseId>), Trouble> {
+    let held = office.durable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut undone = Vec::new();
+    let gone = cases.iter().try_for_each(|id| {
+        match go_on(office, id, cause, now) {
+            Ok(_) => {}
+            Err(Undone::Trouble(trouble)) => return Err(trouble),
+            Err(why) => {
+                let what = format!("the program can't go on with case {id} {}: {why}", by(cause));
+                notice::tell(office, NoticeKind::Waiting, id.to_string(), what)?;
+                undone.push(id.clone());
             }
-            office.health.pulse.beats(Loop::Clock);
-            fail_point::reached("case-struck");
         }
-        office.store.flush()?;
-        drop(held);
-        office.ring();
+        office.health.pulse.beats(Loop::Clock);
+        fail_point::reached("case-gone-on");
+        Ok(())
+    });
+    office.store.flush()?;
+    drop(held);
+    office.ring();
+    gone.map(|()| (cases.len() - undone.len(), undone))
+}
+
+fn by(cause: Cause<'_>) -> &'static str {
+    match cause {
+        Cause::Timer => "by the clock",
+        Cause::Feed => "by what the feeds tell now",
+        Cause::Staff { .. } => "for a person",
     }
 }
 

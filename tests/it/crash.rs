@@ -64,15 +64,8 @@ const AT_IMPORT: &[&str] = &["import-marked", "import-chunk", "import-flushed"];
 const AT_UNDOING: &[&str] = &["import-undone"];
 const AT_ERASURE: &[&str] = &["erase-half-done", "erase-overwritten", "erase-noted"];
 /// `crash::turns` dies there.
-const AT_TURN: &[&str] = &[
-    "case-struck",
-    "act-durable",
-    "case-reconsidered",
-    "migrate-copied",
-    "migrate-kept",
-    "migrate-begun",
-    "migrate-table",
-];
+const AT_TURN: &[&str] =
+    &["case-gone-on", "act-durable", "migrate-copied", "migrate-kept", "migrate-begun", "migrate-table"];
 
 /// Passed when another program is told of a case: `webhooks` dies there.
 const AT_WEBHOOKS: &[&str] = &["webhook-to-be-posted", "webhook-answered"];

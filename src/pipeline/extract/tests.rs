@@ -112,6 +112,7 @@ fn products_by_code_name_and_colour() {
         ("My charging cable is broken at the plug.", "RX-CHG"),
         ("My roam5 pro is dead.", "RX-ROAM5P-BK"),
         ("My RX–ROAM5–SV is dead.", "RX-ROAM5-SV"),
+        ("Roam 5, silver, since Monday it restarts by itself.", "RX-ROAM5-SV"),
     ] {
         assert_eq!(of(text).as_deref(), Some(expected), "{text}");
     }
@@ -183,6 +184,17 @@ fn the_day_of_receipt_and_no_other_day() {
     ] {
         assert_eq!(of(text), None, "{text}");
     }
+}
+
+#[test]
+fn a_day_that_may_be_read_either_way_is_unclear() {
+    let reader = Reader::new();
+    let unclear = |text: &str| reader.facts(text).received_on.map(|f| f.evidence.unclear);
+    // The fourth of March or the third of April; in German it can only be one.
+    assert_eq!(unclear("It arrived on 3/4/2026."), Some(true));
+    assert_eq!(unclear("It arrived on 25/4/2026."), Some(false));
+    assert_eq!(unclear("It arrived on 4 March 2026."), Some(false));
+    assert_eq!(unclear("Die Uhr ist am 3.4.2026 angekommen."), Some(false));
 }
 
 #[test]
@@ -273,6 +285,7 @@ fn sealed_as_it_was_brought_is_not_opened() {
     let sealed = "Está sin abrir, con el precinto puesto, tal cual me lo dejó el mensajero el jueves.";
     assert_eq!(unopened(sealed), Some(true));
     assert_eq!(unopened("Lo he abierto y me lo he puesto una vez."), Some(false));
+    assert_eq!(unopened("Non ho neanche aperto la scatola, è ancora sigillata."), Some(true));
 }
 
 #[test]
@@ -295,6 +308,7 @@ fn requests() {
         ("Potete chiudere la pratica, era il telefono, grazie mille.", Request::Closing),
         ("The screen stays black since Monday. Many thanks in advance for your help.", Request::Defect),
         ("Wie stelle ich die Uhrzeit um?", Request::Question),
+        ("I don't want the watch, it is unopened. How do I return it?", Request::ReturnUnused),
     ] {
         assert_eq!(of(text), Some(expected), "{text}");
     }
@@ -310,6 +324,7 @@ fn what_is_shown_and_what_cannot_be() {
     assert_eq!(gone("I threw the box away."), [Item::ItemCode, Item::PackagingPhoto]);
     assert_eq!(gone("Der Karton ist im Altpapier."), [Item::ItemCode, Item::PackagingPhoto]);
     assert!(gone("The box arrived in good order.").is_empty());
+    assert!(gone("Order number: KS10001\nItem code:\nPhoto:\n").is_empty());
     assert_eq!(reader.facts("Where do I find the item code?").where_to_find, [Item::ItemCode]);
 }
 

@@ -130,25 +130,25 @@ impl<'a> Zone<'a> {
 
     /// Whether a sentence says so, by the model and by the lexicon (`by_words`) together.
     pub fn says(&self, sentence: Span, meaning: Meaning, by_words: bool) -> bool {
+        self.weighed(sentence, meaning, by_words).map_or(by_words, |score| meaning.is_said(score, by_words))
+    }
+
+    /// The evidence that a sentence says so: what the lexicon found, if the model doesn't object, or else the sentence
+    /// itself, if the model is sure enough. Unclear is what would not be said if the model were a little less sure.
+    pub fn judged(&self, sentence: Span, meaning: Meaning, by_words: Option<Evidence>) -> Option<Evidence> {
+        let worded = by_words.is_some();
+        let unclear = self.weighed(sentence, meaning, worded).is_some_and(|score| !meaning.is_clear(score, worded));
+        let whole = || self.evidence(sentence, &format!("meaning.{}", meaning.name()));
+        self.says(sentence, meaning, worded).then(|| Evidence { unclear, ..by_words.unwrap_or_else(whole) })
+    }
+
+    /// The model's score of a sentence, less what a question takes from it.
+    fn weighed(&self, sentence: Span, meaning: Meaning, by_words: bool) -> Option<f32> {
         // What is asked about is seldom what happened: "does the glass crack if it falls?"
         const ASKED: f32 = 0.4;
         let asked = meaning.is_account() && !by_words && self.folded.is_question(sentence);
         let less = if asked { ASKED } else { 0.0 };
-        self.score(sentence, meaning).map_or(by_words, |score| meaning.is_said(score - less, by_words))
-    }
-
-    /// Whether what a sentence says by [`Zone::says`] would not be said if the model were a little less sure.
-    fn is_unclear(&self, sentence: Span, meaning: Meaning, by_words: bool) -> bool {
-        self.score(sentence, meaning).is_some_and(|score| !meaning.is_clear(score, by_words))
-    }
-
-    /// The evidence that a sentence says so: what the lexicon found, if the model doesn't object, or else the sentence
-    /// itself, if the model is sure enough.
-    pub fn judged(&self, sentence: Span, meaning: Meaning, by_words: Option<Evidence>) -> Option<Evidence> {
-        let said = self.says(sentence, meaning, by_words.is_some());
-        let unclear = self.is_unclear(sentence, meaning, by_words.is_some());
-        let whole = || self.evidence(sentence, &format!("meaning.{}", meaning.name()));
-        said.then(|| Evidence { unclear, ..by_words.unwrap_or_else(whole) })
+        self.score(sentence, meaning).map(|score| score - less)
     }
 
     /// Whether a group has a hit inside `span`.

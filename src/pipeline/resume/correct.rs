@@ -2,13 +2,14 @@
 //! follows from the decision, a person does, for the facts are theirs now.
 
 use super::{Impossible, Known, Turn};
-use crate::domain::case::State;
+use crate::domain::case::{Case, State};
+use crate::domain::catalogue::OrderAnswer;
 use crate::domain::correction::Correction;
-use crate::domain::decision::Action;
+use crate::domain::decision::{Action, Decision};
 use crate::domain::event::Event;
 use crate::domain::facts::Facts;
 use crate::domain::reply::Kind;
-use crate::pipeline::complete::complete;
+use crate::pipeline::complete::{Completed, complete};
 use crate::pipeline::compose::Step;
 use crate::pipeline::decide::{Situation, decide};
 
@@ -32,20 +33,7 @@ impl Turn<'_> {
         if case.state.is_in_house() || case.rma.is_some() {
             return Ok(());
         }
-        let held = self.terms.held(case);
-        let decision = decide(&Situation {
-            // That the case went to staff is no reason to go there: they are here.
-            before: None,
-            case,
-            letter: &Facts::default(),
-            completed: &completed,
-            order: &order,
-            language_supported: case.language.as_deref().is_none_or(|language| self.terms.supports(language)),
-            rma_elsewhere: known.has_rma_elsewhere(case),
-            policy: &self.terms.policy,
-            held: &held,
-            terms: &self.terms.version,
-        });
+        let decision = self.decided_on(case, &completed, &order, known);
         let (danger, waits_for_customer) = (case.facts.safety.is_some(), decision.action == Action::Ask);
         self.add(Event::Decided { letter: None, decision })?;
         let case = &self.course.case;
@@ -58,5 +46,28 @@ impl Turn<'_> {
             self.add(Event::HandedToStaff)?;
         }
         Ok(())
+    }
+    /// What is to be done about a case by what is known of it, no letter being new.
+    pub(super) fn decided_on(
+        &self,
+        case: &Case,
+        completed: &Completed,
+        order: &OrderAnswer,
+        known: &Known,
+    ) -> Decision {
+        let held = self.terms.held(case);
+        decide(&Situation {
+            // That the case went to staff is no reason to go there: they are here, or it waits for its customer.
+            before: None,
+            case,
+            letter: &Facts::default(),
+            completed,
+            order,
+            language_supported: case.language.as_deref().is_none_or(|language| self.terms.supports(language)),
+            rma_elsewhere: known.has_rma_elsewhere(case),
+            policy: &self.terms.policy,
+            held: &held,
+            terms: &self.terms.version,
+        })
     }
 }

@@ -4,15 +4,12 @@
 use super::{Impossible, Known, Turn};
 use crate::domain::case::{Case, State};
 use crate::domain::catalogue::OrderAnswer;
-use crate::domain::decision::{Action, Decision, Reason};
+use crate::domain::decision::Action;
 use crate::domain::event::Event;
-use crate::domain::facts::Facts;
-use crate::domain::reply::Kind;
 use crate::domain::warranty::Item;
 use crate::pipeline::complete::{Completed, complete};
 use crate::pipeline::compose::Step;
-use crate::pipeline::decide::{Situation, decide};
-use crate::pipeline::{hand_over, trace};
+use crate::pipeline::gate;
 
 impl Turn<'_> {
     /// Gives whether there was anything to do; the second time there is not.
@@ -24,8 +21,10 @@ impl Turn<'_> {
             return Ok(false);
         }
         self.course.complete(&completed, &order, None, self.now).map_err(|e| Impossible(e.to_string()))?;
-        let mut decision = self.decided_by_feed(&completed, &order, known);
-        let kind = self.feed_gate(&mut decision, known);
+        // Nothing is asked now, however often it was.
+        let unasked = Case { asks: 0, ..self.course.case.clone() };
+        let mut decision = self.decided_on(&unasked, &completed, &order, known);
+        let kind = gate::of_feed(&mut decision, &self.course.case, known.replies_today, self.terms);
         self.add(Event::Decided { letter: None, decision: decision.clone() })?;
         match decision.action {
             Action::IssueRma => {
@@ -43,50 +42,6 @@ impl Turn<'_> {
             self.write_decided(kind, &decision, &Step::default())?;
         }
         Ok(true)
-    }
-
-    fn decided_by_feed(&self, completed: &Completed, order: &OrderAnswer, known: &Known) -> Decision {
-        let case = &self.course.case;
-        let held = self.terms.held(case);
-        decide(&Situation {
-            before: None,
-            // Nothing is asked now, however often it was.
-            case: &Case { asks: 0, ..case.clone() },
-            letter: &Facts::default(),
-            completed,
-            order,
-            language_supported: case.language.as_deref().is_none_or(|language| self.terms.supports(language)),
-            rma_elsewhere: known.has_rma_elsewhere(case),
-            policy: &self.terms.policy,
-            held: &held,
-            terms: &self.terms.version,
-        })
-    }
-
-    /// Which letter goes out, if any. Turns the decision to staff where none may.
-    fn feed_gate(&self, decision: &mut Decision, known: &Known) -> Option<Kind> {
-        let case = &self.course.case;
-        let kind = match decision.action {
-            Action::Ask => return None,
-            Action::IssueRma => Kind::Rma,
-            Action::Staff | Action::Close | Action::Ignore => Kind::Acknowledgement,
-        };
-        let hindrance = if trace::is_apart(case) {
-            Reason::UnknownThread
-        } else if self.terms.is_of_the_desk(&case.customer.address) {
-            Reason::NoReplyAddress
-        } else if case.with_staff {
-            // Whoever had it in hand goes on.
-            Reason::FollowUp
-        } else if known.replies_today >= self.terms.caps.per_sender {
-            Reason::ReplyLimit
-        } else if case.replies_out() as usize >= self.terms.caps.per_case {
-            Reason::CaseLimit
-        } else {
-            return Some(kind).filter(|kind| *kind == Kind::Rma || !case.acknowledged);
-        };
-        hand_over(decision, hindrance);
-        None
     }
 }
 

@@ -57,7 +57,7 @@ fn killed_while_the_clock_strikes_it_reminds_once() {
         store.commit(&Commit { case: Some(step), ..Commit::default() }).unwrap();
         store.flush().unwrap();
     }
-    dies_at(&here, "case-struck", &["once"]);
+    dies_at(&here, "case-gone-on", &["once"]);
     here.ok(&["once"]);
     here.ok(&["once"]);
     assert_eq!((letters(&here, Kind::Reminder), here.replies().len()), (1, 2));
@@ -69,7 +69,7 @@ fn killed_while_a_new_feed_is_followed_each_case_gets_its_rma_once() {
     let here = crate::reload::waiting_for_unknown_orders();
     let before = here.replies().len();
     crate::reload::tell_orders(&here);
-    dies_at(&here, "case-reconsidered", &["once"]);
+    dies_at(&here, "case-gone-on", &["once"]);
     here.ok(&["once"]);
     here.ok(&["once"]);
     let cases = here.json(&["cases", "list", "--json"]);
