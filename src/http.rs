@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::io;
 use std::path::Path;
 use std::pin::Pin;
 
@@ -16,6 +17,7 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::runtime::Builder;
 use tokio_rustls::TlsConnector;
 
 use crate::ports::Security;
@@ -23,6 +25,15 @@ use crate::tls;
 
 /// The longest head of an answer.
 const HEAD: usize = 16 << 10;
+
+/// Waits for an answer on a thread that has no runtime, or may block.
+pub fn wait_for<T>(asking: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let answer = runtime.block_on(asking);
+    // A name that is still being resolved is not waited for.
+    runtime.shutdown_background();
+    Ok(answer)
+}
 
 /// Where a request goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,11 +67,26 @@ impl Url {
     pub fn is_tls(&self) -> bool {
         self.is_tls
     }
+
+    /// The whole address, which is not for others to see.
+    pub fn whole(&self) -> String {
+        self.uri.to_string()
+    }
+
+    /// The same with `more` in its query, encoded already.
+    pub fn with_query(&self, more: &str) -> String {
+        with_query(&self.whole(), more)
+    }
+}
+
+fn with_query(address: &str, more: &str) -> String {
+    let mark = if address.contains('?') { '&' } else { '?' };
+    format!("{address}{mark}{more}")
 }
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&bare(&self.uri.to_string()))
+        f.write_str(&bare(&self.whole()))
     }
 }
 
@@ -127,8 +153,7 @@ impl Peer {
     /// [`post`]: Self::post
     pub async fn get(&self, more: &str, headers: &[(&str, &str)], largest: usize) -> Result<Answer, String> {
         let path = self.url.uri.path_and_query().map_or("/", |path| path.as_str());
-        let mark = if self.url.uri.query().is_some() { '&' } else { '?' };
-        self.ask(Method::GET, &format!("{path}{mark}{more}"), headers, String::new(), largest).await
+        self.ask(Method::GET, &with_query(path, more), headers, String::new(), largest).await
     }
 
     async fn ask(
@@ -217,5 +242,15 @@ mod tests {
         {
             assert!(Url::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_query_is_kept_but_not_shown() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let keyed = url("https://erp.example.com/hook?key=x");
+        assert_eq!(keyed.to_string(), "https://erp.example.com/hook");
+        assert_eq!(keyed.whole(), "https://erp.example.com/hook?key=x");
+        assert_eq!(keyed.with_query("a=1"), "https://erp.example.com/hook?key=x&a=1");
+        assert_eq!(url("https://erp.example.com/hook").with_query("a=1"), "https://erp.example.com/hook?a=1");
     }
 }

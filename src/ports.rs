@@ -1,6 +1,6 @@
 //! Floor 1: the sockets to the world as small traits, and the values they share.
 //!
-//! The first two have a fake in tests, for faults that a real server won't produce.
+//! The traits of the mailbox and the mailer have a fake in tests, for faults that a real server won't produce.
 
 use std::fmt;
 use std::future::Future;
@@ -13,8 +13,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::catalogue::OrderLine;
-use crate::domain::ids::{Address, OrderNumber};
 use crate::domain::reply::Reply;
 
 /// How much is handed out of a mail that is larger than the limit, in bytes: header and text come first in almost
@@ -57,41 +55,6 @@ pub trait Mailer: Send + Sync {
 
     /// Connects and logs in, sends nothing.
     fn check(&self) -> impl Future<Output = Result<(), Fault>> + Send;
-}
-
-/// Where orders are looked up, one at a time. Whoever asks bounds how often, and for how long.
-pub trait OrderSource: Send + Sync {
-    fn find(&self, number: &OrderNumber) -> impl Future<Output = Result<Found, Unanswered>> + Send;
-
-    /// Asks for something harmless; gives what is odd about the answer but no hindrance.
-    fn check(&self) -> impl Future<Output = Result<Vec<String>, Fault>> + Send;
-}
-
-/// What is known of an order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
-    Order(Order),
-    /// There is no such order.
-    Unknown,
-    /// There was an answer, but it can't be told from it whether there is such an order, or what it is: why.
-    Unclear(String),
-}
-
-/// An order; neither list is empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Order {
-    /// Each address of its customer.
-    pub emails: Vec<Address>,
-    /// With the first of them.
-    pub lines: Vec<OrderLine>,
-}
-
-/// There was no answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unanswered {
-    pub fault: Fault,
-    /// When it is worth asking again.
-    pub again: Option<Duration>,
 }
 
 /// The place of a letter in a mailbox; positions of one folder and `validity` are ordered by `uid`.

@@ -55,9 +55,12 @@ impl Outfit {
     fn on(self, store: Store, health: &Arc<Health>) -> (Config, Office, AnyMailer, Stamps) {
         let mut office = self.setup.office(&self.config, store);
         office.receivers = self.receivers;
-        office.asks(self.shop);
+        office.asks(self.shop.clone());
         office.health = Arc::clone(health);
-        office.health.grant(self.config.oauth2.clone());
+        let before = office.health.asks(self.config.oauth2.clone(), self.shop);
+        if let (Some(grant), Some(before)) = (&self.config.oauth2, before) {
+            grant.take_over(&before);
+        }
         (self.config, office, self.mailer, self.stamps)
     }
 }

@@ -7,6 +7,7 @@ pub mod log;
 mod oauth2;
 mod orders;
 mod policy;
+mod secrets;
 mod sections;
 mod server;
 mod table;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use regex::Regex;
 
 pub use self::log::Log;
+pub use self::secrets::SECRETS;
 pub use self::table::nearest;
 pub use self::webhooks::Webhook;
 
@@ -38,20 +40,9 @@ use crate::oauth2::Grant;
 use crate::ports::Server;
 use crate::worker::erasure::Retention;
 
-/// The variables that hold secrets, and go before files.
-pub const SECRETS: [&str; 4] = [
-    "AFTERSALESD_MAILBOX_PASSWORD",
-    "AFTERSALESD_DELIVERY_PASSWORD",
-    "AFTERSALESD_OAUTH2_CLIENT_SECRET",
-    "AFTERSALESD_ORDERS_TOKEN",
-];
-
 /// Reads and checks the configuration file at `path`. Relative paths in it are relative to its folder.
 ///
-/// Passwords come from a file of their own, from the file itself, or from the variables `AFTERSALESD_MAILBOX_PASSWORD`
-/// and `AFTERSALESD_DELIVERY_PASSWORD`, which go before both.
-///
-/// The client secret of `[oauth2]` has the variable `AFTERSALESD_OAUTH2_CLIENT_SECRET`.
+/// Secrets come from variables ([`SECRETS`]), else from files of their own, else from the configuration itself.
 ///
 /// What systemd gives the service goes before a file: of `secrets/imap`, `secrets_imap` in `CREDENTIALS_DIRECTORY`.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
@@ -288,7 +279,7 @@ fn load_with(
         let mut bytes = Vec::new();
         let mut opened = std::fs::File::open(path)?;
         opened.read_to_end(&mut bytes)?;
-        Ok::<_, std::io::Error>((bytes, server::is_open_to_all(&opened)?))
+        Ok::<_, std::io::Error>((bytes, secrets::is_open_to_all(&opened)?))
     };
     let (bytes, is_open_to_all) = read().map_err(|e| told(format!("{file}: cannot be read: {e}")))?;
     let text = String::from_utf8(bytes).map_err(|_| told(format!("{file}: is not UTF-8 text")))?;

@@ -4,12 +4,12 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
-use super::server::{elsewhere, read_secret, resolved, secret_file};
+use super::secrets::{Named, OAUTH2_CLIENT_SECRET};
+use super::server::{elsewhere, resolved};
 use super::table::Table;
-use super::{Connects, Surroundings, values};
+use super::{Surroundings, values};
 use crate::http::Url;
 use crate::oauth2::{Flow, Grant, Settings};
-use crate::ports::Secret;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Where browsers are led to; nothing listens there.
@@ -69,8 +69,7 @@ pub(super) fn oauth2(t: &mut Table<'_>, around: &Surroundings<'_>, store: Option
     let usual = if provider == Some(Provider::Google) { Way::Code } else { Way::Device };
     let way = t.or("flow", usual, |v| values::one_of(v, &ways));
     let client_id = t.optional("client_id", values::text);
-    let file = t.optional("client_secret_file", |v| secret_file(v, around));
-    let secret = t.optional("client_secret", values::secret);
+    let secret = Named::read(t, around, ["client_secret", "client_secret_file"]);
     let secret_until = t.optional("client_secret_until", values::day);
     let scopes = t.optional("scopes", |v| values::list(v, values::text));
     let [token, device, authorization] = ["token_endpoint", "device_endpoint", "authorization_endpoint"]
@@ -90,7 +89,8 @@ pub(super) fn oauth2(t: &mut Table<'_>, around: &Surroundings<'_>, store: Option
     if let Some(Err(e)) = ca_file.as_ref().map(File::open) {
         t.reject("ca_file", format!("cannot be read: {e}"));
     }
-    let secret = client_secret(t, around, way, file, secret);
+    // Without one, it is a public client.
+    let secret = secret.find(t, around, OAUTH2_CLIENT_SECRET, way == Way::Client, Ok);
     let preset = preset(t, provider, way, tenant.as_deref());
     let mut endpoint = |key: &'static str, given: Option<Url>, known: Option<String>| {
         let url = given.or_else(|| Url::parse(&known?).ok());
@@ -179,36 +179,4 @@ fn preset(t: &mut Table<'_>, provider: Option<Provider>, way: Way, tenant: Optio
             }
         }
     }
-}
-
-/// `Some(None)`: a public client; `None`: something is wrong (then noted).
-fn client_secret(
-    t: &mut Table<'_>,
-    around: &Surroundings<'_>,
-    way: Way,
-    file: Option<std::path::PathBuf>,
-    secret: Option<Secret>,
-) -> Option<Option<Secret>> {
-    const VARIABLE: &str = "AFTERSALESD_OAUTH2_CLIENT_SECRET";
-    if t.has("client_secret") && t.has("client_secret_file") {
-        t.reject("client_secret", "is given as well as client_secret_file; keep one");
-    }
-    if t.has("client_secret") && around.is_open_to_all {
-        t.warn("client_secret", "stands in a file that every user of this machine can read; chmod 600");
-    }
-    if let Connects::No = around.connects {
-        return Some(None);
-    }
-    let variable = (around.variable)(VARIABLE).filter(|value| !value.is_empty());
-    let found = match (variable, file) {
-        (Some(value), _) => Some(Secret::new(value.to_string_lossy())),
-        (None, Some(file)) => Some(read_secret(t, "client_secret_file", &file)?),
-        (None, None) => secret,
-    };
-    let given = t.has("client_secret") || t.has("client_secret_file");
-    if found.is_none() && !given && way == Way::Client {
-        t.reject("client_secret_file", format!("is missing (or client_secret, or the variable {VARIABLE})"));
-        return None;
-    }
-    Some(found)
 }

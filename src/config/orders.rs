@@ -1,16 +1,16 @@
 //! `[orders]`: what was sold to whom, from a file or asked of the shop.
 
 use std::fs::File;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use regex::Regex;
 use toml::de::DeValue;
 
-use super::server::{elsewhere, read_secret, resolved, secret_file};
+use super::secrets::{Named, ORDERS_TOKEN};
+use super::server::{elsewhere, resolved};
 use super::table::Table;
-use super::{Connects, Orders, Surroundings, values};
+use super::{Orders, Surroundings, values};
 use crate::http::Url;
 use crate::orders::{Kind, Settings};
 use crate::ports::Secret;
@@ -19,8 +19,6 @@ use crate::ports::Secret;
 const NUMBER_PATTERN: &str = r"KS\d{4,8}";
 /// Of Shopify; supported until October 2027.
 const API_VERSION: &str = "2026-10";
-/// Goes before files and the configuration itself.
-const VARIABLE: &str = "AFTERSALESD_ORDERS_TOKEN";
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -120,8 +118,7 @@ fn on_loopback(t: &mut Table<'_>, key: &'static str, url: Url) -> Option<Url> {
 
 /// The keys of whatever shop.
 fn shop(t: &mut Table<'_>, around: &Surroundings<'_>, kind: Option<Kind>) -> Shop {
-    let token_file = t.optional("token_file", |v| secret_file(v, around));
-    let token = t.optional("token", values::secret);
+    let token = Named::read(t, around, ["token", "token_file"]);
     let ca_file = t.optional("ca_file", |v| values::path(v, around.base));
     let timeout = t.or("timeout", 4 * SECOND, |v| values::duration(v, SECOND / 10, MINUTE));
     let wait = t.or("wait", 10 * SECOND, |v| values::duration(v, SECOND / 10, MINUTE));
@@ -136,44 +133,15 @@ fn shop(t: &mut Table<'_>, around: &Surroundings<'_>, kind: Option<Kind>) -> Sho
     if let Some(Err(e)) = ca_file.as_ref().map(File::open) {
         t.reject("ca_file", format!("cannot be read: {e}"));
     }
-    let token = secret(t, around, token_file, token);
+    let token = token.find(t, around, ORDERS_TOKEN, true, sound).flatten();
     let settings = kind.map(|kind| Settings { kind, token, ca_file, timeout, wait, pause, cache });
     Shop { is_given: true, settings }
 }
 
-/// The token: from the variable, else a file, else the configuration itself. `None` if it is not to be read, or if
-/// something is wrong (then noted).
-fn secret(
-    t: &mut Table<'_>,
-    around: &Surroundings<'_>,
-    file: Option<PathBuf>,
-    token: Option<Secret>,
-) -> Option<Secret> {
-    if t.has("token") && t.has("token_file") {
-        t.reject("token", "is given as well as token_file; keep one");
+/// Nothing that would break up a header.
+fn sound(token: Secret) -> Result<Secret, String> {
+    match token.reveal().bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(token),
+        false => Err("holds what no token does: blanks or letters beyond ASCII".to_owned()),
     }
-    if t.has("token") && around.is_open_to_all {
-        t.warn("token", "stands in a file that every user of this machine can read; chmod 600");
-    }
-    if let Connects::No = around.connects {
-        return None;
-    }
-    let from_variable = (around.variable)(VARIABLE).filter(|value| !value.is_empty());
-    let found = match (from_variable, file) {
-        (Some(value), _) => Some(Secret::new(value.to_string_lossy())),
-        (None, Some(file)) => read_secret(t, "token_file", &file),
-        (None, None) => token,
-    };
-    if found.is_none() && !t.has("token") && !t.has("token_file") {
-        t.reject("token_file", format!("is missing (or token, or the variable {VARIABLE})"));
-    }
-    let found = found?;
-    if !found.reveal().bytes().all(|byte| byte.is_ascii_graphic()) {
-        t.reject(
-            if t.has("token") { "token" } else { "token_file" },
-            "holds what no token does: blanks or letters beyond ASCII",
-        );
-        return None;
-    }
-    Some(found)
 }

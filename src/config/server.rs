@@ -1,15 +1,12 @@
 //! The keys that `[mailbox]` and `[delivery]` share: how to reach a server, and the password.
 
 use std::fs::File;
-use std::io::Read as _;
 use std::net::{IpAddr, ToSocketAddrs as _};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use toml::de::DeValue;
-
+use super::secrets::{DELIVERY_PASSWORD, MAILBOX_PASSWORD, Named};
 use super::table::Table;
-use super::{Connects, Surroundings, values};
+use super::{Surroundings, values};
 use crate::oauth2::Grant;
 use crate::ports::{Credential, Login, Secret, Security, Server, Tokens};
 
@@ -28,10 +25,8 @@ pub(super) struct Protocol {
     variable: &'static str,
 }
 
-pub(super) const IMAP: Protocol =
-    Protocol { ports: [993, 143, 143], needs_login: true, variable: "AFTERSALESD_MAILBOX_PASSWORD" };
-pub(super) const SMTP: Protocol =
-    Protocol { ports: [465, 587, 25], needs_login: false, variable: "AFTERSALESD_DELIVERY_PASSWORD" };
+pub(super) const IMAP: Protocol = Protocol { ports: [993, 143, 143], needs_login: true, variable: MAILBOX_PASSWORD };
+pub(super) const SMTP: Protocol = Protocol { ports: [465, 587, 25], needs_login: false, variable: DELIVERY_PASSWORD };
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -55,8 +50,7 @@ pub(super) fn server(
     let port = t.or("port", usual, values::port);
     let user = t.optional("user", values::text);
     let by_token = t.or("auth", false, |v| values::one_of(v, &[("password", false), ("oauth2", true)]));
-    let password_file = t.optional("password_file", |v| secret_file(v, around));
-    let password = t.optional("password", values::secret);
+    let password = Named::read(t, around, ["password", "password_file"]);
     let ca_file = t.optional("ca_file", |v| values::path(v, around.base));
     let timeout = t.or("timeout", TIMEOUT, |v| values::duration(v, Duration::from_secs(1), 10 * TIMEOUT));
     if kind != Some(Kind::Server) {
@@ -82,7 +76,7 @@ pub(super) fn server(
     }
     let login = match by_token {
         true => token_login(t, user, grant),
-        false => login(t, around, protocol, user, password_file, password),
+        false => login(t, around, protocol, user, password),
     };
     Some(Server { host: host?, port, security, login: login?, ca_file, timeout })
 }
@@ -129,94 +123,17 @@ fn login(
     around: &Surroundings<'_>,
     protocol: &Protocol,
     user: Option<String>,
-    password_file: Option<PathBuf>,
-    password: Option<Secret>,
+    password: Named,
 ) -> Option<Option<Login>> {
-    let given = t.has("password") || t.has("password_file");
-    if t.has("password") && t.has("password_file") {
-        t.reject("password", "is given as well as password_file; keep one");
-    }
-    if t.has("password") && around.is_open_to_all {
-        t.warn("password", "stands in a file that every user of this machine can read; chmod 600");
-    }
+    let password = password.find(t, around, protocol.variable, t.has("user"), Ok);
     if !t.has("user") {
-        if protocol.needs_login || given {
+        if protocol.needs_login || t.has("password") || t.has("password_file") {
             t.reject("user", "is missing");
         }
         return (!protocol.needs_login).then_some(None);
     }
-    if let Connects::No = around.connects {
-        return Some(Some(Login::by_password(user?, "")));
-    }
-    let variable = (around.variable)(protocol.variable).filter(|value| !value.is_empty());
-    let password = match (variable, password_file, password) {
-        (Some(value), ..) => match value.into_string() {
-            Ok(text) => Some(Secret::new(text)),
-            Err(_) => {
-                t.reject("password", format!("the variable {} is not UTF-8 text", protocol.variable));
-                None
-            }
-        },
-        (None, Some(file), _) => read_secret(t, "password_file", &file),
-        (None, None, password) => password,
-    };
-    if password.is_none() && !given {
-        t.reject("password_file", format!("is missing (or password, or the variable {})", protocol.variable));
-    }
-    Some(Some(Login { user: user?, credential: Credential::Password(password?) }))
-}
-
-/// Where a secret lies: with what systemd gives the service if it is there, else in the file itself. Of `secrets/imap`,
-/// `LoadCredential=secrets:FOLDER` makes `secrets_imap`.
-pub(super) fn secret_file(value: &DeValue<'_>, around: &Surroundings<'_>) -> Result<PathBuf, String> {
-    let file = values::path(value, around.base)?;
-    let id = file.strip_prefix(around.base).unwrap_or(&file).display().to_string().replace('/', "_");
-    let given = (around.variable)("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty());
-    Ok(given.map(|folder| Path::new(&folder).join(id)).filter(|credential| credential.exists()).unwrap_or(file))
-}
-
-/// A password file may be this long: some tokens are passwords.
-const PASSWORD_BYTES: u64 = 16 << 10;
-
-/// The one line of a file.
-pub(super) fn read_secret(t: &mut Table<'_>, key: &'static str, path: &Path) -> Option<Secret> {
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| {
-        let everybody = is_open_to_all(&file)?;
-        file.take(PASSWORD_BYTES + 1).read_to_string(&mut text)?;
-        Ok(everybody)
-    });
-    let shown = path.display();
-    let password = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
-    let wrong = match &read {
-        Err(e) => format!("{shown} cannot be read: {e}"),
-        Ok(_) if password.is_empty() => format!("{shown} is empty"),
-        Ok(_) if text.len() as u64 > PASSWORD_BYTES => {
-            format!("{shown} is too long for a {}", key.trim_end_matches("_file"))
-        }
-        Ok(_) if password.contains(['\n', '\r', '\0']) => {
-            format!("{shown} must hold one line, the {}", key.trim_end_matches("_file"))
-        }
-        Ok(everybody) => {
-            if *everybody {
-                t.warn(key, format!("{shown} can be read by every user of this machine; chmod 600"));
-            }
-            return Some(Secret::new(password));
-        }
-    };
-    t.reject(key, wrong);
-    None
-}
-
-#[cfg(unix)]
-pub(super) fn is_open_to_all(file: &File) -> std::io::Result<bool> {
-    use std::os::unix::fs::PermissionsExt as _;
-    Ok(file.metadata()?.permissions().mode() & 0o006 != 0)
-}
-
-#[cfg(not(unix))]
-pub(super) fn is_open_to_all(_: &File) -> std::io::Result<bool> {
-    Ok(false)
+    let password = password?.unwrap_or_else(|| Secret::new(""));
+    Some(Some(Login { user: user?, credential: Credential::Password(password) }))
 }
 
 #[cfg(test)]

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use super::server::{elsewhere, read_secret, resolved, secret_file};
+use super::secrets::Named;
+use super::server::{elsewhere, resolved};
 use super::table::{Document, Table};
-use super::{Connects, Surroundings, values};
+use super::{Surroundings, values};
 use crate::domain::event::Event;
 use crate::http::Url;
-use crate::ports::Secret;
 use crate::store::Subscription;
 use crate::webhook::{Key, Settings};
 
@@ -55,53 +54,17 @@ fn webhook(t: &mut Table<'_>, around: &Surroundings<'_>) -> Option<Webhook> {
         let events = values::list(v, |v| values::one_of(v, &known))?;
         if events.is_empty() { Err("is empty: nothing would ever be told".to_owned()) } else { Ok(events) }
     });
-    let file = t.optional("secret_file", |v| secret_file(v, around));
-    let secret = t.optional("secret", values::secret);
+    let secret = Named::read(t, around, ["secret", "secret_file"]);
     let ca_file = t.optional("ca_file", |v| values::path(v, around.base));
     if let Some(Err(e)) = ca_file.as_ref().map(File::open) {
         t.reject("ca_file", format!("cannot be read: {e}"));
     }
     let timeout = t.or("timeout", TIMEOUT, |v| values::duration(v, Duration::from_secs(1), 4 * TIMEOUT));
-    let key = key(t, around, name.as_deref(), file, secret);
+    let variable = format!("AFTERSALESD_WEBHOOK_SECRET_{}", name.as_deref().unwrap_or("name").to_uppercase());
+    let key = secret.find(t, around, &variable, true, |secret| Key::parse(secret.reveal()));
     let (name, events) = (name?, events?.into_iter().map(str::to_owned).collect());
     Some(Webhook {
         subscription: Subscription { name: name.clone(), events },
-        receiver: Settings { name, url: url?, key: key?, ca_file, timeout },
+        receiver: Settings { name, url: url?, key: key?.unwrap_or_else(Key::unread), ca_file, timeout },
     })
-}
-
-/// What messages are signed with: from the variable, else a file, else the configuration itself.
-fn key(
-    t: &mut Table<'_>,
-    around: &Surroundings<'_>,
-    name: Option<&str>,
-    file: Option<PathBuf>,
-    secret: Option<Secret>,
-) -> Option<Key> {
-    if t.has("secret") && t.has("secret_file") {
-        t.reject("secret", "is given as well as secret_file; keep one");
-    }
-    if t.has("secret") && around.is_open_to_all {
-        t.warn("secret", "stands in a file that every user of this machine can read; chmod 600");
-    }
-    if let Connects::No = around.connects {
-        return Some(Key::unread());
-    }
-    let variable = format!("AFTERSALESD_WEBHOOK_SECRET_{}", name?.to_uppercase());
-    let from_variable = (around.variable)(&variable).filter(|value| !value.is_empty());
-    let (whence, found) = match (from_variable, file) {
-        (Some(value), _) => ("secret", Some(Secret::new(value.to_string_lossy()))),
-        (None, Some(file)) => ("secret_file", read_secret(t, "secret_file", &file)),
-        (None, None) => ("secret", secret),
-    };
-    if found.is_none() && !t.has("secret") && !t.has("secret_file") {
-        t.reject("secret_file", format!("is missing (or secret, or the variable {variable})"));
-    }
-    match Key::parse(found?.reveal()) {
-        Ok(key) => Some(key),
-        Err(why) => {
-            t.reject(whence, why);
-            None
-        }
-    }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::Settings;
-use crate::http::{Answer, Peer, Url};
+use crate::http::{self, Answer, Peer, Url};
 use crate::ports::{Fault, Secret};
 
 /// The longest answer; tokens of a few KB are common.
@@ -45,8 +45,7 @@ impl Refusal {
 
 /// [`ask`], by a thread that waits for it.
 pub(super) fn waited_for(settings: &Settings, form: &[(&str, &str)]) -> Result<Given, Refusal> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|e| Refusal::Passing(e.to_string()))?.block_on(ask(settings, form))
+    http::wait_for(ask(settings, form)).unwrap_or_else(|e| Err(Refusal::Passing(e.to_string())))
 }
 
 /// Asks for tokens.

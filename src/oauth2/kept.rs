@@ -58,7 +58,7 @@ impl Kept {
     pub fn new(settings: &Settings, now: Timestamp) -> Self {
         Self {
             client_id: settings.client_id.clone(),
-            token_endpoint: settings.token_endpoint.to_string(),
+            token_endpoint: settings.token_endpoint.whole(),
             granted_at: now,
             renewed_at: now,
             access: None,
@@ -69,7 +69,7 @@ impl Kept {
 
     /// Tokens are of no use to another client, and none of another authority's business.
     pub fn is_of(&self, settings: &Settings) -> bool {
-        self.client_id == settings.client_id && self.token_endpoint == settings.token_endpoint.to_string()
+        self.client_id == settings.client_id && self.token_endpoint == settings.token_endpoint.whole()
     }
 
     /// Takes new tokens over the old ones.
@@ -196,6 +196,8 @@ fn revealed<S: Serializer>(secret: &Secret, to: S) -> Result<S::Ok, S::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::Url;
+    use crate::oauth2::Flow;
 
     #[test]
     fn no_link_is_followed_out_of_the_folder() {
@@ -215,20 +217,37 @@ mod tests {
     }
 
     #[test]
+    fn a_grant_is_of_its_client_and_of_the_whole_address_of_its_authority() {
+        let of = |client: &str, endpoint: &str| Settings {
+            flow: Flow::Client,
+            client_id: client.to_owned(),
+            client_secret: None,
+            secret_until: None,
+            scopes: Vec::new(),
+            token_endpoint: Url::parse(endpoint).unwrap(),
+            folder: PathBuf::new(),
+            ca_file: None,
+            timeout: Duration::ZERO,
+        };
+        let kept = Kept::new(&of("me", "https://id.example.com/token?policy=a"), Timestamp::UNIX_EPOCH);
+        assert!(kept.is_of(&of("me", "https://id.example.com/token?policy=a")));
+        assert!(!kept.is_of(&of("me", "https://id.example.com/token?policy=b")));
+        assert!(!kept.is_of(&of("you", "https://id.example.com/token?policy=a")));
+    }
+
+    #[test]
     fn what_root_makes_on_the_way_belongs_to_whose_folder_it_lies_in() {
         const NOBODY: u32 = 65_534;
         let dir = tempfile::tempdir().unwrap();
-        // Only root can give anything away.
-        let owner = if fs::metadata(dir.path()).unwrap().uid() == 0 {
-            lchown(dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
-            NOBODY
-        } else {
-            fs::metadata(dir.path()).unwrap().uid()
-        };
+        if fs::metadata(dir.path()).unwrap().uid() != 0 {
+            println!("skipped: only root can give anything away, and so nothing is proven here");
+            return;
+        }
+        lchown(dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
         let place = Place::new(dir.path().join("brand/oauth2"));
         place.make_folder().unwrap();
         for made in ["brand", "brand/oauth2"] {
-            assert_eq!(fs::metadata(dir.path().join(made)).unwrap().uid(), owner, "{made}");
+            assert_eq!(fs::metadata(dir.path().join(made)).unwrap().uid(), NOBODY, "{made}");
         }
     }
 }

@@ -58,7 +58,7 @@ pub struct Visit {
 impl Grant {
     /// Begins a log-in.
     pub async fn begin(&self) -> Result<Step, Fault> {
-        let settings = &self.0.settings;
+        let settings = self.settings();
         match &settings.flow {
             Flow::Client => self.token(None).await.map(|_| Step::Nothing),
             Flow::Device { endpoint } => {
@@ -99,8 +99,7 @@ impl Grant {
                     // Google gives a refresh token for these only; others pass over them (RFC 6749 section 3.1).
                     .append_pair("access_type", "offline")
                     .append_pair("prompt", "consent");
-                let joint = if endpoint.to_string().contains('?') { '&' } else { '?' };
-                let address = format!("{endpoint}{joint}{}", query.finish());
+                let address = endpoint.with_query(&query.finish());
                 Ok(Step::Open(Visit { address, redirect: redirect.clone(), state, verifier: Secret::new(verifier) }))
             }
         }
@@ -117,7 +116,7 @@ impl Grant {
                 return Err(Fault::temporary("nobody has entered the code in time: begin anew"));
             }
             sleep(interval).await;
-            match authority::ask(&self.0.settings, &form).await {
+            match authority::ask(self.settings(), &form).await {
                 Ok(given) => return self.keep(given),
                 Err(Refusal::Error { code, what }) => match code.as_str() {
                     "authorization_pending" => {}
@@ -144,19 +143,19 @@ impl Grant {
             ("redirect_uri", visit.redirect.as_str()),
             ("code_verifier", visit.verifier.reveal()),
         ];
-        let given = authority::ask(&self.0.settings, &form).await.map_err(|refusal| refusal.fault())?;
+        let given = authority::ask(self.settings(), &form).await.map_err(|refusal| refusal.fault())?;
         self.keep(given)
     }
 
     fn keep(&self, given: Given) -> Result<(), Fault> {
-        let Settings { scopes, timeout, .. } = &self.0.settings;
+        let Settings { scopes, timeout, .. } = self.settings();
         if given.refresh.is_none() {
             let what = "the authority gave no refresh token: the login would end with the first access token; is the \
                         right to one among the scopes";
             return Err(Fault::configuration(format!("{what} ({})?", scopes.join(" "))));
         }
         let now = Timestamp::now();
-        let mut kept = Kept::new(&self.0.settings, now);
+        let mut kept = Kept::new(self.settings(), now);
         kept.take(given, now);
         let _held = self.0.place.hold(2 * *timeout).map_err(Fault::configuration)?;
         self.0.place.write(&kept).map_err(Fault::configuration)

@@ -79,12 +79,14 @@ struct Inner {
 #[derive(Default)]
 struct Memory {
     access: Option<Access>,
-    /// What could not be written: it goes before what is on disk.
-    unsaved: Option<Kept>,
+    unsaved: Unsaved,
     failed: Option<(Instant, Fault)>,
     /// The day of the last warning of the grant's end.
     warned: Option<Date>,
 }
+
+/// What could not be written: it goes before what is on disk. A grant shares it with the one that it takes the place of.
+type Unsaved = Arc<Mutex<Option<Kept>>>;
 
 /// How a grant is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +107,7 @@ pub struct State {
 impl State {
     /// Whole days until the grant ends, where that is known.
     pub fn days_left(&self, now: Timestamp) -> Option<i64> {
-        Some(self.ends_at?.duration_since(now).as_hours().max(0) / 24)
+        Some(days_until(self.ends_at?, now))
     }
 }
 
@@ -116,15 +118,49 @@ impl Grant {
         Self(Arc::new(Inner { settings, place, renewing: Mutex::default(), memory: Mutex::default() }))
     }
 
-    /// How the grant is, by what is kept of it; asks nobody.
-    pub fn state(&self) -> State {
-        self.0.state()
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
     }
 
-    /// Gets a token, by which it is shown that the grant holds.
-    pub async fn try_out(&self) -> Result<(), Fault> {
-        self.token(None).await.map(|_| ())
+    /// Takes the place of another one on the same folder: what that one could not write, or can't yet, is not lost.
+    pub fn take_over(&self, before: &Self) {
+        let unsaved = Arc::clone(&before.0.memory().unsaved);
+        self.0.memory().unsaved = unsaved;
     }
+
+    /// How the grant is, by what is kept of it; asks nobody.
+    pub fn state(&self) -> State {
+        let settings = self.settings();
+        let (kept, unreadable) = match self.0.kept() {
+            Ok(kept) => (kept, None),
+            Err(fault) => (None, Some(fault.what)),
+        };
+        let kept = kept.as_ref();
+        let missing = settings.flow != Flow::Client && kept.is_none_or(|kept| kept.refresh.is_none());
+        let trouble = kept.and_then(|kept| kept.trouble.as_ref());
+        let not_yet = || missing.then(|| NOT_YET.to_owned());
+        State {
+            why: unreadable.or_else(|| trouble.map(|trouble| trouble.what.clone())).or_else(not_yet),
+            needs_login: missing || trouble.is_some_and(|trouble| trouble.needs_login),
+            granted_at: kept.map(|kept| kept.granted_at),
+            renewed_at: kept.map(|kept| kept.renewed_at),
+            token_until: kept.and_then(|kept| kept.access.as_ref()).map(|access| access.until),
+            ends_at: settings.ends_at(kept),
+        }
+    }
+}
+
+impl Settings {
+    fn ends_at(&self, kept: Option<&Kept>) -> Option<Timestamp> {
+        let of_refresh = kept.and_then(|kept| kept.refresh.as_ref()?.until);
+        // The secret holds for all of its last day.
+        let of_secret = self.secret_until.and_then(|day| day.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok());
+        of_refresh.into_iter().chain(of_secret.map(|end| end.timestamp())).min()
+    }
+}
+
+fn days_until(end: Timestamp, now: Timestamp) -> i64 {
+    end.duration_since(now).as_hours().max(0) / 24
 }
 
 impl fmt::Debug for Grant {
@@ -156,7 +192,7 @@ impl Inner {
 
     /// A token of the disk or of the authority. One at a time: the next finds what the first has brought.
     fn renew(&self, refused: Option<&Secret>) -> Result<Secret, Fault> {
-        let _alone = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = locked(&self.renewing);
         let _held = self.place.hold(2 * self.settings.timeout).map_err(Fault::temporary)?;
         let (kept, now) = (self.kept()?, Timestamp::now());
         let held = kept.as_ref().and_then(|kept| kept.access.clone()).filter(|held| Some(&held.token) != refused);
@@ -185,6 +221,7 @@ impl Inner {
             Ok(given) => {
                 let access = kept.take(given, now);
                 kept.trouble = None;
+                self.warn_of_end(&kept, now);
                 Ok(access)
             }
             Err(refusal) => {
@@ -201,10 +238,6 @@ impl Inner {
         memory.failed = outcome.as_ref().err().map(|fault| (Instant::now(), fault.clone()));
         if let Ok(access) = &outcome {
             memory.access = Some(access.clone());
-        }
-        drop(memory);
-        if outcome.is_ok() {
-            self.warn_of_end(now);
         }
         outcome
     }
@@ -231,9 +264,10 @@ impl Inner {
         }
     }
 
-    fn warn_of_end(&self, now: Timestamp) {
+    fn warn_of_end(&self, kept: &Kept, now: Timestamp) {
         let today = now.to_zoned(TimeZone::UTC).date();
-        let Some(days) = self.state().days_left(now).filter(|days| *days < WARNED) else { return };
+        let days = self.settings.ends_at(Some(kept)).map(|end| days_until(end, now));
+        let Some(days) = days.filter(|days| *days < WARNED) else { return };
         if self.memory().warned.replace(today) != Some(today) {
             tracing::warn!(
                 days,
@@ -251,46 +285,25 @@ impl Inner {
                 Some(kept)
             }
         };
-        self.memory().unsaved = unsaved;
+        *locked(&self.memory().unsaved) = unsaved;
     }
 
     /// What is kept of this client's grant.
     fn kept(&self) -> Result<Option<Kept>, Fault> {
-        let unsaved = self.memory().unsaved.clone();
-        let kept = self.place.read().map_err(Fault::configuration)?;
-        let latest = kept.into_iter().chain(unsaved).max_by_key(|kept| kept.renewed_at);
-        Ok(latest.filter(|kept| kept.is_of(&self.settings)))
-    }
-
-    fn state(&self) -> State {
-        let (kept, unreadable) = match self.place.read() {
-            Ok(kept) => (kept.filter(|kept| kept.is_of(&self.settings)), None),
-            Err(why) => (None, Some(why)),
-        };
-        let by_person = self.settings.flow != Flow::Client;
-        let missing = by_person && kept.as_ref().is_none_or(|kept| kept.refresh.is_none());
-        let trouble = kept.as_ref().and_then(|kept| kept.trouble.as_ref());
-        let refresh = kept.as_ref().and_then(|kept| kept.refresh.as_ref());
-        // The secret holds for all of its last day.
-        let secret_until = self.settings.secret_until.and_then(|day| day.tomorrow().ok());
-        let secret_until = secret_until.and_then(|day| day.to_zoned(TimeZone::UTC).ok()).map(|end| end.timestamp());
-        State {
-            why: match (unreadable, trouble) {
-                (Some(why), _) => Some(why),
-                (None, Some(trouble)) => Some(trouble.what.clone()),
-                (None, None) => missing.then(|| NOT_YET.to_owned()),
-            },
-            needs_login: missing || trouble.is_some_and(|trouble| trouble.needs_login),
-            granted_at: kept.as_ref().map(|kept| kept.granted_at),
-            renewed_at: kept.as_ref().map(|kept| kept.renewed_at),
-            token_until: kept.as_ref().and_then(|kept| kept.access.as_ref()).map(|access| access.until),
-            ends_at: [refresh.and_then(|refresh| refresh.until), secret_until].into_iter().flatten().min(),
-        }
+        // Another process may have renewed it since.
+        let unsaved = locked(&self.memory().unsaved).clone();
+        let on_disk = self.place.read().map_err(Fault::configuration)?;
+        let own = on_disk.into_iter().chain(unsaved).filter(|kept| kept.is_of(&self.settings));
+        Ok(own.max_by_key(|kept| kept.renewed_at))
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.memory)
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const NOT_YET: &str = "nobody has logged in yet: run aftersalesd auth login";

@@ -3,12 +3,12 @@
 
 use jiff::civil::Date;
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::{LARGEST, address, country, garbled, refused, sku, soon};
+use super::{Found, LARGEST, Order, Unanswered, address, country, garbled, only, refused, shown, sku, soon};
 use crate::domain::catalogue::OrderLine;
 use crate::domain::ids::OrderNumber;
 use crate::http::Peer;
-use crate::ports::{Found, Order, Unanswered};
 
 /// Nobody's order.
 const NOBODYS: &str = "CHECK-0";
@@ -17,12 +17,11 @@ const MOST_LINES: usize = 500;
 
 #[derive(Deserialize)]
 struct Told {
-    orders: Vec<ToldOrder>,
+    orders: Vec<Value>,
 }
 
 #[derive(Deserialize)]
 struct ToldOrder {
-    number: String,
     emails: Vec<String>,
     bought_on: Option<Date>,
     country: Option<String>,
@@ -46,7 +45,7 @@ pub(super) async fn find(peer: &Peer, token: &str, number: &OrderNumber) -> Resu
     match answer.status.as_u16() {
         200 => parse(&answer.body, number).map_err(|what| garbled(&what)),
         404 => Ok(Found::Unknown),
-        _ => Err(refused(&answer)),
+        _ => refused(&answer),
     }
 }
 
@@ -54,25 +53,24 @@ pub(super) async fn check(peer: &Peer, token: &str) -> Result<Vec<String>, Unans
     let nobodys = OrderNumber::new(NOBODYS).map_err(|e| garbled(&e.to_string()))?;
     Ok(match find(peer, token, &nobodys).await? {
         Found::Unknown => Vec::new(),
-        Found::Order(_) | Found::Unclear(_) => vec![format!("it says that there is an order {NOBODYS}")],
+        Found::Order(_) => vec![format!("it says that there is an order {NOBODYS}")],
+        Found::Unclear(why) => vec![format!("whether there is an order {NOBODYS} is not clear: {why}")],
     })
 }
 
 /// What an answer of status 200 says of the order.
 pub fn parse(body: &[u8], number: &OrderNumber) -> Result<Found, String> {
     let told: Told = serde_json::from_slice(body).map_err(|e| e.to_string())?;
-    let is_it = |order: &ToldOrder| OrderNumber::new(&order.number).is_ok_and(|told| told == *number);
-    let mut fitting = told.orders.into_iter().filter(is_it);
-    match (fitting.next(), fitting.next()) {
-        (None, _) => Ok(Found::Unknown),
-        // One odd order is no outage.
-        (Some(order), None) => Ok(order.read(number).unwrap_or_else(Found::Unclear)),
-        (Some(_), Some(_)) => Ok(Found::Unclear("several orders have this number".to_owned())),
-    }
+    let order = only(told.orders, "number", number).and_then(|order: Option<ToldOrder>| match order {
+        Some(order) => order.read(number).map(Found::Order),
+        None => Ok(Found::Unknown),
+    });
+    // One odd order is no outage.
+    Ok(order.unwrap_or_else(|why| Found::Unclear(shown(&why))))
 }
 
 impl ToldOrder {
-    fn read(self, number: &OrderNumber) -> Result<Found, String> {
+    fn read(self, number: &OrderNumber) -> Result<Order, String> {
         let emails = self.emails.iter().map(|email| address(email)).collect::<Result<Vec<_>, _>>()?;
         let Some(email) = emails.first().cloned() else { return Err("emails: is empty".to_owned()) };
         let country = self.country.as_deref().map(country).transpose()?;
@@ -93,8 +91,8 @@ impl ToldOrder {
             });
         }
         match lines.is_empty() {
-            true => Ok(Found::Unclear("the order has no lines".to_owned())),
-            false => Ok(Found::Order(Order { emails, lines })),
+            true => Err("the order has no lines".to_owned()),
+            false => Ok(Order { emails, lines }),
         }
     }
 }
@@ -137,15 +135,27 @@ mod tests {
         assert!(matches!(told(&format!("{{\"orders\": [{one}, {one}]}}")), Ok(Found::Unclear(_))));
         let empty = one.replace(r#"{"sku": "RX-1"}"#, "");
         assert!(matches!(told(&format!("{{\"orders\": [{empty}]}}")), Ok(Found::Unclear(_))));
-        // One odd order is no outage.
-        for (old, new) in [("\"jo@example.net\"", ""), ("jo@example.net", "jo"), ("RX-1", "?")] {
-            let odd = format!("{{\"orders\": [{}]}}", one.replace(old, new));
-            assert!(matches!(told(&odd), Ok(Found::Unclear(_))), "{new}");
+        // One odd order is no outage, nor does it hide another.
+        for (old, new) in [
+            ("\"jo@example.net\"", ""),
+            ("jo@example.net", "jo"),
+            ("RX-1", "?"),
+            ("\"sku\"", "\"sk\""),
+            ("{\"sku\": \"RX-1\"}", "1"),
+            ("[\"jo@example.net\"]", "\"jo@example.net\""),
+        ] {
+            let odd = one.replace(old, new);
+            let Ok(Found::Unclear(why)) = told(&format!("{{\"orders\": [{odd}]}}")) else { panic!("{new}") };
+            assert!(!why.contains("jo@example.net"), "{why}");
+            let other = odd.replace("KS41207", "KS41208");
+            assert_eq!(told(&format!("{{\"orders\": [{other}]}}")), Ok(Found::Unknown), "{new}");
+            assert!(matches!(told(&format!("{{\"orders\": [{other}, {one}]}}")), Ok(Found::Order(_))), "{new}");
         }
-        let formless = format!("{{\"orders\": [{}]}}", one.replace("\"sku\"", "\"sk\""));
-        for garbage in
-            [formless.as_str(), "", "{}", "null", "<html>", "[]", r#"{"orders": null}"#, r#"{"orders": [1]}"#]
-        {
+        for nameless in ["1", "{}", "{\"number\": 41207}", "null"] {
+            assert!(matches!(told(&format!("{{\"orders\": [{nameless}]}}")), Ok(Found::Unclear(_))), "{nameless}");
+            assert!(matches!(told(&format!("{{\"orders\": [{one}, {nameless}]}}")), Ok(Found::Order(_))), "{nameless}");
+        }
+        for garbage in ["", "{}", "null", "<html>", "[]", r#"{"orders": null}"#] {
             assert!(told(garbage).is_err(), "{garbage}");
         }
     }

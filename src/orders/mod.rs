@@ -7,11 +7,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use self::shopify::Ask;
+use crate::domain::catalogue::OrderLine;
 use crate::domain::ids::{Address, Country, OrderNumber, Sku, masked};
 use crate::http::{Answer, Peer, Url};
-use crate::ports::{Fault, Found, OrderSource, Secret, Unanswered};
+use crate::ports::{Fault, Secret};
 
 pub use self::json::parse;
 pub use self::shopify::parse as parse_shopify;
@@ -63,7 +66,34 @@ impl Kind {
     }
 }
 
-/// A shop that is asked.
+/// What is known of an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    Order(Order),
+    /// There is no such order.
+    Unknown,
+    /// There was an answer, but it can't be told from it whether there is such an order, or what it is: why.
+    Unclear(String),
+}
+
+/// An order; neither list is empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Each address of its customer.
+    pub emails: Vec<Address>,
+    /// With the first of them.
+    pub lines: Vec<OrderLine>,
+}
+
+/// There was no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unanswered {
+    pub fault: Fault,
+    /// When it is worth asking again.
+    pub again: Option<Duration>,
+}
+
+/// A shop that is asked. Whoever asks bounds how often, and for how long in all.
 #[derive(Debug)]
 pub struct Source {
     settings: Settings,
@@ -91,14 +121,7 @@ impl Source {
         self.settings.kind.url().to_string()
     }
 
-    fn token(&self) -> Result<&str, Unanswered> {
-        let unread = || never(Fault::configuration("its token was not read"));
-        self.settings.token.as_ref().map(Secret::reveal).ok_or_else(unread)
-    }
-}
-
-impl OrderSource for Source {
-    async fn find(&self, number: &OrderNumber) -> Result<Found, Unanswered> {
+    pub async fn find(&self, number: &OrderNumber) -> Result<Found, Unanswered> {
         let trying = async {
             match &self.settings.kind {
                 Kind::Json(_) => json::find(&self.peer, self.token()?, number).await,
@@ -107,11 +130,11 @@ impl OrderSource for Source {
                 }
             }
         };
-        let tried = tokio::time::timeout(self.settings.timeout, trying).await;
-        tried.unwrap_or_else(|_| Err(soon(format!("no answer within {:?}", self.settings.timeout))))
+        self.in_time(trying).await
     }
 
-    async fn check(&self) -> Result<Vec<String>, Fault> {
+    /// Asks for something harmless; gives what is odd about the answer but no hindrance.
+    pub async fn check(&self) -> Result<Vec<String>, Fault> {
         let trying = async {
             match &self.settings.kind {
                 Kind::Json(_) => json::check(&self.peer, self.token()?).await,
@@ -120,9 +143,18 @@ impl OrderSource for Source {
                 }
             }
         };
-        let tried = tokio::time::timeout(self.settings.timeout, trying).await;
-        let silent = |_| Err(soon(format!("no answer within {:?}", self.settings.timeout)));
-        tried.unwrap_or_else(silent).map_err(|unanswered| unanswered.fault)
+        self.in_time(trying).await.map_err(|unanswered| unanswered.fault)
+    }
+
+    async fn in_time<T>(&self, trying: impl Future<Output = Result<T, Unanswered>>) -> Result<T, Unanswered> {
+        let within = self.settings.timeout;
+        let tried = tokio::time::timeout(within, trying).await;
+        tried.unwrap_or_else(|_| Err(soon(format!("no answer within {within:?}"))))
+    }
+
+    fn token(&self) -> Result<&str, Unanswered> {
+        let unread = || never(Fault::configuration("its token was not read"));
+        self.settings.token.as_ref().map(Secret::reveal).ok_or_else(unread)
     }
 }
 
@@ -136,11 +168,13 @@ fn never(fault: Fault) -> Unanswered {
     Unanswered { fault, again: None }
 }
 
-/// An answer that is none, by its status.
-fn refused(answer: &Answer) -> Unanswered {
+/// An answer of another status than 200.
+fn refused(answer: &Answer) -> Result<Found, Unanswered> {
     let status = answer.status;
     let what = format!("it answered {status}");
-    match status.as_u16() {
+    Err(match status.as_u16() {
+        // It is up, but will not take this number.
+        400 | 422 => return Ok(Found::Unclear(what)),
         401 | 403 => never(Fault::login(format!("{what}: the token is not accepted"))),
         300..=399 => never(Fault::temporary(format!("{what}: redirects are not followed"))),
         429 | 503 => {
@@ -150,13 +184,31 @@ fn refused(answer: &Answer) -> Unanswered {
         }
         500..=599 => soon(what),
         _ => never(Fault::temporary(what)),
-    }
+    })
 }
 
-/// What is wrong with an answer, on one line, without anybody's address.
+/// What is wrong with an answer as a whole.
 fn garbled(what: &str) -> Unanswered {
-    let what: String = masked(what).chars().map(|c| if c.is_control() { ' ' } else { c }).take(SHOWN).collect();
-    never(Fault::temporary(format!("its answer can't be understood: {what}")))
+    never(Fault::temporary(format!("its answer can't be understood: {}", shown(what))))
+}
+
+/// On one line, without anybody's address.
+fn shown(what: &str) -> String {
+    masked(what).chars().map(|c| if c.is_control() { ' ' } else { c }).take(SHOWN).collect()
+}
+
+/// The only one of some orders that has this number, under the key `key`; `Err`: there may be one, but it can't be told what
+/// it is. What is odd about the others makes no difference.
+fn only<T: DeserializeOwned>(orders: Vec<Value>, key: &str, number: &OrderNumber) -> Result<Option<T>, String> {
+    let named = |order: &Value| OrderNumber::new(order.get(key)?.as_str()?).ok();
+    let is_nameless = orders.iter().any(|order| order.get(key).is_none_or(|name| !name.is_string()));
+    let mut fitting = orders.into_iter().filter(|order| named(order).is_some_and(|name| name == *number));
+    match (fitting.next(), fitting.next()) {
+        (Some(order), None) => serde_json::from_value(order).map(Some).map_err(|e| e.to_string()),
+        (Some(_), Some(_)) => Err("several orders have this number".to_owned()),
+        (None, _) if is_nameless => Err(format!("{key}: an order without one, which may be this")),
+        (None, _) => Ok(None),
+    }
 }
 
 /// The words of an answer as what they are. What they say is not repeated: it may be a customer's.

@@ -7,13 +7,15 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{LARGEST, SOON, address, country, garbled, never, refused, sku, soon};
+use super::{
+    Found, LARGEST, Order, SOON, Unanswered, address, country, garbled, never, only, refused, shown, sku, soon,
+};
 use crate::domain::catalogue::OrderLine;
 use crate::domain::ids::{Address, OrderNumber};
 use crate::http::{Answer, Peer};
-use crate::ports::{Fault, Found, Order, Unanswered};
+use crate::ports::Fault;
 
 /// With it orders of any age are found.
 const ALL_ORDERS: &str = "read_all_orders";
@@ -78,7 +80,7 @@ struct Throttle {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Data {
-    orders: List<ToldOrder>,
+    orders: List<Value>,
     current_app_installation: Installation,
 }
 
@@ -109,7 +111,6 @@ struct Page {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ToldOrder {
-    name: String,
     email: Option<String>,
     created_at: Timestamp,
     customer: Option<Customer>,
@@ -173,31 +174,36 @@ pub(super) struct Ask<'a> {
 }
 
 pub(super) async fn find(peer: &Peer, ask: Ask<'_>, number: &OrderNumber) -> Result<Found, Unanswered> {
-    let answer = post(peer, ask, number).await?;
-    if let Some(remark) = other_version(&answer, ask) {
+    let (found, other_version) = post(peer, ask, number).await?;
+    if let Some(remark) = other_version {
         tracing::warn!("{remark}");
     }
-    parse(&answer.body, number, ask.zone)
+    Ok(found)
 }
 
 /// Asks for nobody's order.
 pub(super) async fn check(peer: &Peer, ask: Ask<'_>) -> Result<Vec<String>, Unanswered> {
     let nobodys = OrderNumber::new("CHECK-0").map_err(|e| garbled(&e.to_string()))?;
-    let answer = post(peer, ask, &nobodys).await?;
-    let hidden = match parse(&answer.body, &nobodys, ask.zone)? {
+    let (found, other_version) = post(peer, ask, &nobodys).await?;
+    let hidden = match found {
         Found::Unclear(why) => Some(why),
         Found::Order(_) | Found::Unknown => None,
     };
-    Ok(other_version(&answer, ask).into_iter().chain(hidden).collect())
+    Ok(other_version.into_iter().chain(hidden).collect())
 }
 
-async fn post(peer: &Peer, ask: Ask<'_>, number: &OrderNumber) -> Result<Answer, Unanswered> {
+/// What is said of the order, and what is odd about the version that says it.
+async fn post(peer: &Peer, ask: Ask<'_>, number: &OrderNumber) -> Result<(Found, Option<String>), Unanswered> {
     let headers =
         [("content-type", "application/json"), ("accept", "application/json"), ("x-shopify-access-token", ask.token)];
     // Letters, digits and hyphens; quoted, so that a hyphen means nothing else.
     let body = json!({"query": QUERY, "variables": {"name": format!("name:\"{number}\"")}});
     let answer = peer.post(&headers, body.to_string(), LARGEST).await.map_err(soon)?;
-    if answer.status.as_u16() == 200 { Ok(answer) } else { Err(refused(&answer)) }
+    let found = match answer.status.as_u16() {
+        200 => parse(&answer.body, number, ask.zone),
+        _ => refused(&answer),
+    };
+    Ok((found?, other_version(&answer, ask)))
 }
 
 /// A version whose support is over is answered as the oldest that is supported.
@@ -217,22 +223,18 @@ pub fn parse(body: &[u8], number: &OrderNumber, zone: &TimeZone) -> Result<Found
         return Err(error.unanswered(told.extensions));
     }
     let data = told.data.ok_or_else(|| garbled("it holds no data"))?;
-    let is_it = |order: &&ToldOrder| OrderNumber::new(&order.name).is_ok_and(|name| name == *number);
-    let fitting: Vec<&ToldOrder> = data.orders.nodes.iter().filter(is_it).collect();
-    match fitting.as_slice() {
-        // One odd order is no outage.
-        [order] => Ok(order.read(number, zone).unwrap_or_else(|what| unclear(&what))),
-        [] if data.orders.page_info.has_next_page => Ok(unclear("too many orders have a name like this one's")),
-        [] if !data.current_app_installation.access_scopes.iter().any(|scope| scope.handle == ALL_ORDERS) => Ok(
-            unclear("the token lacks read_all_orders: an order of more than 60 days is not found though it is there"),
-        ),
-        [] => Ok(Found::Unknown),
-        _ => Ok(unclear("several orders have this name")),
-    }
-}
-
-fn unclear(why: &str) -> Found {
-    Found::Unclear(why.to_owned())
+    let (page, scopes) = (data.orders.page_info, data.current_app_installation.access_scopes);
+    let order = only(data.orders.nodes, "name", number).and_then(|order: Option<ToldOrder>| match order {
+        Some(order) => order.read(number, zone).map(Found::Order),
+        None if page.has_next_page => Err("too many orders have a name like this one's".to_owned()),
+        None if !scopes.iter().any(|scope| scope.handle == ALL_ORDERS) => {
+            let lacking = "the token lacks read_all_orders";
+            Err(format!("{lacking}: an order of more than 60 days is not found though it is there"))
+        }
+        None => Ok(Found::Unknown),
+    });
+    // One odd order is no outage.
+    Ok(order.unwrap_or_else(|why| Found::Unclear(shown(&why))))
 }
 
 impl GraphqlError {
@@ -265,20 +267,20 @@ impl Cost {
 }
 
 impl ToldOrder {
-    fn read(&self, number: &OrderNumber, zone: &TimeZone) -> Result<Found, String> {
+    fn read(&self, number: &OrderNumber, zone: &TimeZone) -> Result<Order, String> {
         let of_customer =
             self.customer.as_ref().and_then(|c| c.default_email_address.as_ref()?.email_address.as_deref());
         let told = self.email.as_deref().into_iter().chain(of_customer).filter(|email| !email.is_empty());
         let mut emails = told.map(address).collect::<Result<Vec<Address>, _>>()?;
         emails.dedup();
         let Some(email) = emails.first().cloned() else {
-            return Ok(unclear("the shop tells no e-mail address of the order's customer"));
+            return Err("the shop tells no e-mail address of the order's customer".to_owned());
         };
         let more = self.line_items.page_info.has_next_page
             || self.fulfillments.len() >= MOST_PARCELS
             || self.fulfillments.iter().any(|parcel| parcel.fulfillment_line_items.page_info.has_next_page);
         if more {
-            return Ok(unclear("the order has more lines or parcels than are looked at"));
+            return Err("the order has more lines or parcels than are looked at".to_owned());
         }
         let told = self.shipping_address.as_ref().and_then(|to| to.country_code_v2.as_deref());
         let country = told.map(country).transpose()?;
@@ -298,8 +300,8 @@ impl ToldOrder {
             });
         }
         match lines.is_empty() {
-            true => Ok(unclear("the order has no lines with a SKU")),
-            false => Ok(Found::Order(Order { emails, lines })),
+            true => Err("the order has no lines with a SKU".to_owned()),
+            false => Ok(Order { emails, lines }),
         }
     }
 
@@ -326,7 +328,6 @@ impl Parcel {
 mod tests {
     use super::*;
     use crate::ports::FaultKind;
-    use serde_json::Value;
 
     fn told(body: &Value) -> Result<Found, Unanswered> {
         let zone = TimeZone::fixed(jiff::tz::offset(2));
@@ -406,6 +407,12 @@ mod tests {
             *odd.pointer_mut(pointer).unwrap() = value;
             assert!(matches!(told(&odd), Ok(Found::Unclear(_))), "{pointer}");
         }
+        // What serde can't read is no clear answer for this order, and none for another.
+        let mut formless = answer();
+        formless["data"]["orders"]["nodes"][0]["createdAt"] = json!("of old");
+        assert!(matches!(told(&formless), Ok(Found::Unclear(_))));
+        formless["data"]["orders"]["nodes"][0]["name"] = json!("#1001-A");
+        assert_eq!(told(&formless), Ok(Found::Unknown));
         let mut nobody = answer();
         nobody["data"]["orders"]["nodes"][0]["email"] = json!(null);
         nobody["data"]["orders"]["nodes"][0]["customer"] = json!(null);

@@ -4,7 +4,7 @@
     src/packaging/third_party.py FOLDER
 
 Texts come from the crates' own sources, each once, with the crates that it stands for. A crate that brings no text gets
-that of its licence, from this project or another crate; one for which there is none fails the command.
+this project's text of its licence; one for which there is none fails the command.
 """
 
 import collections

@@ -1,6 +1,6 @@
 //! How the daemon is: the first thing a person or a monitor asks.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::counters::Counters;
+use super::orders::Shop;
 use super::pulse::Pulse;
 use crate::oauth2::{self, State};
 use crate::store::Counts;
@@ -63,7 +64,7 @@ pub struct OrderLookUps {
     pub not_asked: u64,
     /// How long all of them took together.
     pub milliseconds: u64,
-    /// After failures in a row nobody is asked for a pause.
+    /// After failures in a row, until an answer, it is left alone but for one look-up a pause.
     pub paused: bool,
     pub contact: Contact,
 }
@@ -190,9 +191,16 @@ impl Status {
 #[derive(Debug)]
 pub struct Health {
     status: Mutex<Status>,
-    grant: Mutex<Option<oauth2::Grant>>,
+    asked: Mutex<Asked>,
     pub pulse: Pulse,
     pub counters: Counters,
+}
+
+/// Who is asked under the terms in force, and tells by itself how it is.
+#[derive(Debug, Clone, Default)]
+struct Asked {
+    grant: Option<oauth2::Grant>,
+    shop: Option<Arc<Shop>>,
 }
 
 impl Default for Health {
@@ -209,7 +217,7 @@ impl Health {
         let status = Status { started_at: now, intake, ..Status::without_daemon(&Counts::default()) };
         Self {
             status: Mutex::new(status),
-            grant: Mutex::default(),
+            asked: Mutex::default(),
             pulse: Pulse::default(),
             counters: Counters::default(),
         }
@@ -224,14 +232,16 @@ impl Health {
             }
             status.clone()
         };
-        // It reads a file, for which nobody else has to wait.
-        let grant = self.grant.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Status { grant: grant.map(|grant| grant.state().into()), ..status }
+        // A grant reads a file, for which nobody else has to wait.
+        let Asked { grant, shop } = self.asked().clone();
+        let paused = shop.is_some_and(|shop| shop.is_paused());
+        let orders = status.orders.map(|orders| OrderLookUps { paused, ..orders });
+        Status { grant: grant.map(|grant| grant.state().into()), orders, ..status }
     }
 
-    /// Servers are logged in at by this grant, or by none.
-    pub fn grant(&self, grant: Option<oauth2::Grant>) {
-        *self.grant.lock().unwrap_or_else(PoisonError::into_inner) = grant;
+    /// From now on servers are logged in at by this grant, and orders asked of this shop. Gives the grant before.
+    pub fn asks(&self, grant: Option<oauth2::Grant>, shop: Option<Arc<Shop>>) -> Option<oauth2::Grant> {
+        std::mem::replace(&mut *self.asked(), Asked { grant, shop }).grant
     }
 
     pub fn intake_runs(&self) {
@@ -282,20 +292,12 @@ impl Health {
 
     /// The shop that orders are asked of answers.
     pub fn orders_answer(&self) {
-        let mut status = self.status_now();
-        let orders = status.orders.get_or_insert_default();
-        orders.contact.note(Ok(()));
-        orders.paused = false;
+        self.status_now().orders.get_or_insert_default().contact.note(Ok(()));
     }
 
     /// It does not.
     pub fn orders_fault(&self, what: &str) {
         self.status_now().orders.get_or_insert_default().contact.note(Err(what));
-    }
-
-    /// It is not asked for a pause.
-    pub fn orders_paused(&self) {
-        self.status_now().orders.get_or_insert_default().paused = true;
     }
 
     pub fn mailbox(&self, outcome: Result<(), &str>) {
@@ -306,6 +308,10 @@ impl Health {
     pub fn delivery(&self, outcome: Result<(), &str>) {
         self.counters.count(|counted| counted.delivery_faults += u64::from(outcome.is_err()));
         self.status_now().delivery.note(outcome);
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn status_now(&self) -> MutexGuard<'_, Status> {

@@ -122,15 +122,13 @@ async fn drain_through_stages(
     let store = office.store.clone();
     let of = folder.to_owned();
     let (mut after, unmarked) = blocking(move || Ok((store.cursor(&of)?, store.unmarked(&of)?))).await?;
-    if !unmarked.is_empty() {
-        tell(mailbox, office, unmarked).await?;
-    }
+    tell(mailbox, office, unmarked).await?;
     if after.is_none() {
         after = start::first(mailbox, office).await?;
     }
     let first = start::again(mailbox, folder, office, &mut after).await?;
     mailbox.leave_alone(first.clone());
-    let (batches, mut told) = Stages::start(office);
+    let (batches, mut told) = Stages::start(office, stop);
     let mut progress = Progress::default();
     let mut in_hand = 0;
     let mut is_empty = false;
@@ -171,7 +169,8 @@ async fn drain_through_stages(
     match fetched {
         Ok(()) if in_hand > 0 => Err(Trouble::Broken("taking in a batch of letters broke off".to_owned())),
         Ok(()) => {
-            if let (Some(FirstStart { position, .. }), true) = (first, is_empty) {
+            // After a wish to stop there may be letters that were given up.
+            if let (Some(FirstStart { position, .. }), true) = (first, is_empty && !stop.is_wished()) {
                 let store = office.store.clone();
                 blocking(move || store.pass(&position)).await?;
             }
@@ -183,6 +182,9 @@ async fn drain_through_stages(
 
 /// Tells the mailbox that letters are handled, then notes that it knows.
 async fn tell(mailbox: &mut impl Mailbox, office: &Arc<Office>, positions: Vec<Position>) -> Result<(), Trouble> {
+    if positions.is_empty() {
+        return Ok(());
+    }
     fail_point::reached("mailbox-to-be-told");
     mailbox.done(&positions).await?;
     office.health.pulse.beats(Loop::Letters);
@@ -218,15 +220,18 @@ struct Stages;
 impl Stages {
     /// Starts the reading and the writing stage; they end when the sender is dropped.
     #[allow(clippy::type_complexity, reason = "two channel ends, named where they are received")]
-    fn start(office: &Arc<Office>) -> (mpsc::Sender<Vec<Incoming>>, mpsc::Receiver<Result<Done, Trouble>>) {
+    fn start(
+        office: &Arc<Office>,
+        stop: &Stop,
+    ) -> (mpsc::Sender<Vec<Incoming>>, mpsc::Receiver<Result<Done, Trouble>>) {
         let (batches, mut arriving) = mpsc::channel::<Vec<Incoming>>(1);
         let (read, mut ready) = mpsc::channel::<Result<Vec<Read>, Trouble>>(1);
         // Small messages; a slow mailbox must not hold up the writer.
         let (done, told) = mpsc::channel(1024);
-        let reader = Arc::clone(office);
+        let (reader, stop) = (Arc::clone(office), stop.clone());
         on_thread(move || {
             while let Some(batch) = arriving.blocking_recv() {
-                let result = read_batch(batch, &reader).and_then(|read| ask_ahead(read, &reader));
+                let result = read_batch(batch, &reader).and_then(|read| ask_ahead(read, &reader, &stop));
                 let failed = result.is_err();
                 if read.blocking_send(result).is_err() || failed {
                     break;
@@ -304,21 +309,27 @@ fn read_batch(batch: Vec<Incoming>, office: &Arc<Office>) -> Result<Vec<Read>, T
     })
 }
 
-/// Looks the orders of a batch up together, while nothing is held up by it.
-fn ask_ahead(batch: Vec<Read>, office: &Office) -> Result<Vec<Read>, Trouble> {
-    if office.orders.is_asked() {
-        let mut numbers = Vec::new();
-        for reading in batch.iter().filter_map(|read| read.reading.as_ref().ok()) {
-            numbers.extend(order_number(office, reading)?);
-        }
-        office.orders.ask_ahead(numbers, &office.health, &|| office.health.pulse.gets_on(Loop::Letters));
+/// Looks the orders of a batch up together, while nothing is held up by it. A wish to stop does not wait for the shop: the
+/// batch is given up, as all after it, and the next pass begins with it.
+fn ask_ahead(batch: Vec<Read>, office: &Office, stop: &Stop) -> Result<Vec<Read>, Trouble> {
+    if !office.orders.is_asked() {
+        return Ok(batch);
     }
-    Ok(batch)
+    let mut numbers = Vec::new();
+    for reading in batch.iter().filter_map(|read| read.reading.as_ref().ok()) {
+        numbers.extend(order_number(office, reading)?);
+    }
+    let gets_on = || office.health.pulse.gets_on(Loop::Letters);
+    let asked = office.orders.ask_ahead(numbers, &office.health, &gets_on, stop);
+    Ok(if asked { batch } else { Vec::new() })
 }
 
 /// Commits a batch, letter by letter, and makes it durable with one flush.
 fn write_batch(batch: Vec<Read>, office: &Office) -> Result<Done, Trouble> {
     let mut done = Done { positions: Vec::with_capacity(batch.len()), quarantined: 0 };
+    if batch.is_empty() {
+        return Ok(done);
+    }
     let held = office.durable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if let Some(what) = office.orders.alarm() {
         notice::tell(office, NoticeKind::OrderLookUp, "orders".to_owned(), what)?;

@@ -1,8 +1,9 @@
 //! What was sold to whom: from the feed, or asked of the shop's own server, bounded in time and number.
 //!
 //! An answer is kept for a while, but never one that may hide a later delivery: only an order that is delivered in full,
-//! with its days, is kept for long; what is under way, unknown or unclear for half a minute at most. After failures in a
-//! row nobody is asked for a pause, then one look-up tries.
+//! with its days, is kept for long; what is under way or unknown for half a minute at most, what is unclear not at all. The
+//! letter that an answer was asked for finds it nonetheless. After failures in a row nobody is asked for a pause, then one
+//! look-up tries.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,12 +12,14 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{self, StreamExt};
 use tokio::sync::Semaphore;
 
+use super::Stop;
 use super::health::{Health, LookedUp};
 use crate::domain::catalogue::OrderAnswer;
 use crate::domain::ids::{Address, OrderNumber};
 use crate::feeds;
-use crate::orders::Source;
-use crate::ports::{Fault, FaultKind, Found, Order, OrderSource, Unanswered};
+use crate::http;
+use crate::orders::{Found, Order, Source, Unanswered};
+use crate::ports::{Fault, FaultKind};
 
 /// Look-ups at the same time, and failures in a row until nobody is asked: so the first that fail together are the last.
 const AT_ONCE: usize = 3;
@@ -24,12 +27,12 @@ const AT_ONCE: usize = 3;
 const TRIES: u32 = 3;
 /// Answers that are kept.
 const KEPT: usize = 2000;
-/// How long an answer is kept that may be another soon.
+/// How long an answer is fresh that may be another soon.
 const SHORT: Duration = Duration::from_secs(30);
-/// How long what was asked ahead is kept at least: until the letters that were read together are answered.
+/// How long what was asked ahead is held: until the letters that were read together are answered.
 const AHEAD: Duration = Duration::from_secs(120);
-/// How long it is kept that there was no answer: for the letters that were read together.
-const FAILED: Duration = Duration::from_secs(5);
+/// How long whatever was answered is held for whoever did not ask ahead, even that there was no clear answer.
+const HELD: Duration = Duration::from_secs(5);
 
 /// Where the office looks orders up.
 #[derive(Debug, Clone, Default)]
@@ -69,21 +72,17 @@ impl Orders {
         }
     }
 
-    /// Asks for several together, ahead of [`answer`](Self::answer); `each` is called after every one.
-    pub fn ask_ahead(&self, mut numbers: Vec<OrderNumber>, health: &Health, each: &dyn Fn()) {
-        let Self::Shop(shop) = self else { return };
+    /// Asks for several together, ahead of [`answer`](Self::answer); `each` is called after every one. `false`: it was
+    /// broken off by the wish to stop.
+    pub fn ask_ahead(&self, mut numbers: Vec<OrderNumber>, health: &Health, each: &dyn Fn(), stop: &Stop) -> bool {
+        let Self::Shop(shop) = self else { return true };
         numbers.sort();
         numbers.dedup();
-        // That there was no answer a moment ago says nothing of now.
-        shop.desk().kept.retain(|number, kept| kept.found.is_some() || !numbers.contains(number));
-        shop.look_up(&numbers, health, each);
-        // Whoever comes to need them holds up others.
-        let until = Instant::now() + AHEAD;
-        let mut desk = shop.desk();
-        for number in &numbers {
-            let kept = desk.kept.entry(number.clone()).or_insert(Kept { found: None, until });
-            kept.until = kept.until.max(until);
+        let asked = shop.look_up(&numbers, health, each, stop).is_some();
+        if asked {
+            shop.desk().hold(numbers, Instant::now());
         }
+        asked
     }
 
     /// Whether looking up takes time.
@@ -127,7 +126,16 @@ struct Desk {
 struct Kept {
     /// `None`: there was no clear answer.
     found: Option<Found>,
-    until: Instant,
+    /// Until then nobody asks anew.
+    fresh_until: Instant,
+    /// Until then it serves what it was asked for: whoever asked while a letter is settled would hold up others.
+    held_until: Instant,
+}
+
+impl Kept {
+    fn until(&self) -> Instant {
+        self.fresh_until.max(self.held_until)
+    }
 }
 
 impl Shop {
@@ -140,52 +148,65 @@ impl Shop {
         self.source.address()
     }
 
+    /// Whether it is left alone after failures in a row, but for one look-up a pause, until one is answered.
+    pub fn is_paused(&self) -> bool {
+        self.desk().circuit.open_until.is_some()
+    }
+
     /// Asks for something harmless; gives what is odd about the answer.
     pub async fn check(&self) -> Result<Vec<String>, Fault> {
         self.source.check().await
     }
 
     fn answer(&self, number: &OrderNumber, customer: Option<&Address>, health: &Health) -> OrderAnswer {
-        if let Some(found) = self.kept(number) {
-            return told(found, customer);
-        }
-        let found = self.look_up(std::slice::from_ref(number), health, &|| {}).pop().flatten();
-        told(found, customer)
+        let at_hand = self.desk().at_hand(number, Instant::now());
+        let look_up = || {
+            let answers = self.look_up(std::slice::from_ref(number), health, &|| {}, &Stop::never());
+            answers?.pop()?
+        };
+        told(at_hand.unwrap_or_else(look_up), customer)
     }
 
-    /// Blocks the thread until all are answered, or can't be.
-    fn look_up(&self, numbers: &[OrderNumber], health: &Health, each: &dyn Fn()) -> Vec<Option<Found>> {
-        // A runtime of its own: whoever asks may be on a thread without one.
-        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime,
-            Err(e) => {
-                tracing::error!(error = %e, "no order can be looked up");
-                return Vec::new();
+    /// Blocks the thread until all are answered, or can't be; `None`: it was wished to stop before.
+    fn look_up(
+        &self,
+        numbers: &[OrderNumber],
+        health: &Health,
+        each: &dyn Fn(),
+        stop: &Stop,
+    ) -> Option<Vec<Option<Found>>> {
+        let mut stop = stop.clone();
+        let asked = stream::iter(numbers).map(|number| async move {
+            let found = self.find(number, health).await;
+            each();
+            found
+        });
+        let answers = async {
+            tokio::select! {
+                // First: what came after something that was broken off has to be, too.
+                biased;
+                // `false`: nobody is left who could wish it.
+                true = async { stop.wished().await; stop.is_wished() } => None,
+                answers = asked.buffer_unordered(AT_ONCE).collect() => Some(answers),
             }
         };
-        let answers = runtime.block_on(async {
-            let asked = stream::iter(numbers).map(|number| async move {
-                let found = self.find(number, health).await;
-                each();
-                found
-            });
-            asked.buffer_unordered(AT_ONCE).collect().await
-        });
-        // A name that is still being resolved is not waited for.
-        runtime.shutdown_background();
-        answers
+        http::wait_for(answers).unwrap_or_else(|e| {
+            tracing::error!(error = %e, "no order can be looked up");
+            Some(Vec::new())
+        })
     }
 
     /// `None`: there is no clear answer.
     async fn find(&self, number: &OrderNumber, health: &Health) -> Option<Found> {
-        if let Some(found) = self.kept(number) {
-            return found;
+        let fresh = self.desk().fresh(number, Instant::now());
+        if fresh.is_some() {
+            return fresh;
         }
         let begun = Instant::now();
         let wait = self.source.settings().wait;
         let tried = match tokio::time::timeout(wait, self.try_to_find(number, begun)).await {
             Ok(None) => {
-                self.desk().keep(number, None, FAILED);
+                self.desk().keep(number, None, Duration::ZERO, Instant::now());
                 health.order_looked_up(LookedUp::NotAsked, Duration::ZERO);
                 return None;
             }
@@ -201,7 +222,7 @@ impl Shop {
             Ok(order) => (Some(order), LookedUp::Known),
             Err(unanswered) => {
                 self.failed(&unanswered, health);
-                self.desk().keep(number, None, FAILED);
+                self.desk().keep(number, None, Duration::ZERO, Instant::now());
                 health.order_looked_up(LookedUp::Failed, begun.elapsed());
                 return None;
             }
@@ -209,8 +230,13 @@ impl Shop {
         self.desk().circuit.answered();
         health.orders_answer();
         health.order_looked_up(how, begun.elapsed());
-        let lasts = if found.as_ref().is_some_and(is_settled) { Duration::MAX } else { SHORT };
-        self.desk().keep(number, found.clone(), lasts.min(self.source.settings().cache));
+        let cache = self.source.settings().cache;
+        let fresh = match &found {
+            None => Duration::ZERO,
+            Some(found) if is_settled(found) => cache,
+            Some(_) => cache.min(SHORT),
+        };
+        self.desk().keep(number, found.clone(), fresh, Instant::now());
         found
     }
 
@@ -246,13 +272,7 @@ impl Shop {
             let what = format!("orders can't be looked up: {what}; claims that name one go to staff meanwhile");
             tracing::error!(pause = ?self.source.settings().pause, "{what}");
             self.desk().alarm = Some(what);
-            health.orders_paused();
         }
-    }
-
-    fn kept(&self, number: &OrderNumber) -> Option<Option<Found>> {
-        let now = Instant::now();
-        self.desk().kept.get(number).filter(|kept| now < kept.until).map(|kept| kept.found.clone())
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
@@ -279,15 +299,32 @@ fn told(found: Option<Found>, customer: Option<&Address>) -> OrderAnswer {
 }
 
 impl Desk {
-    fn keep(&mut self, number: &OrderNumber, found: Option<Found>, lasts: Duration) {
-        let now = Instant::now();
+    /// What need not be asked anew.
+    fn fresh(&self, number: &OrderNumber, now: Instant) -> Option<Found> {
+        self.kept.get(number).filter(|kept| now < kept.fresh_until)?.found.clone()
+    }
+
+    /// What was answered, if anything still serves.
+    fn at_hand(&self, number: &OrderNumber, now: Instant) -> Option<Option<Found>> {
+        self.kept.get(number).filter(|kept| now < kept.until()).map(|kept| kept.found.clone())
+    }
+
+    /// Keeps an answer that is fresh for so long. Who waits for the one before it is served by this one.
+    fn keep(&mut self, number: &OrderNumber, found: Option<Found>, fresh: Duration, now: Instant) {
+        let held_until = self.kept.remove(number).map_or(now, |before| before.held_until).max(now + HELD);
         if self.kept.len() >= KEPT {
-            self.kept.retain(|_, kept| now < kept.until);
+            let soonest = self.kept.iter().min_by_key(|(_, kept)| kept.until()).map(|(number, _)| number.clone());
+            soonest.and_then(|number| self.kept.remove(&number));
         }
-        if self.kept.len() >= KEPT {
-            self.kept.clear();
+        self.kept.insert(number.clone(), Kept { found, fresh_until: now + fresh, held_until });
+    }
+
+    /// Holds the answers for what they were asked for; what has none by now gets none.
+    fn hold(&mut self, numbers: Vec<OrderNumber>, now: Instant) {
+        for number in numbers {
+            let none = Kept { found: None, fresh_until: now, held_until: now };
+            self.kept.entry(number).or_insert(none).held_until = now + AHEAD;
         }
-        self.kept.insert(number.clone(), Kept { found, until: now + lasts });
     }
 }
 
@@ -358,12 +395,38 @@ mod tests {
     }
 
     #[test]
-    fn so_many_answers_are_kept_and_no_more() {
+    fn to_be_held_for_a_letter_makes_no_answer_fresher() {
+        let begin = Instant::now();
+        let at = |seconds: u64| begin + Duration::from_secs(seconds);
+        let [number, other] = ["KS100", "KS101"].map(|text| OrderNumber::new(text).unwrap());
         let mut desk = Desk::default();
-        for n in 0..3 * KEPT {
-            let number = OrderNumber::new(&format!("KS{n}")).unwrap_or_else(|_| OrderNumber::new("KS100").unwrap());
-            desk.keep(&number, Some(Found::Unknown), SHORT);
+        desk.keep(&number, Some(Found::Unknown), SHORT, at(0));
+        for letter in [1, 10, 29] {
+            desk.hold(vec![number.clone()], at(letter));
+            assert_eq!(desk.fresh(&number, at(29)), Some(Found::Unknown));
+            assert_eq!(desk.fresh(&number, at(30)), None, "the next letter asks anew");
+            assert_eq!(desk.at_hand(&number, at(letter + 119)), Some(Some(Found::Unknown)));
+            assert_eq!(desk.at_hand(&number, at(letter + 120)), None);
+        }
+        // That there was no answer says nothing of the next letter; the one before is served by it.
+        desk.keep(&number, None, Duration::ZERO, at(40));
+        assert_eq!((desk.fresh(&number, at(40)), desk.at_hand(&number, at(148))), (None, Some(None)));
+        desk.keep(&other, None, Duration::ZERO, at(40));
+        assert_eq!((desk.at_hand(&other, at(44)), desk.at_hand(&other, at(45))), (Some(None), None));
+    }
+
+    #[test]
+    fn so_many_answers_are_kept_and_no_more() {
+        let begin = Instant::now();
+        let number = |n: usize| OrderNumber::new(&format!("KS{n}")).unwrap();
+        let mut desk = Desk::default();
+        for n in 0..KEPT + 10 {
+            let now = begin + Duration::from_millis(n as u64);
+            desk.keep(&number(1000 + n), Some(Found::Unknown), SHORT, now);
             assert!(desk.kept.len() <= KEPT);
         }
+        // Those that would end first had to go.
+        let end = begin + SHORT - Duration::from_millis(1);
+        assert_eq!((desk.fresh(&number(1009), end), desk.fresh(&number(1010), end)), (None, Some(Found::Unknown)));
     }
 }

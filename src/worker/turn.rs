@@ -190,7 +190,7 @@ pub struct Guard {
 /// As [`act`], if all is as `guard` wants it.
 pub fn act_on(office: &Office, id: &CaseId, guard: &Guard, cause: Cause<'_>, now: Timestamp) -> Result<Case, Undone> {
     if let (Cause::Staff { act, .. }, Some(case)) = (&cause, office.store.case(id)?) {
-        office.orders.ask_ahead(numbers_of(&case, act), &office.health, &|| {});
+        office.orders.ask_ahead(numbers_of(&case, act), &office.health, &|| {}, &Stop::never());
     }
     let held = office.durable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let case = try_on(office, id, guard, cause, now)?;

@@ -15,13 +15,12 @@ use aftersalesd::domain::ids::{Address, CaseId, LetterId, OrderNumber, RmaNumber
 use aftersalesd::domain::letter::{Body, Letter, Person};
 use aftersalesd::domain::reply::Reply;
 use aftersalesd::feeds::{self, Orders};
-use aftersalesd::orders;
+use aftersalesd::orders::{self, Found};
 use aftersalesd::pipeline::extract::photos::{self, Hints, Room};
 use aftersalesd::pipeline::lexicon::Lexicons;
 use aftersalesd::pipeline::strip::Stripper;
 use aftersalesd::pipeline::trace::Link;
 use aftersalesd::pipeline::{self, Lookup, Reading, Terms, parse};
-use aftersalesd::ports::Found;
 use aftersalesd::smtp;
 use aftersalesd::store::Store;
 use aftersalesd::worker::Office;

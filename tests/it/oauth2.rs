@@ -1,10 +1,10 @@
 //! Logging in by OAuth2: real token requests to an authorization server of the test, Dovecot with its own OAuth2 passdb,
 //! aiosmtpd that asks about each token.
 
+mod daemon;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ use aftersalesd::ports::{
 use aftersalesd::smtp::{self, SmtpMailer};
 use serde_json::json;
 
-use crate::support::authority::{Authority, CLIENT, CLIENT_SECRET, USER_CODE};
+use crate::support::authority::{Authority, CLIENT, CLIENT_SECRET};
 use crate::support::dovecot::{Dovecot, USER};
-use crate::support::program::{Daemon, Installation, Told, await_that, keys, program, run};
+use crate::support::program::await_that;
 use crate::support::smtpd::Smtpd;
 use crate::support::{http, is_root, letter};
 
@@ -95,7 +95,7 @@ async fn a_token_that_imap_refuses_is_renewed_once() {
         let dovecot = Dovecot::start_with(&authority.dovecot(mechanisms));
         dovecot.deliver(&letter(1, 900));
         let settings = imap::Settings::new(granted.on(dovecot.server(Security::Tls)), "INBOX");
-        granted.grant.try_out().await.unwrap();
+        granted.grant.token(None).await.unwrap();
         authority.forget_tokens();
         let before = authority.heard("/token").len();
         let mut mailbox = ImapMailbox::new(settings.clone());
@@ -245,7 +245,7 @@ fn age(dir: &tempfile::TempDir, seconds: i64) {
 async fn the_code_of_a_browser_is_exchanged_by_who_asked_for_it() {
     let authority = Authority::start(USER);
     let flow = Flow::Code {
-        endpoint: Url::parse(&authority.url("/authorize")).unwrap(),
+        endpoint: Url::parse(&authority.url("/authorize?brand=watches")).unwrap(),
         redirect: "http://127.0.0.1:8481".to_owned(),
     };
     let granted = Granted::of(&authority, flow);
@@ -255,6 +255,7 @@ async fn the_code_of_a_browser_is_exchanged_by_who_asked_for_it() {
     let Step::Open(visit) = granted.grant.begin().await.unwrap() else { panic!() };
     let path = visit.address.strip_prefix(&authority.url("")).unwrap().to_owned();
     let browser = http::ask(&format!("127.0.0.1:{}", authority.port), "GET", &path, &[], b"");
+    assert_eq!(authority.heard("/authorize")[0].fields["brand"], "watches", "its own query is kept");
     let led_to = browser.header("location").to_owned();
     assert!(led_to.starts_with("http://127.0.0.1:8481/?"), "{led_to}");
     // An address of another login, and a code that was already exchanged, are of no use.
@@ -262,7 +263,7 @@ async fn the_code_of_a_browser_is_exchanged_by_who_asked_for_it() {
     let refused = granted.grant.visited(other, &led_to).await.unwrap_err();
     assert!(refused.what.contains("another login"), "{refused}");
     granted.grant.visited(visit, &format!("{led_to}\n")).await.unwrap();
-    granted.grant.try_out().await.unwrap();
+    granted.grant.token(None).await.unwrap();
     let state = granted.grant.state();
     assert_eq!((state.why, state.needs_login), (None, false));
     let folder = granted.dir.path().join("oauth2");
@@ -274,7 +275,7 @@ async fn the_code_of_a_browser_is_exchanged_by_who_asked_for_it() {
 async fn a_damaged_or_foreign_file_is_told_and_what_a_secret_says_is_not() {
     let authority = Authority::start(USER);
     let granted = Granted::by_client(&authority);
-    granted.grant.try_out().await.unwrap();
+    granted.grant.token(None).await.unwrap();
     let other = Settings {
         client_secret: Some(Secret::new("wrong-one-of-the-test")),
         ..settings(&authority, Flow::Client, &granted.dir)
@@ -306,7 +307,7 @@ async fn what_root_is_given_the_owner_of_the_store_can_read_and_a_lock_is_not_wa
         std::os::unix::fs::chown(granted.dir.path(), Some(8), Some(8)).unwrap();
     }
     let owner = fs::metadata(granted.dir.path()).unwrap().uid();
-    granted.grant.try_out().await.unwrap();
+    granted.grant.token(None).await.unwrap();
     for path in ["oauth2", "oauth2/grant.json", "oauth2/lock"] {
         assert_eq!(fs::metadata(granted.dir.path().join(path)).unwrap().uid(), owner, "{path}");
     }
@@ -315,181 +316,4 @@ async fn what_root_is_given_the_owner_of_the_store_can_read_and_a_lock_is_not_wa
     let hasty = Settings { timeout: Duration::from_millis(50), ..settings(&authority, Flow::Client, &granted.dir) };
     let fault = Grant::new(hasty).token(None).await.unwrap_err();
     assert!(fault.kind == FaultKind::Temporary && fault.what.contains("another process"), "{fault}");
-}
-
-// --- the whole program ----------------------------------------------------------------------------------------------
-
-/// An installation that logs in at both servers by tokens.
-struct Shop {
-    authority: Authority,
-    dovecot: Dovecot,
-    smtpd: Smtpd,
-    here: Installation,
-    told: Vec<String>,
-}
-
-impl Shop {
-    fn start(console: u16) -> Self {
-        let authority = Authority::start(USER);
-        let dovecot = Dovecot::start_with(&authority.dovecot("xoauth2 oauthbearer"));
-        let smtpd = Smtpd::start(Security::Starttls, &["--introspect", &authority.url("/introspect")]);
-        let granted = Granted::by_client(&authority);
-        let (mailbox, delivery) = (granted.on(dovecot.server(Security::Tls)), granted.on(smtpd.server(None)));
-        let oauth2 = format!(
-            "[oauth2]\nclient_id = {CLIENT:?}\nclient_secret = {CLIENT_SECRET:?}\nscopes = [\"mail\"]\n\
-             token_endpoint = {:?}\ndevice_endpoint = {:?}\n[console]\nlisten = \"127.0.0.1:{console}\"\n",
-            authority.url("/token"),
-            authority.url("/device")
-        );
-        let mailbox = format!("{}poll_interval = \"1s\"\n", keys("imap", &mailbox));
-        let here = Installation::new(&mailbox, &keys("smtp", &delivery), &oauth2);
-        Self { authority, dovecot, smtpd, here, told: Vec::new() }
-    }
-
-    /// A command with all there is to log.
-    fn run(&mut self, words: &[&str]) -> Told {
-        let mut command = self.here.command(words);
-        command.env("AFTERSALESD_LOG", "trace");
-        let told = run(command);
-        self.told.push(format!("{}\n{}", told.out, told.err));
-        told
-    }
-
-    fn daemon(&self) -> Daemon {
-        let daemon = self.here.start_with(self.here.command(&["run"]).env("AFTERSALESD_LOG", "trace"));
-        daemon.await_log("aftersalesd runs");
-        daemon
-    }
-
-    /// Delivers a letter and waits for its reply.
-    fn answers(&self, number: usize) {
-        self.dovecot.deliver(&letter(number, 900));
-        let to = format!("jo{number}@example.net");
-        await_that(PATIENCE, &format!("a reply to {to}"), || {
-            self.smtpd.kept().iter().any(|kept| kept.envelope["to"][0] == to)
-        });
-    }
-
-    /// No token and no secret is in any of it.
-    fn assert_secret(&self, what: &str, text: &str) {
-        for secret in self.authority.secrets() {
-            assert!(!text.contains(&secret), "{what} tells {secret}");
-        }
-        // As the mechanisms encode it: a piece of the middle, at each of the three ways it can lie.
-        use base64::Engine;
-        for shift in 0..3 {
-            let encoded = base64::engine::general_purpose::STANDARD.encode(&"of~the-test"[shift..]);
-            assert!(!text.contains(&encoded[..8]), "{what} tells a token");
-        }
-    }
-}
-
-#[test]
-fn a_daemon_lives_by_tokens_through_idle_renewals_and_the_end_of_its_grant() {
-    let console = crate::support::free_port();
-    let mut shop = Shop::start(console);
-    // Before anybody has logged in.
-    let early = shop.run(&["check"]);
-    assert_eq!(early.code, Some(78), "{early:?}");
-    assert!(early.err.contains("aftersalesd auth login"), "{early:?}");
-    assert_eq!(shop.run(&["auth", "status"]).code, Some(1));
-    // A person who takes their time, at an authority that is asked too often.
-    let pending = |error: &str| (400, json!({"error": error, "error_description": "not yet"}));
-    shop.authority.answer_next([pending("authorization_pending"), pending("slow_down")]);
-    let login = shop.run(&["auth", "login"]);
-    assert_eq!(login.code, Some(0), "{login:?}");
-    assert!(login.out.contains("https://authority.example/device") && login.out.contains(USER_CODE), "{login:?}");
-    assert!(login.out.contains("grant      holds") && login.out.contains("in 9 days"), "{login:?}");
-    let asked = shop.authority.heard("/token");
-    assert_eq!(asked.len(), 3);
-    assert!(asked[2].at - asked[1].at >= Duration::from_secs(6), "slow_down adds five seconds to the one");
-    assert_eq!(shop.run(&["check"]).code, Some(0));
-    // The daemon. Its connection to the mailbox waits in IDLE while its token ends.
-    let mut daemon = shop.daemon();
-    shop.answers(1);
-    shop.authority.forget_tokens();
-    let before = shop.authority.heard("/token").len();
-    shop.dovecot.doveadm(&["kick", USER]);
-    shop.answers(2);
-    assert_eq!(shop.authority.heard("/token").len(), before + 1, "one renewal serves mailbox and delivery");
-    let status = shop.here.json(&["auth", "status", "--json"]).remove(0);
-    assert_eq!((&status["holds"], &status["days_left"]), (&json!(true), &json!(9)));
-    let metrics = || http::ask(&format!("127.0.0.1:{console}"), "GET", "/metrics", &[], b"").text();
-    assert!(metrics().contains("aftersalesd_oauth2_grant_holds 1\n"));
-    assert!(metrics().contains("aftersalesd_oauth2_grant_left_days 9\n"));
-    // Somebody takes the grant away. It is told, and once: who is refused asks no more.
-    shop.authority.revoke();
-    shop.dovecot.doveadm(&["kick", USER]);
-    daemon.await_log("the OAuth2 grant has ended");
-    await_that(PATIENCE, "a status that tells", || metrics().contains("aftersalesd_oauth2_grant_holds 0\n"));
-    let refused = shop.authority.heard("/token").len();
-    let status = shop.run(&["auth", "status"]);
-    assert_eq!(status.code, Some(1));
-    assert!(status.out.contains("invalid_grant: AADSTS700082: the token … has expired."), "{status:?}");
-    assert_eq!(shop.run(&["once"]).code, Some(75), "the store is the daemon's");
-    assert!(shop.run(&["status"]).out.contains("gives no tokens"));
-    await_that(PATIENCE, "a second try", || daemon.log().matches("grant has ended").count() > 1);
-    assert_eq!(shop.authority.heard("/token").len(), refused, "nobody asks before somebody has logged in");
-    assert_eq!(daemon.log().matches("ERROR the OAuth2 grant has ended").count(), 1, "one alarm: {}", daemon.log());
-    // Somebody logs in again: the daemon goes on by itself.
-    assert_eq!(shop.run(&["auth", "login"]).code, Some(0));
-    shop.answers(3);
-    // Nothing that is written anywhere else tells a token.
-    let backup = shop.here.path("backup").display().to_string();
-    assert_eq!(shop.run(&["backup", &backup]).code, Some(0));
-    assert_eq!(daemon.terminate(), Some(0));
-    shop.run(&["export"]);
-    shop.assert_secret("the log of the daemon", &daemon.log());
-    for told in &shop.told {
-        shop.assert_secret("a command", told);
-    }
-    for folder in ["backup", "store/cases", "store/raw"] {
-        files(&shop.here.path(folder), &mut |path, bytes| {
-            shop.assert_secret(&path.display().to_string(), &String::from_utf8_lossy(&bytes));
-        });
-    }
-    assert!(!shop.here.path("backup/oauth2").exists());
-    files(&shop.here.path("store/oauth2"), &mut |path, _| {
-        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600, "{}", path.display());
-    });
-}
-
-fn files(folder: &std::path::Path, look: &mut dyn FnMut(&std::path::Path, Vec<u8>)) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => files(&path, look),
-            false => look(&path, fs::read(&path).unwrap()),
-        }
-    }
-}
-
-#[test]
-fn the_address_of_a_browser_is_pasted_into_the_terminal() {
-    let authority = Authority::start(USER);
-    let here = Installation::of_maildirs();
-    let text = format!(
-        "{}[oauth2]\nflow = \"code\"\nclient_id = {CLIENT:?}\nscopes = [\"mail\"]\ntoken_endpoint = {:?}\nauthorization_endpoint = {:?}\n",
-        fs::read_to_string(here.path("config.toml")).unwrap(),
-        authority.url("/token"),
-        authority.url("/authorize")
-    );
-    here.write("config.toml", text);
-    let mut command = program();
-    command.args(["auth", "login", "--config"]).arg(here.path("config.toml"));
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    let mut address = String::new();
-    while !address.starts_with("http://") {
-        address.clear();
-        assert!(out.read_line(&mut address).unwrap() > 0, "the address is shown");
-    }
-    let path = address.trim().strip_prefix(&authority.url("")).unwrap().to_owned();
-    let browser = http::ask(&format!("127.0.0.1:{}", authority.port), "GET", &path, &[], b"");
-    writeln!(child.stdin.take().unwrap(), "{}", browser.header("location")).unwrap();
-    let mut rest = String::new();
-    out.read_to_string(&mut rest).unwrap();
-    assert!(child.wait().unwrap().success(), "{rest}");
-    assert!(rest.contains("grant      holds"), "{rest}");
-    here.ok(&["auth", "status"]);
 }

@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use crate::support::http::Request;
 use crate::support::letter;
 use crate::support::program::{Installation, await_that, run};
 
@@ -85,27 +86,13 @@ impl Receiver {
 }
 
 fn answer(mut stream: TcpStream, mood: &Mutex<Mood>, posts: &Mutex<Vec<Post>>) {
-    let mut raw = Vec::new();
-    let mut buffer = [0; 4096];
-    let (head, body) = loop {
-        let count = stream.read(&mut buffer).unwrap_or(0);
-        if count == 0 {
-            return;
-        }
-        raw.extend_from_slice(&buffer[..count]);
-        let text = String::from_utf8_lossy(&raw).into_owned();
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length: usize = header(head, "content-length").parse().unwrap();
-        if body.len() == length {
-            break (head.to_owned(), body.to_owned());
-        }
-    };
+    let Some(request) = Request::read(&mut stream) else { return };
     posts.lock().unwrap().push(Post {
-        path: head.split(' ').nth(1).unwrap().to_owned(),
-        id: header(&head, "webhook-id"),
-        timestamp: header(&head, "webhook-timestamp"),
-        signature: header(&head, "webhook-signature"),
-        body,
+        path: request.target().to_owned(),
+        id: request.header("webhook-id").to_owned(),
+        timestamp: request.header("webhook-timestamp").to_owned(),
+        signature: request.header("webhook-signature").to_owned(),
+        body: request.body,
     });
     let mood = *mood.lock().unwrap();
     let told: &[u8] = match mood {
@@ -114,19 +101,12 @@ fn answer(mut stream: TcpStream, mood: &Mutex<Mood>, posts: &Mutex<Vec<Post>>) {
         Mood::Redirects => b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n",
         Mood::Stalls => {
             // Until the other side has enough.
-            while stream.read(&mut buffer).is_ok_and(|count| count > 0) {}
+            while stream.read(&mut [0; 64]).is_ok_and(|count| count > 0) {}
             return;
         }
     };
     // It may have gone.
     let _ = stream.write_all(told);
-}
-
-fn header(head: &str, name: &str) -> String {
-    let of = |line: &str| {
-        line.split_once(": ").filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, v)| v.to_owned())
-    };
-    head.lines().find_map(of).unwrap_or_default()
 }
 
 fn here(tables: &str) -> Installation {

@@ -1,7 +1,9 @@
 //! `[oauth2]`, and who logs in by it.
 
 use super::*;
-use crate::ports::Credential;
+use crate::http::Url;
+use crate::oauth2::{Flow, Settings};
+use crate::ports::{Credential, Secret};
 
 const MICROSOFT: &str = "[oauth2]\nprovider = \"microsoft365\"\ntenant = \"example.com\"\nclient_id = \"id\"\n";
 const GOOGLE: &str = "[oauth2]\nprovider = \"google\"\nclient_id = \"id\"\nclient_secret = \"hush\"\n";
@@ -12,39 +14,39 @@ fn servers(oauth2: &str) -> String {
     by_token.replace("from = ", "user = \"me\"\nauth = \"oauth2\"\nfrom = ") + oauth2
 }
 
-fn shown(oauth2: &str) -> String {
-    format!("{:?}", load_text(&servers(oauth2)).unwrap().oauth2.unwrap())
+fn settings(oauth2: &str) -> Settings {
+    load_text(&servers(oauth2)).unwrap().oauth2.unwrap().settings().clone()
+}
+
+fn url(text: &str) -> Url {
+    Url::parse(text).unwrap()
 }
 
 #[test]
 fn a_provider_brings_endpoints_and_scopes() {
-    let device = shown(MICROSOFT);
-    for part in [
-        "uri: https://login.microsoftonline.com/example.com/oauth2/v2.0/token",
-        "Device { endpoint: ",
-        "uri: https://login.microsoftonline.com/example.com/oauth2/v2.0/devicecode",
-        "[\"https://outlook.office.com/IMAP.AccessAsUser.All\", \"https://outlook.office.com/SMTP.Send\", \"offline_access\"]",
-        "client_secret: None",
-        "folder: \"",
-    ] {
-        assert!(device.contains(part), "{part} is not in {device}");
+    const MICROSOFT_TOKEN: &str = "https://login.microsoftonline.com/example.com/oauth2/v2.0/token";
+    let device = settings(MICROSOFT);
+    let endpoint = url("https://login.microsoftonline.com/example.com/oauth2/v2.0/devicecode");
+    assert_eq!((device.flow, device.token_endpoint), (Flow::Device { endpoint }, url(MICROSOFT_TOKEN)));
+    let outlook = ["https://outlook.office.com/IMAP.AccessAsUser.All", "https://outlook.office.com/SMTP.Send"];
+    assert_eq!(device.scopes, [outlook[0], outlook[1], "offline_access"]);
+    assert_eq!((device.client_id.as_str(), device.client_secret), ("id", None));
+    assert!(device.folder.ends_with("oauth2"), "{}", device.folder.display());
+    let program = settings(&format!("{MICROSOFT}flow = \"client_credentials\"\nclient_secret = \"hush\"\n"));
+    assert_eq!((&program.flow, &program.token_endpoint), (&Flow::Client, &url(MICROSOFT_TOKEN)));
+    assert_eq!(program.scopes, ["https://outlook.office365.com/.default"]);
+    let google = settings(GOOGLE);
+    let endpoint = url("https://accounts.google.com/o/oauth2/v2/auth");
+    assert_eq!(google.flow, Flow::Code { endpoint, redirect: "http://127.0.0.1:8481".to_owned() });
+    assert_eq!(google.token_endpoint, url("https://oauth2.googleapis.com/token"));
+    assert_eq!(google.scopes, ["https://mail.google.com/"]);
+    for settings in [program, google] {
+        assert_eq!(settings.client_secret, Some(Secret::new("hush")));
+        assert!(!format!("{settings:?}").contains("hush"), "a secret is told");
     }
-    let program = shown(&format!("{MICROSOFT}flow = \"client_credentials\"\nclient_secret = \"hush\"\n"));
-    assert!(program.contains("flow: Client,") && program.contains("[\"https://outlook.office365.com/.default\"]"));
-    let google = shown(GOOGLE);
-    for part in [
-        "https://oauth2.googleapis.com/token",
-        "Code { endpoint: ",
-        "https://accounts.google.com/o/oauth2/v2/auth",
-        "[\"https://mail.google.com/\"]",
-        "redirect: \"http://127.0.0.1:8481\"",
-    ] {
-        assert!(google.contains(part), "{part} is not in {google}");
-    }
-    assert!(!google.contains("hush") && !program.contains("hush"), "a secret is told");
     // What is given goes before what is known.
-    let own = shown(&format!("{MICROSOFT}scopes = [\"mine\"]\ntoken_endpoint = \"https://id.example.com/token\"\n"));
-    assert!(own.contains("[\"mine\"]") && own.contains("uri: https://id.example.com/token"));
+    let own = settings(&format!("{MICROSOFT}scopes = [\"mine\"]\ntoken_endpoint = \"https://id.example.com/token\"\n"));
+    assert_eq!((own.scopes, own.token_endpoint), (vec!["mine".to_owned()], url("https://id.example.com/token")));
 }
 
 #[test]
@@ -110,8 +112,10 @@ fn each_mistake_is_told() {
 #[test]
 fn the_client_secret_comes_from_a_variable_a_file_or_the_configuration() {
     let text = servers(&format!("{MICROSOFT}flow = \"client_credentials\"\nclient_secret_file = \"secrets/oauth2\"\n"));
-    assert!(load_beside(&[("secrets/oauth2", "hush\n")], &text).is_ok());
+    let secret = |config: Config| config.oauth2.unwrap().settings().client_secret.clone().unwrap();
+    let file = [("secrets/oauth2", "of the file\n")];
+    assert_eq!(secret(load_beside(&file, &text).unwrap()), Secret::new("of the file"));
     assert!(load_text(&text).unwrap_err()[0].contains("client_secret_file: secrets/oauth2 cannot be read"));
-    let variable = |name: &str| (name == "AFTERSALESD_OAUTH2_CLIENT_SECRET").then(|| OsString::from("hush"));
-    assert!(load_given(&[], &text, &variable).is_ok());
+    let variable = |name: &str| (name == "AFTERSALESD_OAUTH2_CLIENT_SECRET").then(|| OsString::from("of the variable"));
+    assert_eq!(secret(load_given(&file, &text, &variable).unwrap()), Secret::new("of the variable"));
 }

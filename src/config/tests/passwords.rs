@@ -163,3 +163,23 @@ fn who_speaks_with_no_server_needs_no_password() {
     assert_eq!(config.webhooks[0].subscription.name, "shop");
     assert_eq!(imap_password(config), "");
 }
+
+#[test]
+fn what_is_wrong_with_a_variable_names_it_and_nothing_of_the_secret() {
+    let told = |text: &str, variable: &str, value: OsString| {
+        let given = |name: &str| (name == variable).then(|| value.clone());
+        load_given(&[], text, &given).unwrap_err()
+    };
+    use std::os::unix::ffi::OsStringExt as _;
+    let password = told(SERVERS, "AFTERSALESD_MAILBOX_PASSWORD", OsString::from_vec(b"s\xff".to_vec()));
+    let line = "config.toml: line 6: [mailbox] password: the variable AFTERSALESD_MAILBOX_PASSWORD: is not UTF-8 text";
+    assert_eq!(password, [line]);
+    let orders = format!("{SMALL}[orders.http]\nurl = \"https://192.0.2.7/\"\n");
+    let token = told(&orders, "AFTERSALESD_ORDERS_TOKEN", "open sesame".into());
+    let what = "token: the variable AFTERSALESD_ORDERS_TOKEN: holds what no token does";
+    assert!(token.len() == 1 && token[0].contains(what) && !token[0].contains("sesame"), "{token:?}");
+    let webhook = "[[webhook]]\nname = \"shop\"\nurl = \"https://192.0.2.7/\"\nevents = [\"opened\"]\n";
+    let key = told(&format!("{SMALL}{webhook}"), "AFTERSALESD_WEBHOOK_SECRET_SHOP", "sesame".into());
+    let what = "secret: the variable AFTERSALESD_WEBHOOK_SECRET_SHOP: expected whsec_";
+    assert!(key.len() == 1 && key[0].contains(what) && !key[0].contains("sesame"), "{key:?}");
+}

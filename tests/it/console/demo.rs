@@ -1,11 +1,10 @@
 //! `demo` ends on the console, with a login that works.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use crate::support::http::ask;
 use crate::support::program::{await_that, program};
 
 /// Ended with the test at the latest.
@@ -35,17 +34,9 @@ fn the_demo_opens_on_the_console_with_a_login_that_works() {
     let ["console:", url, "name:", name, "password:", password] = words.as_slice() else { panic!("{line}") };
     let address = url.strip_prefix("http://").unwrap();
     let form = format!("name={name}&password={password}");
-    let request = format!(
-        "POST /login HTTP/1.1\r\nHost: {address}\r\nOrigin: {url}\r\nConnection: close\r\nContent-Length: {}\r\n\
-         Content-Type: application/x-www-form-urlencoded\r\n\r\n{form}",
-        form.len()
-    );
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 303") && answer.contains("desk="), "{answer}");
+    let headers = [("Origin", *url), ("Content-Type", "application/x-www-form-urlencoded")];
+    let answer = ask(address, "POST", "/login", &headers, form.as_bytes());
+    assert!(answer.status == 303 && answer.header("set-cookie").contains("desk="), "{answer:?}");
     let ended = std::process::Command::new("kill").args(["-INT", &demo.0.id().to_string()]).status().unwrap();
     assert!(ended.success());
     await_that(Duration::from_secs(30), "Ctrl-C ends it", || demo.0.try_wait().unwrap().is_some());

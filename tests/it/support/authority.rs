@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
@@ -13,6 +13,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+
+use super::http::Request;
 
 pub const CLIENT: &str = "client-of-the-test";
 pub const CLIENT_SECRET: &str = "client-secret-of-the-test";
@@ -150,32 +152,12 @@ impl Authority {
 
 const DEVICE_CODE: &str = "device-code-of-the-test";
 
-fn serve(stream: TcpStream, desk: &Mutex<Desk>) {
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let mut line = String::new();
-    // Somebody looked whether anybody listens.
-    if !reader.read_line(&mut line).is_ok_and(|n| n > 0) {
-        return;
-    }
-    let target = line.split(' ').nth(1).unwrap().to_owned();
-    let mut length = 0;
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header).unwrap();
-        if header.trim().is_empty() {
-            break;
-        }
-        if let Some(value) = header.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).unwrap();
-    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    let form = [query.as_bytes(), b"&", &body].concat();
+fn serve(mut stream: TcpStream, desk: &Mutex<Desk>) {
+    let Some(request) = Request::read(&mut stream) else { return };
+    let (path, query) = request.target().split_once('?').unwrap_or((request.target(), ""));
+    let form = [query, "&", &request.body].concat();
     let fields: BTreeMap<String, String> =
-        form_urlencoded::parse(&form).map(|(key, value)| (key.into_owned(), value.into_owned())).collect();
+        form_urlencoded::parse(form.as_bytes()).map(|(key, value)| (key.into_owned(), value.into_owned())).collect();
     let (status, text) = {
         let mut desk = desk.lock().unwrap();
         desk.heard.push(Asked { path: path.to_owned(), fields: fields.clone(), at: Instant::now() });
@@ -187,7 +169,7 @@ fn serve(stream: TcpStream, desk: &Mutex<Desk>) {
         text.len()
     );
     // The client may have gone: that is part of the tests.
-    let _ = (&stream).write_all(format!("{head}{text}").as_bytes());
+    let _ = stream.write_all(format!("{head}{text}").as_bytes());
 }
 
 impl Desk {

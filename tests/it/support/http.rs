@@ -1,4 +1,4 @@
-//! HTTP as programs speak it: one request, one connection.
+//! HTTP as programs speak it, from both sides: one request, one connection.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -52,4 +52,44 @@ pub fn ask(address: &str, method: &str, path: &str, headers: &[(&str, &str)], bo
     let headers = lines.filter_map(|line| line.split_once(": "));
     let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
     Answer { status, headers, body: answer[end + 4..].to_vec() }
+}
+
+/// A request as a server of a test gets it.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// `GET /orders?number=KS1`.
+    pub line: String,
+    pub head: String,
+    pub body: String,
+}
+
+impl Request {
+    /// `None`: somebody only looked whether anybody listens, or has gone.
+    pub fn read(stream: &mut TcpStream) -> Option<Self> {
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let mut raw = Vec::new();
+        let mut buffer = [0; 4096];
+        loop {
+            let count = stream.read(&mut buffer).ok().filter(|count| *count > 0)?;
+            raw.extend_from_slice(&buffer[..count]);
+            let text = String::from_utf8_lossy(&raw);
+            let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+            let line = head.lines().next()?.trim_end_matches(" HTTP/1.1").to_owned();
+            let request = Self { line, head: head.to_owned(), body: body.to_owned() };
+            if body.len() >= request.header("content-length").parse().unwrap_or(0) {
+                return Some(request);
+            }
+        }
+    }
+
+    /// `/orders?number=KS1`.
+    pub fn target(&self) -> &str {
+        self.line.split_once(' ').map_or("", |(_, target)| target)
+    }
+
+    /// A header by its name; empty if it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        let mut headers = self.head.lines().filter_map(|line| line.split_once(": "));
+        headers.find(|(known, _)| known.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value)
+    }
 }

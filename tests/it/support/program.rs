@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use aftersalesd::config::SECRETS;
 use aftersalesd::ports::{Credential, Security, Server};
 use jiff::Zoned;
 use serde_json::Value;
@@ -213,13 +214,7 @@ impl Told {
 /// The program, without the variables that would change what it does.
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_aftersalesd"));
-    for variable in [
-        "AFTERSALESD_LOG",
-        "AFTERSALESD_MAILBOX_PASSWORD",
-        "AFTERSALESD_DELIVERY_PASSWORD",
-        "AFTERSALESD_OAUTH2_CLIENT_SECRET",
-        "NOTIFY_SOCKET",
-    ] {
+    for variable in SECRETS.into_iter().chain(["AFTERSALESD_LOG", "NOTIFY_SOCKET"]) {
         command.env_remove(variable);
     }
     command.env("NO_COLOR", "1").stdin(Stdio::null());

@@ -4,14 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// A request as it came.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// `GET /orders?number=KS1`.
-    pub line: String,
-    pub head: String,
-    pub body: String,
-}
+use super::http::Request;
 
 /// What is said to a request.
 pub enum Say {
@@ -63,23 +56,7 @@ impl Shop {
 }
 
 fn answer(mut stream: TcpStream, script: &dyn Fn(&Request) -> Say, asked: &Mutex<Vec<Request>>) {
-    let mut raw = Vec::new();
-    let mut buffer = [0; 4096];
-    let request = loop {
-        let count = stream.read(&mut buffer).unwrap_or(0);
-        if count == 0 {
-            return;
-        }
-        raw.extend_from_slice(&buffer[..count]);
-        let text = String::from_utf8_lossy(&raw).into_owned();
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length = head.to_ascii_lowercase();
-        let length = length.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0").to_owned();
-        if body.len() >= length.parse().unwrap() {
-            let line = head.lines().next().unwrap().trim_end_matches(" HTTP/1.1").to_owned();
-            break Request { line, head: head.to_owned(), body: body.to_owned() };
-        }
-    };
+    let Some(request) = Request::read(&mut stream) else { return };
     let say = script(&request);
     asked.lock().unwrap().push(request);
     match say {
@@ -88,6 +65,6 @@ fn answer(mut stream: TcpStream, script: &dyn Fn(&Request) -> Say, asked: &Mutex
             // It may have gone.
             let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
         }
-        Say::Silence => while stream.read(&mut buffer).is_ok_and(|count| count > 0) {},
+        Say::Silence => while stream.read(&mut [0; 64]).is_ok_and(|count| count > 0) {},
     }
 }
