@@ -1,6 +1,6 @@
 //! The door: arguments, logging, exit code. See the library's map for the rest.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -69,7 +69,7 @@ enum Command {
         #[arg(long)]
         offline: bool,
     },
-    /// Find out what is wrong or will be: configuration, servers, certificates, disk, files, clock, DNS; changes nothing
+    /// Find out what is wrong or will be: configuration, servers, certificates, disk, files, clock, DNS; changes nothing but a due OAuth2 token
     ///
     /// Each finding is ok, warn or fail, with what to do. Exit code 0: nothing has failed; 1: something has; 75: only what
     /// another try may put right, as a server that can't be reached; 78: the configuration or a login is wrong.
@@ -407,7 +407,7 @@ fn command(command: Command) -> Result<(), Failure> {
             app::doctor::run(&asked.config.config, &Wishes { resolver, dkim_selector }, asked.json, &mut out)
         }
         Command::Triage { config, json, paths } => {
-            let form = if json { Form::Json } else { Form::Page { colour: shows_colour() } };
+            let form = if json { Form::Json } else { Form::Page { colour: app::log::shows_colour(&io::stdout()) } };
             app::triage::run(config.as_deref(), form, &paths, &mut out)
         }
         Command::Cases { query } => {
@@ -486,9 +486,4 @@ fn who(by: Option<String>) -> String {
 fn doable() -> String {
     let lines = WORDS.iter().map(|(word, rest)| format!("  {word} {rest}"));
     format!("What can be done:\n{}", lines.collect::<Vec<_>>().join("\n"))
-}
-
-/// Whether standard output is a terminal whose user wants colours (<https://no-color.org>).
-fn shows_colour() -> bool {
-    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -215,6 +215,11 @@ impl Login {
         Self { user: user.into(), credential: Credential::Password(Secret::new(password)) }
     }
 
+    /// What a login is tried by, one after the other.
+    pub fn proofs(&self) -> Proofs<'_> {
+        Proofs { login: self, refused: None }
+    }
+
     /// The password, or a token that holds for a while yet and is another than the `refused` one.
     pub async fn proof(&self, refused: Option<&Secret>) -> Result<Secret, Fault> {
         match &self.credential {
@@ -226,6 +231,28 @@ impl Login {
     /// Whether there may be another proof after one was refused.
     pub fn is_by_token(&self) -> bool {
         matches!(self.credential, Credential::Tokens(_))
+    }
+}
+
+/// The password or a token, and one more token if the first is refused.
+#[derive(Debug)]
+pub struct Proofs<'a> {
+    login: &'a Login,
+    refused: Option<Secret>,
+}
+
+impl Proofs<'_> {
+    pub async fn next(&self) -> Result<Secret, Fault> {
+        self.login.proof(self.refused.as_ref()).await
+    }
+
+    /// Whether the next one is worth a try after the login by `proof` met with `fault`.
+    pub fn go_on(&mut self, proof: &Secret, fault: &Fault) -> bool {
+        let is_renewed = fault.kind == FaultKind::Login && self.login.is_by_token() && self.refused.is_none();
+        if is_renewed {
+            self.refused = Some(proof.clone());
+        }
+        is_renewed
     }
 }
 

@@ -14,7 +14,9 @@ use tracing::Instrument;
 use super::control::Control;
 use super::neighbours::Neighbours;
 use super::reload::{Answer, Fresh, Reloads, Stamps, Watch, Wishes};
-use super::{AnyMailbox, AnyMailer, Failure, Setup, VERSION, control, load, open_store, receivers, shop, subscribe};
+use super::{
+    AnyMailbox, AnyMailer, Failure, Setup, VERSION, control, load, log, open_store, receivers, shop, subscribe,
+};
 use crate::config::{self, Config};
 use crate::console::{self, Console};
 use crate::store::{Store, StoreError};
@@ -40,10 +42,6 @@ pub struct Outfit {
 }
 
 impl Outfit {
-    pub fn read(path: &Path) -> Result<Self, Failure> {
-        Self::of(load(path)?)
-    }
-
     pub fn of(config: Config) -> Result<Self, Failure> {
         // Before the files are read, so that no change falls in between.
         let stamps = Stamps::of(&config);
@@ -201,7 +199,7 @@ impl Brand {
             match (ended, fresh) {
                 (Ok(()), None) => return Ok(()),
                 (Ok(()), Some(fresh)) => {
-                    if let Some((new_config, new_mailer, stamps)) = self.put_into_force(fresh, office).await {
+                    if let Some((new_config, new_mailer, stamps)) = self.put_into_force(fresh, &config, office).await {
                         watch = Watch::new(&new_config, &stamps);
                         (config, mailer) = (new_config, new_mailer);
                     }
@@ -253,7 +251,12 @@ impl Brand {
     }
 
     /// The office gives way to one under new terms, on the same open store.
-    async fn put_into_force(&self, fresh: Fresh, office: Arc<Office>) -> Option<(Config, AnyMailer, Stamps)> {
+    async fn put_into_force(
+        &self,
+        fresh: Fresh,
+        before: &Config,
+        office: Arc<Office>,
+    ) -> Option<(Config, AnyMailer, Stamps)> {
         let Fresh { outfit, answer } = fresh;
         let store = office.store.clone();
         let subscribed = on_thread(move || subscribe(&outfit.config, &store).map(|()| outfit)).await;
@@ -271,6 +274,9 @@ impl Brand {
         let (config, new, mailer, stamps) = outfit.on(office.store.clone(), self.premises.health());
         let terms = new.terms.version.clone();
         self.premises.open(Arc::new(new.in_place_of(&office)));
+        if config.log != before.log {
+            log::follow(&self.path, &config.log);
+        }
         answer.done(terms);
         Some((config, mailer, stamps))
     }
@@ -294,7 +300,7 @@ impl Brand {
 }
 
 fn open(path: &Path, neighbours: &Neighbours, health: &Arc<Health>) -> Result<Open, Failure> {
-    let outfit = Outfit::read(path)?;
+    let outfit = Outfit::of(load(path)?)?;
     neighbours.admit(path, &outfit.config)?;
     let store = open_store(&outfit.config)?;
     let (config, office, mailer, stamps) = outfit.on(store, health);

@@ -64,11 +64,44 @@ impl End {
     }
 }
 
+/// What a command asks.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Asked {
+    OfDaemon(OfDaemon),
+    Query(Query),
+}
+
+/// What only a daemon can do, whether its store is open or not.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OfDaemon {
+    /// Tells how much it logs, and changes it.
+    Log(Option<String>),
+    /// Reads configuration, templates, catalogue and orders anew.
+    Reload,
+}
+
+impl From<Query> for Asked {
+    fn from(query: Query) -> Self {
+        Self::Query(query)
+    }
+}
+
+impl From<OfDaemon> for Asked {
+    fn from(asked: OfDaemon) -> Self {
+        Self::OfDaemon(asked)
+    }
+}
+
 /// Answers from the office, as long as there is one.
-fn answer(premises: &Premises, wishes: &Wishes, query: &Query, out: &mut dyn Write) -> Result<(), Failure> {
+fn answer(premises: &Premises, wishes: &Wishes, asked: &Asked, out: &mut dyn Write) -> Result<(), Failure> {
+    let query = match asked {
+        Asked::OfDaemon(OfDaemon::Reload) => return wishes.fulfilled(out),
+        Asked::OfDaemon(OfDaemon::Log(wanted)) => return log::answer(wanted.as_deref(), out),
+        Asked::Query(query) => query,
+    };
     match (query, premises.office()) {
-        (Query::Reload, _) => wishes.fulfilled(out),
-        (Query::Log(wanted), _) => log::answer(wanted.as_deref(), out),
         (_, Some(office)) => query::answer(&office, query, out),
         (Query::Status, None) => Ok(query::tell_status(&premises.status(), out)?),
         (_, None) => {
@@ -146,12 +179,12 @@ async fn respond(stream: UnixStream, premises: Arc<Premises>, wishes: Wishes) ->
     let (pieces, mut answered) = mpsc::channel::<Vec<u8>>(16);
     let answering = on_thread(move || {
         let unknown = |e| Failure::Other(format!("not a question this daemon knows: {e}"));
-        let query: Query = serde_json::from_str(&line).map_err(unknown)?;
-        if premises.is_vacant() && !matches!(query, Query::Status | Query::Reload | Query::Log(_)) {
+        let asked: Asked = serde_json::from_str(&line).map_err(unknown)?;
+        if premises.is_vacant() && !matches!(asked, Asked::OfDaemon(_) | Asked::Query(Query::Status)) {
             return Ok(false);
         }
         let mut out = BufWriter::with_capacity(PIECE, Pieces(pieces));
-        answer(&premises, &wishes, &query, &mut out)?;
+        answer(&premises, &wishes, &asked, &mut out)?;
         out.flush()?;
         Ok(true)
     });
@@ -188,7 +221,11 @@ impl Write for Pieces {
 
 /// The command's side: asks the daemon of the store in `folder`, hands each line of the answer to `tell`. `false`:
 /// there is no daemon that works on it.
-pub fn ask(folder: &Path, query: &Query, tell: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<bool, Failure> {
+pub fn ask(
+    folder: &Path,
+    asked: impl Into<Asked>,
+    tell: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> Result<bool, Failure> {
     let path = folder.join(NAME);
     let mut stream = match StdStream::connect(&path) {
         Ok(stream) => stream,
@@ -199,7 +236,7 @@ pub fn ask(folder: &Path, query: &Query, tell: &mut dyn FnMut(&[u8]) -> io::Resu
     let broke_off = |e: io::Error| Failure::Temporary(format!("the daemon broke off its answer: {e}"));
     // A daemon that ends closes the socket; one that reads all of its store may be silent for long.
     stream.set_read_timeout(Some(LONG_PATIENCE)).map_err(broke_off)?;
-    let question = serde_json::to_string(query).map_err(io::Error::from)?;
+    let question = serde_json::to_string(&asked.into()).map_err(io::Error::from)?;
     writeln!(stream, "{question}").map_err(broke_off)?;
     let (mut answer, mut line) = (BufReader::new(stream), Vec::new());
     while answer.read_until(b'\n', &mut line).map_err(broke_off)? > 0 {

@@ -151,13 +151,19 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-/// Reads the configuration file; what is odd about it goes to the log.
+/// Reads the configuration file that a process begins by: its log says from here on what is odd, in the form that the
+/// file names.
 pub fn load(path: &Path) -> Result<Config, Failure> {
     let loaded = config::load(path);
     if let Ok(config) = &loaded {
         log::follow(path, &config.log);
     }
     warned_of(loaded)
+}
+
+/// As [`load`], of a daemon that goes on by another until all that this one names is found to be good.
+pub fn load_beside(path: &Path) -> Result<Config, Failure> {
+    warned_of(config::load(path))
 }
 
 /// As [`load`], for a command that speaks with no server: passwords are not read.

@@ -10,9 +10,7 @@ use serde_json::{Value, json};
 use super::tokens::{self, Tokens};
 use super::users::{self, Users};
 use super::webhooks::{self, Webhooks};
-use super::{
-    Failure, control, corrections, daemon, letters, log, open_office, open_store, people, photos, replay, report,
-};
+use super::{Failure, control, corrections, daemon, letters, open_office, open_store, people, photos, replay, report};
 use crate::config::Config;
 use crate::domain::act::Act;
 use crate::domain::ids::{CaseId, LetterId, OrderNumber, RmaNumber};
@@ -47,12 +45,8 @@ pub enum Query {
     Tokens(Tokens),
     /// About the programs that hear of cases.
     Webhooks(Webhooks),
-    /// Tells how much the daemon logs, and changes it.
-    Log(Option<String>),
     /// How the daemon is; answered from a store alone, that none runs.
     Status,
-    /// Reads configuration, templates, catalogue and orders anew; there has to be a daemon.
-    Reload,
 }
 
 impl Query {
@@ -115,12 +109,12 @@ const FOUND: usize = 50;
 
 /// Asks the daemon of the configured store if one runs, else answers by itself; hands each line of the answer to `tell`.
 pub fn consult(config: &Config, query: &Query, tell: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<(), Failure> {
-    if control::ask(&config.store, query, tell)? {
+    if control::ask(&config.store, query.clone(), tell)? {
         return Ok(());
     }
     match answer_here(config, query, tell) {
         // A daemon may have come up in between.
-        Err(Failure::Temporary(why)) => match control::ask(&config.store, query, tell)? {
+        Err(Failure::Temporary(why)) => match control::ask(&config.store, query.clone(), tell)? {
             true => Ok(()),
             false => Err(Failure::Temporary(why)),
         },
@@ -132,21 +126,14 @@ fn answer_here(config: &Config, query: &Query, tell: &mut dyn FnMut(&[u8]) -> io
     let mut lines = Lines { tell, line: Vec::new() };
     match query {
         Query::Ask(question) => answer_from(&open_store(config)?, question, &mut lines),
-        Query::Retry(_)
-        | Query::Act { .. }
-        | Query::SendAll { .. }
-        | Query::Explain(_)
-        | Query::Replay
-        | Query::Reload => answer(&open_office(config)?, query, &mut lines),
+        Query::Retry(_) | Query::Act { .. } | Query::SendAll { .. } | Query::Explain(_) | Query::Replay => {
+            answer(&open_office(config)?, query, &mut lines)
+        }
         Query::Users(asked) => users::answer(&Store::open(&config.store)?, asked, &mut |told| line(&mut lines, &told)),
         Query::Tokens(asked) => {
             tokens::answer(&Store::open(&config.store)?, asked, &mut |told| line(&mut lines, &told))
         }
         Query::Webhooks(asked) => webhooks::answer(&open_store(config)?, asked, &mut |told| line(&mut lines, &told)),
-        Query::Log(_) => {
-            let how = "at its start [log] level or AFTERSALESD_LOG say how much it logs";
-            Err(Failure::Other(format!("no daemon runs: {how}")))
-        }
         Query::Status => {
             let counts = Store::open(&config.store)?.counts()?;
             let grant = config.oauth2.as_ref().map(|grant| grant.state().into());
@@ -162,12 +149,10 @@ pub fn answer(office: &Arc<Office>, query: &Query, out: &mut dyn Write) -> Resul
     match query {
         Query::Ask(question) => answer_from(&office.store, question, out),
         Query::Replay => replay::tell(office, out),
-        Query::Reload => Err(Failure::Other("no daemon runs: there is nothing to reload".to_owned())),
         Query::Users(asked) => users::answer(&office.store, asked, &mut |told| line(out, &told)),
         Query::Tokens(asked) => tokens::answer(&office.store, asked, &mut |told| line(out, &told)),
         Query::Webhooks(asked) => webhooks::answer(&office.store, asked, &mut |told| line(out, &told)),
         Query::Status => Ok(tell_status(&office.health.status(Some(&office.store.counts()?)), out)?),
-        Query::Log(wanted) => log::answer(wanted.as_deref(), out),
         Query::Act { case, act, by, why } => {
             let id = the_one(&office.store, case)?;
             let case = turn::act(office, &id, by, act, why.as_deref(), Timestamp::now()).map_err(undone)?;

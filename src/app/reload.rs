@@ -13,10 +13,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use super::brand::Outfit;
+use super::control::OfDaemon;
 use super::neighbours::Neighbours;
-use super::query::Query;
 use super::systemd::Reloading;
-use super::{Failure, brands, control, load_offline};
+use super::{Failure, brands, control, load_beside, load_offline};
 use crate::config::{self, Config};
 use crate::worker::health::Health;
 use crate::worker::on_thread;
@@ -37,7 +37,7 @@ fn reload(path: &Path, out: &mut dyn Write) -> Result<(), Failure> {
         Ok(config) => config.store,
         Err(wrong) => config::store_of(path).ok_or(wrong)?,
     };
-    let told = control::ask(&store, &Query::Reload, &mut |line| {
+    let told = control::ask(&store, OfDaemon::Reload, &mut |line| {
         let InForce { terms } = serde_json::from_slice(line)?;
         writeln!(out, "in force       {}: terms {terms}", path.display())
     })?;
@@ -172,7 +172,7 @@ impl Reloads {
         let (path, neighbours, before) = (self.path.clone(), self.neighbours.clone(), config.clone());
         let reading = on_thread(move || match wish.scope {
             Scope::Whole => {
-                let outfit = Outfit::read(&path)?;
+                let outfit = Outfit::of(load_beside(&path)?)?;
                 fixed(&path, &before, &outfit.config)?;
                 neighbours.admit(&path, &outfit.config)?;
                 Ok(outfit)

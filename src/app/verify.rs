@@ -29,7 +29,7 @@ pub fn run(config: Option<&Path>, folder: Option<&Path>, repair: bool, out: &mut
     };
     if repair {
         tell_here(&guarded(&folder, || mended(&folder))?, &mut tell)?;
-    } else if !control::ask(&folder, &Query::Ask(Question::Verify), &mut tell)? {
+    } else if !control::ask(&folder, Query::Ask(Question::Verify), &mut tell)? {
         tell_here(&guarded(&folder, || Store::open(&folder)?.verify())?, &mut tell)?;
     }
     findings::verdict(found, "fault in the store", "faults in the store")

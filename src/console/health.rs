@@ -1,8 +1,6 @@
 //! How the daemon is: a page for people, and whether it lives and works, without signing in and without a word about
 //! anybody.
 
-use std::path::Path;
-
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,7 +10,7 @@ use jiff::Timestamp;
 use super::Console;
 use super::door::Session;
 use super::page::{Frame, Problem, shown};
-use crate::store::{Delivered, Notice, Quarantined, SearchState};
+use crate::store::{Delivered, Notice, Quarantined, Room, SearchState, room};
 use crate::worker::health::Status;
 
 /// Notices and quarantined letters that are shown.
@@ -50,7 +48,7 @@ pub async fn page(State(console): State<Console>, session: Session) -> Result<Re
                 quarantined: store.quarantined()?.into_iter().take(SHOWN).collect(),
                 notices: store.notices()?.into_iter().take(SHOWN).collect(),
                 webhooks: store.webhooks()?.into_iter().collect(),
-                disk: space(&folder).map(|Space { free, total, .. }| Disk {
+                disk: room(&folder).ok().map(|Room { free, total, .. }| Disk {
                     free: format!("{:.1} GB", free as f64 / 1e9),
                     percent: free.saturating_mul(100).checked_div(total).unwrap_or(0),
                 }),
@@ -67,27 +65,9 @@ pub async fn alive() -> &'static str {
 
 /// Letters are taken in and the store answers.
 pub async fn ready(State(console): State<Console>) -> Response {
-    let counted = console.ask(|office| Ok(office.store.counts()?)).await;
-    let intake = console.0.premises.status().intake;
-    match (counted, intake.runs) {
-        (Ok(_), true) => "ready\n".into_response(),
+    let runs = console.ask(|office| Ok(office.health.status(Some(&office.store.counts()?)).intake.runs)).await;
+    match runs {
+        Ok(true) => "ready\n".into_response(),
         _ => (StatusCode::SERVICE_UNAVAILABLE, "not ready; see `aftersalesd status`\n").into_response(),
     }
-}
-
-/// The room on a disk.
-pub(super) struct Space {
-    pub free: u64,
-    pub total: u64,
-    pub free_inodes: u64,
-}
-
-/// How much room there is where this folder is, in bytes.
-pub(super) fn space(folder: &Path) -> Option<Space> {
-    let told = rustix::fs::statvfs(folder).ok()?;
-    Some(Space {
-        free: told.f_bavail.saturating_mul(told.f_frsize),
-        total: told.f_blocks.saturating_mul(told.f_frsize),
-        free_inodes: told.f_favail,
-    })
 }

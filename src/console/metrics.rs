@@ -14,11 +14,10 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
 use super::Console;
-use super::health::space;
 use super::page::Problem;
 use super::server::Peer;
 use crate::domain::queue::Queue;
-use crate::store::StoreError;
+use crate::store::{StoreError, room, size};
 use crate::worker::Office;
 use crate::worker::counters::{self, BOUNDS, Counted, Spread};
 use crate::worker::health::{OrderLookUps, Status};
@@ -116,11 +115,12 @@ pub async fn metrics(
 fn page(console: &Console) -> Page {
     let premises = &console.0.premises;
     let known = premises.office().map(|office| Known::of(&office));
+    let status = premises.status();
     let mut page = Page(String::new());
     page.one(&BUILD, &label("version", env!("AFTERSALESD_VERSION")), 1);
     page.one(&STORE_OPEN, "", u64::from(matches!(known, Some(Ok(_)))));
-    page.one(&INTAKE, "", u64::from(premises.status().intake.runs));
-    let refused = premises.status().reload.is_some_and(|reload| reload.refused.is_some());
+    page.one(&INTAKE, "", u64::from(status.intake.runs));
+    let refused = status.reload.as_ref().is_some_and(|reload| reload.refused.is_some());
     page.one(&RELOAD, "", u64::from(refused));
     match known {
         Some(Ok(known)) => known.tell(&mut page),
@@ -129,13 +129,13 @@ fn page(console: &Console) -> Page {
         None => {}
     }
     tell_counted(&premises.counted(), &mut page);
-    tell_times(&premises.status(), &mut page);
-    if let Some(grant) = premises.status().grant {
+    tell_times(&status, &mut page);
+    if let Some(grant) = &status.grant {
         page.one(&GRANT, "", u64::from(grant.holds));
         page.add(&GRANT_DAYS, grant.days_left.map(|days| (String::new(), days)));
     }
-    if let Some(orders) = premises.status().orders {
-        tell_look_ups(&orders, &mut page);
+    if let Some(orders) = &status.orders {
+        tell_look_ups(orders, &mut page);
     }
     tell_disk(&console.0.settings.store, &mut page);
     tell_process(&mut page);
@@ -223,22 +223,11 @@ const PARTS: [&str; 3] = ["cases", "raw", "search"];
 
 fn tell_disk(folder: &Path, page: &mut Page) {
     let parts = PARTS.iter().filter(|part| folder.join(part).is_dir());
-    page.add(&STORE_SIZE, parts.map(|part| (label("part", part), size(&folder.join(part)))));
-    if let Some(space) = space(folder) {
-        page.one(&DISK, "", space.free);
-        page.one(&INODES, "", space.free_inodes);
+    page.add(&STORE_SIZE, parts.filter_map(|part| Some((label("part", part), size(&folder.join(part)).ok()?))));
+    if let Ok(room) = room(folder) {
+        page.one(&DISK, "", room.free);
+        page.add(&INODES, room.files.map(|files| (String::new(), files)));
     }
-}
-
-/// The bytes of all files below a folder; one that goes meanwhile has none.
-fn size(folder: &Path) -> u64 {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let of = |entry: std::fs::DirEntry| match entry.metadata() {
-        Ok(file) if file.is_dir() => size(&entry.path()),
-        Ok(file) => file.len(),
-        Err(_) => 0,
-    };
-    entries.map(of).sum()
 }
 
 /// What Linux tells of this process; elsewhere nothing.

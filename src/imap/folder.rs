@@ -2,6 +2,8 @@
 //!
 //! Pure. RFC 3501 section 5.1.3 (modified UTF-7); servers with an `INBOX.` namespace refuse the bare name.
 
+use crate::ports::Fault;
+
 /// A folder as `LIST` shows it, the name decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Folder {
@@ -9,11 +11,22 @@ pub(super) struct Folder {
     pub delimiter: Option<String>,
     /// False for `\Noselect`: a mere level of the hierarchy.
     pub selectable: bool,
+    /// What the server itself uses it for (RFC 6154).
+    pub special: Option<&'static str>,
+}
+
+/// The name of the folder that `wanted` means; one that is not there is a fault naming those that are.
+pub(super) fn meant(wanted: &str, folders: &[Folder]) -> Result<String, Fault> {
+    if let Some(name) = find(wanted, folders) {
+        return Ok(name.to_owned());
+    }
+    let there: Vec<&str> = folders.iter().filter(|f| f.selectable).map(|f| f.name.as_str()).take(20).collect();
+    Err(Fault::configuration(format!("there is no folder {wanted}; the server has {}", there.join(", "))))
 }
 
 /// The folder that `wanted` means: that name, else that name below INBOX, with `/` standing for the server's own
 /// delimiter. Letter case counts, but for INBOX.
-pub(super) fn find<'a>(wanted: &str, folders: &'a [Folder]) -> Option<&'a str> {
+fn find<'a>(wanted: &str, folders: &'a [Folder]) -> Option<&'a str> {
     let names = |folder: &Folder| {
         let own = folder.delimiter.as_deref().unwrap_or("/");
         [wanted.to_owned(), wanted.replace('/', own), format!("INBOX{own}{}", wanted.replace('/', own))]
@@ -118,7 +131,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn folder(name: &str, delimiter: &str) -> Folder {
-        Folder { name: name.into(), delimiter: Some(delimiter.into()), selectable: true }
+        Folder { name: name.into(), delimiter: Some(delimiter.into()), selectable: true, special: None }
     }
 
     #[test]

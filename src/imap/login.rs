@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::session::{Capabilities, Failure, Stream, Wire, announced, greet, is_passing, plain, received, spelled};
 use super::tls::Tls;
-use crate::ports::{Fault, FaultKind, Login, Secret, Security, Server};
+use crate::ports::{Fault, Login, Secret, Security, Server};
 use crate::sasl::Bearer;
 
 /// A connection that is logged in.
@@ -24,9 +24,9 @@ pub(super) async fn connect(server: &Server, tls: Option<&Tls>) -> Result<Connec
     let login = server.login.as_ref().ok_or_else(|| {
         Failure::Fatal(Fault::configuration(format!("{}: IMAP needs a user and a password", server.host)))
     })?;
-    let mut refused = None;
+    let mut proofs = login.proofs();
     loop {
-        let proof = login.proof(refused.as_ref()).await.map_err(Failure::Fatal)?;
+        let proof = proofs.next().await.map_err(Failure::Fatal)?;
         let whole = async {
             let (client, greeted) = greet(server, tls).await?;
             match login.is_by_token() {
@@ -38,11 +38,8 @@ pub(super) async fn connect(server: &Server, tls: Option<&Tls>) -> Result<Connec
         let within = server.timeout * 4;
         let connected = timeout(within, whole).await;
         match connected.map_err(|_| Failure::Broken(format!("{}: no login within {within:?}", server.host)))? {
-            Err(Failure::Fatal(fault))
-                if fault.kind == FaultKind::Login && login.is_by_token() && refused.is_none() =>
-            {
+            Err(Failure::Fatal(fault)) if proofs.go_on(&proof, &fault) => {
                 tracing::debug!("the token is refused, it is renewed: {fault}");
-                refused = Some(proof);
             }
             Ok((wire, told)) => return Ok(Connected { wire, told, proof }),
             Err(failure) => return Err(failure),

@@ -20,6 +20,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use self::cursor::{Listed, Start};
+use self::folder::Folder;
 use self::session::{Failure, Idled, Session};
 use self::tls::Tls;
 use crate::ports::{Content, End, Fault, FirstStart, Incoming, Mailbox, Position, Security, Server};
@@ -114,6 +115,8 @@ pub struct Report {
     pub folder: String,
     /// The number of letters in it.
     pub letters: u32,
+    /// The server's own name of the folder that handled letters are moved to.
+    pub target: Option<String>,
     pub idle: bool,
     pub capabilities: Vec<String>,
     /// What won't work as configured, one sentence each.
@@ -122,22 +125,24 @@ pub struct Report {
 
 /// Logs in and selects the folder; changes nothing.
 pub async fn check(settings: &Settings) -> Result<Report, Fault> {
-    let (report, session) = looked(settings).await?;
+    let (report, session, _) = looked(settings).await?;
     session.close().await;
     Ok(report)
 }
 
-async fn looked(settings: &Settings) -> Result<(Report, Session), Fault> {
+/// The folders are those that had to be listed for it.
+async fn looked(settings: &Settings) -> Result<(Report, Session, Option<Vec<Folder>>), Fault> {
     let mut mailbox = ImapMailbox::new(settings.clone());
     let mut session = mailbox.connected().await?;
     mailbox.enter(&mut session).await.map_err(|failure| failure.fault("SELECT"))?;
-    let mut remarks = Vec::new();
+    let (mut remarks, mut target, mut folders) = (Vec::new(), None, None);
     match &settings.handled {
         Handled::Keyword(keyword) if !session.selected.takes(keyword) => {
             remarks.push(format!("the folder takes no keyword {keyword}: handled letters are marked \\Seen"));
         }
-        Handled::Move(target) => {
-            session.folder_meant(target).await.map_err(|failure| failure.fault("LIST"))?;
+        Handled::Move(wanted) => {
+            let listed = folders.insert(session.folders().await.map_err(|failure| failure.fault("LIST"))?);
+            target = Some(folder::meant(wanted, listed)?);
             if !session.can("MOVE") && !session.can("UIDPLUS") {
                 remarks.push("the server can't move single letters: handled letters are marked \\Seen".to_owned());
             }
@@ -153,11 +158,12 @@ async fn looked(settings: &Settings) -> Result<(Report, Session), Fault> {
     let report = Report {
         folder: mailbox.name().to_owned(),
         letters: session.selected.exists,
+        target,
         idle: session.can("IDLE"),
         capabilities: session.capabilities().map(str::to_owned).collect(),
         remarks,
     };
-    Ok((report, session))
+    Ok((report, session, folders))
 }
 
 impl ImapMailbox {

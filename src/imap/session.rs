@@ -221,6 +221,7 @@ impl Session {
                     name: folder::decoded(&entry.name),
                     delimiter: entry.delimiter.as_ref().map(ToString::to_string),
                     selectable: !entry.name_attributes.contains(&NameAttribute::NoSelect),
+                    special: entry.name_attributes.iter().find_map(special),
                 });
             }
         })
@@ -230,13 +231,7 @@ impl Session {
 
     /// The server's own name of a folder; one that is not there is a fault naming those that are.
     pub(super) async fn folder_meant(&mut self, wanted: &str) -> Result<String, Failure> {
-        let folders = self.folders().await?;
-        if let Some(name) = folder::find(wanted, &folders) {
-            return Ok(name.to_owned());
-        }
-        let there: Vec<&str> = folders.iter().filter(|f| f.selectable).map(|f| f.name.as_str()).take(20).collect();
-        let what = format!("there is no folder {wanted}; the server has {}", there.join(", "));
-        Err(Failure::Fatal(Fault::configuration(what)))
+        folder::meant(wanted, &self.folders().await?).map_err(Failure::Fatal)
     }
 
     /// Waits for news in the selected folder, until `until` at the latest (IDLE, RFC 2177).
@@ -382,6 +377,18 @@ pub(super) async fn greet(
         told.clear();
     }
     Ok((client, told))
+}
+
+/// What a server uses a folder for (RFC 6154).
+fn special(attribute: &NameAttribute<'_>) -> Option<&'static str> {
+    Some(match attribute {
+        NameAttribute::Archive => "archive",
+        NameAttribute::Drafts => "drafts",
+        NameAttribute::Junk => "junk",
+        NameAttribute::Sent => "sent",
+        NameAttribute::Trash => "trash",
+        _ => return None,
+    })
 }
 
 /// Whether the text of a NO says that it will pass by itself (RFC 5530).

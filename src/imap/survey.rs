@@ -1,6 +1,7 @@
 //! All that a mailbox tells of itself, beyond what taking letters in needs: special folders, quota, flags that last.
 
-use async_imap::imap_proto::{MailboxDatum, NameAttribute, Response};
+use async_imap::imap_proto::Response;
+use async_imap::imap_proto::rfc2087::QuotaResourceName;
 
 use super::folder;
 use super::session::{Failure, Session};
@@ -23,7 +24,7 @@ pub struct Survey {
 /// A bound on a mailbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quota {
-    /// `STORAGE` is in KiB, `MESSAGE` a number of mails.
+    /// As the server names it, in capitals: `STORAGE` is in KiB, `MESSAGE` a number of mails.
     pub resource: String,
     pub used: u64,
     pub most: u64,
@@ -31,8 +32,12 @@ pub struct Quota {
 
 /// Logs in, selects the folder, and asks for all of it; changes nothing.
 pub async fn survey(settings: &Settings) -> Result<Survey, Fault> {
-    let (report, mut session) = looked(settings).await?;
-    let special = special(&mut session).await.map_err(|failure| failure.fault("LIST"))?;
+    let (report, mut session, listed) = looked(settings).await?;
+    let folders = match listed {
+        Some(folders) => folders,
+        None => session.folders().await.map_err(|failure| failure.fault("LIST"))?,
+    };
+    let special = folders.into_iter().filter_map(|folder| Some((folder.special?, folder.name))).collect();
     let quotas = match session.can("QUOTA") {
         true => quotas(&mut session, &report.folder).await.map_err(|failure| failure.fault("GETQUOTAROOT"))?,
         false => Vec::new(),
@@ -42,37 +47,17 @@ pub async fn survey(settings: &Settings) -> Result<Survey, Fault> {
     Ok(Survey { report, read_only, takes_keywords, special, quotas })
 }
 
-async fn special(session: &mut Session) -> Result<Vec<(&'static str, String)>, Failure> {
-    let mut found = Vec::new();
-    session
-        .command("LIST \"\" \"*\"", 0, |response| {
-            if let Response::MailboxData(MailboxDatum::List(entry)) = response {
-                let uses = entry.name_attributes.iter().filter_map(of_use);
-                found.extend(uses.map(|what| (what, folder::decoded(&entry.name))));
-            }
-        })
-        .await?;
-    Ok(found)
-}
-
-fn of_use(attribute: &NameAttribute<'_>) -> Option<&'static str> {
-    Some(match attribute {
-        NameAttribute::Archive => "archive",
-        NameAttribute::Drafts => "drafts",
-        NameAttribute::Junk => "junk",
-        NameAttribute::Sent => "sent",
-        NameAttribute::Trash => "trash",
-        _ => return None,
-    })
-}
-
 async fn quotas(session: &mut Session, folder: &str) -> Result<Vec<Quota>, Failure> {
     let mut found = Vec::new();
     let line = format!("GETQUOTAROOT {}", folder::quoted(folder));
     let asked = session.command(&line, 0, |response| {
         if let Response::Quota(quota) = response {
             let named = quota.resources.iter().map(|it| Quota {
-                resource: format!("{:?}", it.name).to_ascii_uppercase(),
+                resource: match &it.name {
+                    QuotaResourceName::Storage => "STORAGE".to_owned(),
+                    QuotaResourceName::Message => "MESSAGE".to_owned(),
+                    QuotaResourceName::Atom(name) => name.to_ascii_uppercase(),
+                },
                 used: it.usage,
                 most: it.limit,
             });

@@ -4,6 +4,8 @@
 
 mod certificate;
 
+use std::io;
+
 use jiff::Timestamp;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
@@ -12,7 +14,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::ports::{Fault, Security, Server};
+use crate::ports::{Security, Server};
 use crate::tls;
 
 /// What is spoken there.
@@ -42,28 +44,38 @@ pub struct Tls {
     pub holds: Option<(Timestamp, Timestamp)>,
 }
 
+/// Why a server shows nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// It can't be reached, or breaks off.
+    #[error("{0}")]
+    Unreachable(String),
+    /// It answers, but nothing good: its line.
+    #[error("the server answers {0:?}")]
+    Refused(String),
+    /// Its certificate is not trusted, not its own or over.
+    #[error("TLS: {0}")]
+    Untrusted(String),
+    /// The configuration names what is not there.
+    #[error("{0}")]
+    Configuration(String),
+}
+
 /// The longest line of a server (RFC 5321 section 4.5.3.1.5 has 512 bytes).
 const LINE: u64 = 8 << 10;
 /// The most lines of an answer.
 const LINES: usize = 100;
 
 /// Connects, encrypts as configured, and looks.
-pub async fn look(server: &Server, protocol: Protocol) -> Result<Shown, Fault> {
+pub async fn look(server: &Server, protocol: Protocol) -> Result<Shown, ProbeError> {
     let patience = server.timeout * 3;
-    match timeout(patience, looked(server, protocol)).await {
-        Ok(shown) => shown.map_err(|why| Fault::temporary(format!("{}:{}: {why}", server.host, server.port))),
-        Err(_) => Err(Fault::temporary(format!("{}:{}: no answer within {patience:?}", server.host, server.port))),
-    }
+    let late = |_| Err(ProbeError::Unreachable(format!("no answer within {patience:?}")));
+    timeout(patience, looked(server, protocol)).await.unwrap_or_else(late)
 }
 
-async fn looked(server: &Server, protocol: Protocol) -> Result<Shown, String> {
+async fn looked(server: &Server, protocol: Protocol) -> Result<Shown, ProbeError> {
     let host = server.host.trim_matches(['[', ']']);
-    let tcp = TcpStream::connect((host, server.port)).await.map_err(|e| format!("can't connect: {e}"))?;
-    let encrypted = async |tcp: TcpStream| {
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| format!("{host} is no host name"))?;
-        let connector = TlsConnector::from(tls::client(server.ca_file.as_deref())?);
-        connector.connect(name, tcp).await.map_err(|e| format!("TLS: {e}"))
-    };
+    let tcp = TcpStream::connect((host, server.port)).await.map_err(|e| broken("can't connect", &e))?;
     match server.security {
         Security::None => {
             let mut line = Line::new(tcp, protocol);
@@ -71,7 +83,7 @@ async fn looked(server: &Server, protocol: Protocol) -> Result<Shown, String> {
             Ok(Shown { tls: None, greeting, offers: line.offers().await? })
         }
         Security::Tls => {
-            let stream = encrypted(tcp).await?;
+            let stream = encrypted(tcp, host, server).await?;
             let tls = Some(shown(&stream));
             let mut line = Line::new(stream, protocol);
             let greeting = line.answer().await?.join(" ");
@@ -80,13 +92,36 @@ async fn looked(server: &Server, protocol: Protocol) -> Result<Shown, String> {
         Security::Starttls => {
             let mut line = Line::new(tcp, protocol);
             let greeting = line.answer().await?.join(" ");
-            line.offers().await?;
-            line.say("STARTTLS").await?;
-            let stream = encrypted(line.stream.into_inner()).await?;
+            let none = || ProbeError::Configuration("the server offers no STARTTLS".to_owned());
+            let offers = line.offers().await?;
+            if protocol == Protocol::Smtp && !offers.iter().any(|offer| offer == "STARTTLS") {
+                return Err(none());
+            }
+            line.say("STARTTLS").await.map_err(|e| match e {
+                ProbeError::Refused(_) if protocol == Protocol::Imap => none(),
+                e => e,
+            })?;
+            let stream = encrypted(line.stream.into_inner(), host, server).await?;
             let tls = Some(shown(&stream));
             Ok(Shown { tls, greeting, offers: Line::new(stream, protocol).offers().await? })
         }
     }
+}
+
+async fn encrypted(tcp: TcpStream, host: &str, server: &Server) -> Result<TlsStream<TcpStream>, ProbeError> {
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|_| ProbeError::Configuration(format!("{host} is no host name")))?;
+    let config = tls::client(server.ca_file.as_deref()).map_err(ProbeError::Configuration)?;
+    TlsConnector::from(config).connect(name, tcp).await.map_err(|e| {
+        match e.get_ref().and_then(|cause| cause.downcast_ref()) {
+            Some(rustls::Error::InvalidCertificate(why)) => ProbeError::Untrusted(why.to_string()),
+            _ => broken("TLS", &e),
+        }
+    })
+}
+
+fn broken(what: &str, e: &io::Error) -> ProbeError {
+    ProbeError::Unreachable(format!("{what}: {e}"))
 }
 
 fn shown(stream: &TlsStream<TcpStream>) -> Tls {
@@ -110,7 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
     }
 
     /// What it offers; of IMAP nothing, for that is told after the login.
-    async fn offers(&mut self) -> Result<Vec<String>, String> {
+    async fn offers(&mut self) -> Result<Vec<String>, ProbeError> {
         if self.protocol == Protocol::Imap {
             return Ok(Vec::new());
         }
@@ -120,18 +155,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
     }
 
     /// Says a command and reads its answer, which has to be a good one.
-    async fn say(&mut self, command: &str) -> Result<Vec<String>, String> {
+    async fn say(&mut self, command: &str) -> Result<Vec<String>, ProbeError> {
         let line = match self.protocol {
             Protocol::Imap => format!("a {command}\r\n"),
             Protocol::Smtp => format!("{command}\r\n"),
         };
-        let name = command.split(' ').next().unwrap_or_default();
-        self.stream.write_all(line.as_bytes()).await.map_err(|e| format!("{name}: {e}"))?;
-        self.answer().await.map_err(|why| format!("{name}: {why}"))
+        self.stream.write_all(line.as_bytes()).await.map_err(|e| broken(command, &e))?;
+        self.answer().await
     }
 
     /// The words of an answer, a line each: of the greeting, or of what was said.
-    async fn answer(&mut self) -> Result<Vec<String>, String> {
+    async fn answer(&mut self) -> Result<Vec<String>, ProbeError> {
         let mut told = Vec::new();
         while told.len() < LINES {
             let line = self.line().await?;
@@ -146,21 +180,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
                 }
             };
             if !is_good {
-                return Err(format!("the server answers {line:?}"));
+                return Err(ProbeError::Refused(line));
             }
             told.push(words.to_owned());
             if is_last {
                 return Ok(told);
             }
         }
-        Err("the server's answer has no end".to_owned())
+        Err(ProbeError::Refused("an answer without an end".to_owned()))
     }
 
-    async fn line(&mut self) -> Result<String, String> {
+    async fn line(&mut self) -> Result<String, ProbeError> {
         let mut line = Vec::new();
-        let read = (&mut self.stream).take(LINE).read_until(b'\n', &mut line).await.map_err(|e| e.to_string())?;
-        match read {
-            0 => Err("the server closed the connection".to_owned()),
+        let read = (&mut self.stream).take(LINE).read_until(b'\n', &mut line).await;
+        match read.map_err(|e| broken("connection lost", &e))? {
+            0 => Err(ProbeError::Unreachable("the server closed the connection".to_owned())),
             _ => Ok(String::from_utf8_lossy(&line).trim_end().to_owned()),
         }
     }

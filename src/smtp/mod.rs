@@ -189,15 +189,14 @@ impl SmtpMailer {
     async fn fresh_connection(&self) -> Result<AsyncSmtpConnection, Fault> {
         let server = &self.settings.server;
         let Some(login) = &server.login else { return self.encrypted_connection().await };
-        let mut refused = None;
+        let mut proofs = login.proofs();
         loop {
-            let proof = login.proof(refused.as_ref()).await?;
+            let proof = proofs.next().await?;
             let mut connection = self.encrypted_connection().await?;
             match login::log_in(&mut connection, server, login, &proof, &self.hello).await {
                 Ok(()) => return Ok(connection),
-                Err(fault) if fault.kind == FaultKind::Login && login.is_by_token() && refused.is_none() => {
+                Err(fault) if proofs.go_on(&proof, &fault) => {
                     tracing::debug!("the token is refused, it is renewed: {fault}");
-                    refused = Some(proof);
                 }
                 Err(fault) => return Err(fault),
             }

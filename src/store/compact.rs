@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::StoreError;
 use super::folder::make_private;
 use super::keys::{self, Table};
+use super::room::{room, size};
 use super::tables::{Change, Tables};
 use crate::fail_point;
 
@@ -77,15 +78,8 @@ pub(super) fn keep(store: &Path, tables: &Tables, format: u32) -> Result<(), Sto
 
 /// Whether there is room for a copy of the database: to find out by filling the disk would hinder others.
 fn check_room(store: &Path) -> Result<(), StoreError> {
-    let measured = || {
-        let mut needed = 0;
-        for entry in fs::read_dir(store.join(LIVE))? {
-            needed += entry?.metadata()?.len();
-        }
-        let disk = rustix::fs::statvfs(store)?;
-        Ok((needed, disk.f_bavail.saturating_mul(disk.f_frsize)))
-    };
-    let (needed, free) = measured().map_err(|e: io::Error| StoreError::io(store.display(), e))?;
+    let measured = || Ok((size(&store.join(LIVE))?, room(store)?.free));
+    let (needed, free) = measured().map_err(|e| StoreError::io(store.display(), e))?;
     if needed <= free {
         return Ok(());
     }
@@ -173,5 +167,23 @@ fn await_release(log: &Path) -> Result<(), StoreError> {
             }
             Err(TryLockError::Error(e)) => return Err(StoreError::io(log.display(), e)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// sled keeps large values as files of their own, in a folder below the database's.
+    #[test]
+    fn a_copy_needs_room_for_all_that_lies_below_the_database() {
+        let store = tempfile::tempdir().unwrap();
+        fs::create_dir_all(store.path().join(LIVE).join("blobs")).unwrap();
+        check_room(store.path()).unwrap();
+        // It says that it is larger than the disk, and takes nothing of it.
+        let large = File::create(store.path().join(LIVE).join("blobs/7")).unwrap();
+        large.set_len(room(store.path()).unwrap().total + 1).unwrap();
+        let refused = check_room(store.path()).unwrap_err();
+        assert!(refused.is_disk_full(), "{refused}");
     }
 }

@@ -48,6 +48,7 @@ pub use outbox::{OutboxKey, Waiting};
 pub use quarantine::Quarantined;
 pub use queues::Queued;
 pub use raw::RawPlace;
+pub use room::{Room, room, size};
 pub use search::{Found, SearchState};
 pub use tokens::{DoneOnce, Once};
 pub use webhooks::{Delivered, Message, Posted, Posting, Subscription};

@@ -1,7 +1,9 @@
 //! `doctor`: what it finds with real servers, a real store and a scripted server of names.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 
 use aftersalesd::ports::{Login, Security, Server};
 use serde_json::Value;
@@ -17,7 +19,8 @@ const SMTP: (&str, &str) = ("claims", "hunter2-of-smtp");
 /// A quota and special folders, as installations have them.
 const DOVECOT: &str = "mail_plugins = quota\nprotocol imap {\n  mail_plugins = quota imap_quota\n}\n\
     plugin {\n  quota = maildir:User quota\n  quota_rule = *:storage=100K\n}\n\
-    namespace inbox {\n  mailbox Trash {\n    auto = create\n    special_use = \\Trash\n  }\n}\n";
+    namespace inbox {\n  mailbox Trash {\n    auto = create\n    special_use = \\Trash\n  }\n\
+    \x20 mailbox Bin.Spam {\n    auto = create\n    special_use = \\Junk\n  }\n}\n";
 
 struct Place {
     dovecot: Dovecot,
@@ -144,12 +147,12 @@ fn what_is_wrong_is_found_with_the_exit_code_that_fits() {
     let none = "warn daemon: none has run yet";
     // What another try may put right: 75. What the configuration has to: 78.
     place.configure("", |_, smtp| smtp.port = free_port());
-    complains(&place.complaints(), 75, &[none, "fail delivery: 127.0.0.1: … can't connect", "fail delivery: "]);
+    complains(&place.complaints(), 75, &[none, "fail delivery: 127.0.0.1: … can't connect"]);
     place.configure("", |imap, smtp| {
         imap.login = imap.login.take().map(|login| Login::by_password(login.user, "wrong"));
         smtp.port = free_port();
     });
-    let refused = ["fail mailbox: … refuses the login", "fail delivery: ", "fail delivery: "];
+    let refused = ["fail mailbox: … refuses the login", "fail delivery: "];
     complains(&place.complaints(), 78, &[&[none], &refused[..]].concat());
     // Answers that get lost, names that nobody can vouch for: 1.
     place.configure("", |_, _| {});
@@ -181,10 +184,14 @@ fn files_and_what_is_in_them_are_looked_at() {
     fs::set_permissions(place.here.path("store"), fs::Permissions::from_mode(0o700)).unwrap();
     fs::set_permissions(place.here.path("config.toml"), fs::Permissions::from_mode(0o600)).unwrap();
     if is_root() {
-        place.here.write("store/cases/db", "");
-        std::os::unix::fs::chown(place.here.path("store/cases/db"), Some(8), Some(8)).unwrap();
-        complains(&place.complaints(), 1, &["fail store: … another user's", "warn backup: ", nameless]);
-        fs::remove_file(place.here.path("store/cases/db")).unwrap();
+        let files = ["blob", "conf", "db", "snap", "x"].map(|name| format!("store/cases/{name}"));
+        for file in &files {
+            place.here.write(file, "");
+            std::os::unix::fs::chown(place.here.path(file), Some(8), Some(8)).unwrap();
+        }
+        let strangers = "fail store: … cases/db and 2 more";
+        complains(&place.complaints(), 1, &[strangers, "warn backup: ", nameless]);
+        files.iter().for_each(|file| fs::remove_file(place.here.path(file)).unwrap());
     }
     // A mailbox that will take no more.
     for number in 0..2 {
@@ -193,17 +200,15 @@ fn files_and_what_is_in_them_are_looked_at() {
     // Dovecot's own sum, which knows nothing of mail that was put there past it.
     fs::remove_file(place.dovecot.maildir().join("maildirsize")).unwrap();
     complains(&place.complaints(), 1, &["warn backup: ", nameless, "fail quota: STORAGE"]);
-    // Handled letters that the server throws away, a certificate that is over, a feed that is not there.
-    place.configure("", |_, _| {});
-    place.here.replace("[mailbox]\n", "[mailbox]\nhandled = \"move:Trash\"\n");
-    let lines = place.complaints().1;
-    assert!(lines.iter().any(|line| line.contains("the server's folder for trash")), "{lines:#?}");
-    let folder = tempfile::tempdir().unwrap();
-    let expired = Certificates::flawed(folder.path(), Flaw::Expired);
-    place.configure("", |imap, _| imap.ca_file = Some(expired.ca.clone()));
-    let told = place.complaints();
-    assert_eq!(told.0, Some(75));
-    assert!(told.1.iter().any(|line| line.starts_with("fail mailbox: ") && line.contains("TLS")), "{told:#?}");
+    // Handled letters that the server throws away, under its own name of that folder too; a feed that is not there.
+    for (target, told) in
+        [("Trash", "to Trash, which is the server's folder for trash"), ("Bin/Spam", "to Bin.Spam, which")]
+    {
+        place.configure("", |_, _| {});
+        place.here.replace("[mailbox]\n", &format!("[mailbox]\nhandled = \"move:{target}\"\n"));
+        let lines = place.complaints().1;
+        assert!(lines.iter().any(|line| line.contains(told)), "{lines:#?}");
+    }
     place.configure("", |_, _| {});
     fs::remove_file(place.here.path("orders.csv")).unwrap();
     let told = place.complaints();
@@ -212,4 +217,64 @@ fn files_and_what_is_in_them_are_looked_at() {
     // A file that is wrong in itself is all there is to tell.
     place.here.replace("[store]\n", "[store]\npaht = \"x\"\n");
     complains(&place.complaints(), 78, &["fail configuration: … paht"]);
+}
+
+#[test]
+fn each_fault_of_a_line_is_told_once_with_its_own_remedy() {
+    let place = Place::start();
+    let clear = Smtpd::start(Security::None, &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let expired = Certificates::flawed(folder.path(), Flaw::Expired);
+    let no_certificate = folder.path().join("no-certificate");
+    fs::write(&no_certificate, "hello").unwrap();
+    let fault = |change: &dyn Fn(&mut Server, &mut Server)| {
+        place.configure("", |imap, smtp| change(imap, smtp));
+        let told = place.doctor(&[]);
+        let failed: Vec<Value> = told.json().into_iter().filter(|finding| finding["verdict"] == "fail").collect();
+        assert_eq!(failed.len(), 1, "{failed:#?}");
+        (told.code, format!("{} {}", failed[0]["what"], failed[0]["do"]))
+    };
+    for (code, what, remedy, told) in [
+        (75, "TLS: ", "is not trusted", fault(&|imap, _| imap.ca_file = Some(expired.ca.clone()))),
+        // Whatever the words are: what speaks no TLS has no certificate.
+        (
+            75,
+            "TLS: ",
+            "is host, port and security right",
+            fault(&|imap, _| imap.port = place.dovecot.server(Security::None).port),
+        ),
+        (
+            78,
+            "no certificate in PEM form",
+            "change what",
+            fault(&|imap, _| imap.ca_file = Some(no_certificate.clone())),
+        ),
+        (78, "offers no STARTTLS", "change what", fault(&|_, smtp| smtp.port = clear.server(None).port)),
+        (75, "can't connect", "is host, port and security right", fault(&|imap, _| imap.port = free_port())),
+    ] {
+        assert_eq!(told.0, Some(code), "{told:?}");
+        assert!(told.1.contains(what) && told.1.contains(remedy), "{told:?}");
+    }
+}
+
+#[test]
+fn a_daemon_whose_store_is_closed_is_one_finding_among_others() {
+    let place = Place::start();
+    let mut daemon = place.here.start();
+    let status = place.here.ok(&["status", "--json"]).out;
+    assert_eq!(daemon.terminate(), Some(0));
+    let socket = UnixListener::bind(place.here.path("store/control.sock")).unwrap();
+    std::thread::spawn(move || {
+        for stream in socket.incoming() {
+            let (mut stream, mut asked) = (stream.unwrap(), String::new());
+            BufReader::new(&stream).read_line(&mut asked).unwrap();
+            let told = match asked.contains("status") {
+                true => format!("{status}{{\"end\":null}}\n"),
+                false => "{\"end\":\"the store is closed: the disk is full\",\"code\":75}\n".to_owned(),
+            };
+            stream.write_all(told.as_bytes()).unwrap();
+        }
+    });
+    complains(&place.complaints(), 75, &["warn backup: ", "fail notices: the store is closed"]);
+    assert!(place.doctor(&[]).json().iter().any(|finding| finding["check"] == "dkim"), "the end is reached");
 }

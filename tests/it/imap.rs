@@ -4,7 +4,7 @@ mod faults;
 
 use std::time::{Duration, Instant};
 
-use aftersalesd::imap::{Handled, ImapMailbox, Settings, check};
+use aftersalesd::imap::{Handled, ImapMailbox, Settings, check, survey};
 use aftersalesd::ports::{Content, Fault, FaultKind, Incoming, Login, Mailbox, Position, Security, Server};
 
 use crate::support::dovecot::{Dovecot, USER};

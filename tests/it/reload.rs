@@ -73,7 +73,10 @@ fn good_terms_go_into_force_and_bad_ones_change_nothing() {
     refused("config.toml", config.replace("poll_interval", "pol_interval"), "pol_interval");
     refused("letters/ask/en.txt", "{% if %}".to_owned(), "ask/en.txt");
     refused("orders.csv", orders() + "KS50009,not an address,KP-TKT3U-BK,\n", "line 4: column email");
-    refused("config.toml", config.clone() + "[console]\nlisten = \"127.0.0.1:0\"\n", "[console] listen");
+    let silent = "[console]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"off\"\n";
+    refused("config.toml", config.clone() + silent, "[console] listen");
+    let logs = || post.here.ok(&["log"]).out;
+    assert_eq!(logs(), "info (by default)\n");
     assert!(daemon.log().contains("what was before stays in force"), "{}", daemon.log());
     let shown = post.here.ok(&["status"]).out;
     assert!(shown.contains("reload     refused") && shown.contains("[console] listen"), "{shown}");
@@ -88,9 +91,10 @@ fn good_terms_go_into_force_and_bad_ones_change_nothing() {
     // TOML that can't be read does not even say where the daemon is.
     post.here.write("config.toml", "[mailbox\n");
     assert_eq!(post.here.run(&["reload"]).code, Some(78));
-    post.here.write("config.toml", config);
+    post.here.write("config.toml", config + "[log]\nlevel = \"debug\"\n");
     hear(&socket);
     post.here.ok(&["reload"]);
+    assert_eq!(logs(), "debug (by [log] level)\n");
     assert!(status()["reload"]["refused"].is_null());
     assert!(answered(4, &other).contains("Otters reign"));
     assert_eq!((post.smtpd.kept().len(), other.kept().len()), (1, 3));

@@ -1,7 +1,8 @@
 //! What the domain of our letters says of itself: do answers come, and will others take our letters for ours.
 
+use std::io;
+
 use super::Chart;
-use crate::app::Failure;
 use crate::dns::Resolver;
 use crate::domain::ids::Address;
 use crate::ports::Fault;
@@ -12,7 +13,7 @@ pub(super) async fn look(
     from: &Address,
     selector: Option<&str>,
     chart: &mut Chart<'_>,
-) -> Result<(), Failure> {
+) -> io::Result<()> {
     let domain = from.domain();
     let looked = match resolver {
         Ok(resolver) => Records::of(&resolver, domain, selector).await,
@@ -44,18 +45,7 @@ impl Records {
         let exchangers = resolver.exchangers(domain).await?;
         let has_address = exchangers.is_empty() && !resolver.addresses(domain).await?.is_empty();
         let texts = resolver.texts(domain).await?;
-        let mut dmarc = None;
-        // Up the tree (RFC 9989 section 4.10), not as far as the top, where nobody's record stands.
-        let mut above = Some(domain);
-        while let Some(name) = above.filter(|name| name.contains('.')) {
-            let found = resolver.texts(&format!("_dmarc.{name}")).await?;
-            let found: Vec<String> = found.into_iter().filter(|text| is_of(text, "DMARC1")).collect();
-            if !found.is_empty() {
-                dmarc = Some((name.to_owned(), found));
-                break;
-            }
-            above = name.split_once('.').map(|(_, rest)| rest);
-        }
+        let dmarc = dmarc(domain, async |name| resolver.texts(name).await).await?;
         let dkim = match selector {
             Some(selector) => Some(resolver.texts(&format!("{selector}._domainkey.{domain}")).await?),
             None => None,
@@ -63,7 +53,7 @@ impl Records {
         Ok(Self { exchangers, has_address, texts, dmarc, dkim })
     }
 
-    fn tell(&self, domain: &str, selector: Option<&str>, chart: &mut Chart<'_>) -> Result<(), Failure> {
+    fn tell(&self, domain: &str, selector: Option<&str>, chart: &mut Chart<'_>) -> io::Result<()> {
         self.tell_exchangers(domain, chart)?;
         let spf: Vec<&str> = self.texts.iter().map(String::as_str).filter(|text| is_spf(text)).collect();
         judged_spf(&spf).tell("spf", chart)?;
@@ -80,7 +70,7 @@ impl Records {
         }
     }
 
-    fn tell_exchangers(&self, domain: &str, chart: &mut Chart<'_>) -> Result<(), Failure> {
+    fn tell_exchangers(&self, domain: &str, chart: &mut Chart<'_>) -> io::Result<()> {
         let remedy = "publish MX records that lead to your mailbox, else no customer's answer comes";
         match self.exchangers.as_slice() {
             [] if self.has_address => {
@@ -97,6 +87,46 @@ impl Records {
     }
 }
 
+/// The DMARC records that speak for a domain, and of whom they are: its own, else those of its organisation or of who
+/// gives out names there (RFC 9989 section 4.10.1).
+async fn dmarc(
+    domain: &str,
+    texts: impl AsyncFn(&str) -> Result<Vec<String>, Fault>,
+) -> Result<Option<(String, Vec<String>)>, Fault> {
+    let records = async |name: &str| {
+        let found = texts(&format!("_dmarc.{name}")).await?;
+        Ok(found.into_iter().filter(|text| is_of(text, "DMARC1")).collect::<Vec<_>>())
+    };
+    let own = records(domain).await?;
+    if !own.is_empty() {
+        return Ok(Some((domain.to_owned(), own)));
+    }
+    let mut found: Vec<(&str, Vec<String>)> = Vec::new();
+    for name in above(domain) {
+        let several = records(name).await?;
+        // Of several none counts (section 4.10).
+        let [record] = several.as_slice() else { continue };
+        let public = tag(record, "psd").map(|told| told.to_ascii_lowercase());
+        // One label below who gives out the names is the organisation: if that has no record, theirs counts.
+        let is_next = |(below, _): &(&str, _)| below.split_once('.').is_some_and(|(_, rest)| rest == name);
+        if public.as_deref() != Some("y") || !found.last().is_some_and(is_next) {
+            found.push((name, several));
+        }
+        if matches!(public.as_deref(), Some("y" | "n")) {
+            break;
+        }
+    }
+    // Of the others, the organisation's is the one with the fewest labels (section 4.10.2), which was found last.
+    Ok(found.pop().map(|(name, records)| (name.to_owned(), records)))
+}
+
+/// The domains above one, up to the top: seven at most (RFC 9989 section 4.10).
+fn above(domain: &str) -> Vec<&str> {
+    let ends = domain.match_indices('.').filter_map(|(dot, _)| domain.get(dot + 1..));
+    let above: Vec<&str> = ends.collect();
+    above.iter().rev().take(7).rev().copied().collect()
+}
+
 /// A judgement on one kind of record.
 #[derive(Debug, PartialEq, Eq)]
 enum Judgement {
@@ -109,7 +139,7 @@ enum Judgement {
 use Judgement::{Bad, Doubtful, Good};
 
 impl Judgement {
-    fn tell(self, check: &str, chart: &mut Chart<'_>) -> Result<(), Failure> {
+    fn tell(self, check: &str, chart: &mut Chart<'_>) -> io::Result<()> {
         match self {
             Good(what) => chart.ok(check, what),
             Doubtful(what, remedy) => chart.warn(check, what, &remedy),
@@ -190,27 +220,38 @@ fn judged_dmarc(domain: &str, found: Option<&(String, Vec<String>)>) -> Judgemen
         let what = format!("there are {} DMARC records at _dmarc.{name}: none of them counts", records.len());
         return Bad(what, "leave one".to_owned());
     };
-    let policy = if name == domain { tag(record, "p") } else { tag(record, "sp").or(tag(record, "p")) };
+    let told = |key: &str| tag(record, key).map(|policy| policy.to_ascii_lowercase());
+    let policy = if name == domain { told("p") } else { told("sp").or(told("p")) };
     let strict = |key: &str| tag(record, key).is_some_and(|value| value.eq_ignore_ascii_case("s"));
     // Our replies have the null sender, so that SPF speaks of the mail server's name, seldom of this domain.
     let aligned = match strict("adkim") {
         true => format!("DKIM has to sign with d={domain} exactly"),
         false => format!("DKIM has to sign with d={domain}, or a domain of the same organisation"),
     };
-    let what = format!("p={} at _dmarc.{name}; {aligned}", policy.as_deref().unwrap_or("(none)"));
-    let reports = tag(record, "rua");
-    match policy.as_deref().map(str::to_ascii_lowercase).as_deref() {
-        None => Bad(
-            format!("the DMARC record at _dmarc.{name} has no p: {record}"),
-            "add p=none, quarantine or reject".to_owned(),
-        ),
-        Some("quarantine" | "reject") if reports.is_some() => Good(what),
-        Some("quarantine" | "reject") => Doubtful(what, "add rua=mailto:… to hear of mail that fails".to_owned()),
-        Some("none") if reports.is_some() => {
+    let is_mail = |uri: &str| uri.trim().to_ascii_lowercase().starts_with("mailto:");
+    let reports = tag(record, "rua").is_some_and(|all| all.split(',').any(is_mail));
+    let is_known = |policy: &String| ["none", "quarantine", "reject"].contains(&policy.as_str());
+    // RFC 9989 section 4.10.1, before it RFC 7489 section 6.6.3.
+    if !told("p").as_ref().is_some_and(is_known)
+        || !["sp", "np"].iter().filter_map(|key| told(key)).all(|it| is_known(&it))
+    {
+        let what =
+            format!("the DMARC record at _dmarc.{name} lacks p, or p, sp or np is none that DMARC knows: {record}");
+        let remedy = "set p to none, quarantine or reject".to_owned();
+        return match reports {
+            true => Doubtful(format!("{what}; it counts as p=none, some take it for none at all"), remedy),
+            false => Bad(format!("{what}; it counts for nothing"), remedy),
+        };
+    }
+    let policy = policy.unwrap_or_default();
+    let what = format!("p={policy} at _dmarc.{name}; {aligned}");
+    match (policy.as_str(), reports) {
+        ("none", true) => {
             Doubtful(what, "it only watches: once the reports are clean, p=quarantine, then p=reject".to_owned())
         }
-        Some("none") => Doubtful(what, "it watches and nobody hears of it: add rua=mailto:…".to_owned()),
-        Some(other) => Bad(format!("DMARC knows no p={other}"), "set none, quarantine or reject".to_owned()),
+        ("none", false) => Doubtful(what, "it watches and nobody hears of it: add rua=mailto:…".to_owned()),
+        (_, true) => Good(what),
+        (_, false) => Doubtful(what, "add rua=mailto:… to hear of mail that fails".to_owned()),
     }
 }
 
@@ -314,7 +355,11 @@ mod tests {
             ("v=DMARC1; p=reject", "doubtful"),
             ("v=DMARC1; p=none; rua=mailto:x@example.com", "doubtful"),
             ("v=DMARC1; p=none", "doubtful"),
-            ("v=DMARC1; rua=mailto:x@example.com", "bad"),
+            ("v=DMARC1; p=reject; rua=x@example.com", "doubtful"),
+            ("v=DMARC1; rua=mailto:x@example.com", "doubtful"),
+            ("v=DMARC1; sp=reject; rua=mailto:x@example.com", "doubtful"),
+            ("v=DMARC1; p=reject; sp=refuse; rua=mailto:x@example.com", "doubtful"),
+            ("v=DMARC1", "bad"),
             ("v=DMARC1; p=refuse", "bad"),
         ] {
             assert_eq!(kind(&own(record)), expected, "{record}");
@@ -328,6 +373,41 @@ mod tests {
         assert!(
             is_of("v=DMARC1; p=none", "DMARC1") && is_of("v = DMARC1", "DMARC1") && !is_of("v=spf1 -all", "DMARC1")
         );
+    }
+
+    /// The zones are the examples of RFC 9989 section 4.10.2 and what they leave out.
+    #[tokio::test]
+    async fn the_record_that_speaks_for_a_domain_is_its_own_or_the_organisations() {
+        const PLAIN: &str = "v=DMARC1; p=reject";
+        const OWNER: &str = "v=DMARC1; p=reject; psd=n";
+        const PUBLIC: &str = "v=DMARC1; p=reject; psd=y";
+        let deep = "a.b.c.d.e.f.g.h.i.example.com";
+        for (domain, zone, speaks) in [
+            ("a.mail.example.com", &[("mail.example.com", PLAIN), ("example.com", PLAIN)][..], Some("example.com")),
+            ("a.mail.example.com", &[("mail.example.com", OWNER), ("example.com", PLAIN)], Some("mail.example.com")),
+            ("a.mail.example.com", &[("example.com", PLAIN), ("com", PUBLIC)], Some("example.com")),
+            ("a.mail.example.com", &[("mail.example.com", PLAIN), ("com", PUBLIC)], Some("com")),
+            ("example.com", &[("com", PUBLIC)], Some("com")),
+            ("example.com", &[("com", PLAIN)], Some("com")),
+            ("a.example.com", &[("a.example.com", PLAIN), ("example.com", PLAIN)], Some("a.example.com")),
+            // Of two at one name none counts, but for the domain's own: these are to be put right.
+            (
+                "a.b.example.com",
+                &[("b.example.com", PLAIN), ("example.com", PLAIN), ("example.com", PLAIN)],
+                Some("b.example.com"),
+            ),
+            ("example.com", &[("example.com", PLAIN), ("example.com", PLAIN)], Some("example.com")),
+            ("a.example.com", &[("example.com", "v=spf1 -all")], None),
+            (deep, &[("d.e.f.g.h.i.example.com", PLAIN)], None),
+            (deep, &[("e.f.g.h.i.example.com", PLAIN)], Some("e.f.g.h.i.example.com")),
+        ] {
+            let texts = async |asked: &str| {
+                let of = zone.iter().filter(|(name, _)| asked == format!("_dmarc.{name}"));
+                Ok(of.map(|(_, record)| (*record).to_owned()).collect())
+            };
+            let found = dmarc(domain, texts).await.unwrap();
+            assert_eq!(found.as_ref().map(|(name, _)| name.as_str()), speaks, "{domain} {zone:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `doctor`: all that can be known of an installation from outside, each finding with what to do about it.
 //!
-//! It asks the servers, the disk, the running daemon and the domain name system, and changes nothing.
+//! It asks the servers, the disk, the running daemon and the domain name system, and changes nothing; only a token for the
+//! mail servers that is due is renewed and kept, as by any login.
 
 mod domain;
 mod place;
@@ -62,7 +63,7 @@ pub fn run(path: &Path, wishes: &Wishes, as_json: bool, out: &mut dyn Write) -> 
 }
 
 /// The file itself, and what it names.
-fn configuration(path: &Path, config: &Config, chart: &mut Chart<'_>) -> Result<(), Failure> {
+fn configuration(path: &Path, config: &Config, chart: &mut Chart<'_>) -> io::Result<()> {
     chart.ok("configuration", format!("{} is sound", path.display()))?;
     for warning in &config.warnings {
         chart.warn("configuration", warning, "change it, or know why it is so")?;
@@ -79,7 +80,7 @@ fn configuration(path: &Path, config: &Config, chart: &mut Chart<'_>) -> Result<
 }
 
 /// The grant by which tokens are had instead of passwords, if there is one.
-fn grant(config: &Config, chart: &mut Chart<'_>) -> Result<(), Failure> {
+fn grant(config: &Config, chart: &mut Chart<'_>) -> io::Result<()> {
     const SOON: i64 = 14;
     let Some(grant) = &config.oauth2 else { return Ok(()) };
     let (state, login) = (grant.state(), "give a new one by `aftersalesd auth login`");
@@ -91,7 +92,7 @@ fn grant(config: &Config, chart: &mut Chart<'_>) -> Result<(), Failure> {
     }
 }
 
-fn feeds(setup: &Setup, asks_shop: bool, chart: &mut Chart<'_>) -> Result<(), Failure> {
+fn feeds(setup: &Setup, asks_shop: bool, chart: &mut Chart<'_>) -> io::Result<()> {
     let products = setup.terms.catalogue.products.len();
     match products {
         0 => chart.warn("catalogue", "it has no product", "without products nobody gets an RMA: fill it")?,
@@ -126,7 +127,8 @@ struct Finding<'a> {
     remedy: Option<&'a str>,
 }
 
-/// What was found so far, told as it is found.
+/// What was found so far, told as it is found. That nobody listens is all that ends a doctor early: whatever else hinders
+/// a check is a finding.
 struct Chart<'a> {
     out: &'a mut dyn Write,
     as_json: bool,
@@ -135,23 +137,23 @@ struct Chart<'a> {
 }
 
 impl Chart<'_> {
-    fn ok(&mut self, check: &str, what: impl AsRef<str>) -> Result<(), Failure> {
-        Ok(self.tell(&Finding { check, verdict: Verdict::Ok, what: what.as_ref(), remedy: None })?)
+    fn ok(&mut self, check: &str, what: impl AsRef<str>) -> io::Result<()> {
+        self.tell(&Finding { check, verdict: Verdict::Ok, what: what.as_ref(), remedy: None })
     }
 
-    fn warn(&mut self, check: &str, what: impl AsRef<str>, remedy: &str) -> Result<(), Failure> {
-        Ok(self.tell(&Finding { check, verdict: Verdict::Warn, what: what.as_ref(), remedy: Some(remedy) })?)
+    fn warn(&mut self, check: &str, what: impl AsRef<str>, remedy: &str) -> io::Result<()> {
+        self.tell(&Finding { check, verdict: Verdict::Warn, what: what.as_ref(), remedy: Some(remedy) })
     }
 
-    fn fail(&mut self, check: &str, what: impl Into<String>, remedy: &str) -> Result<(), Failure> {
+    fn fail(&mut self, check: &str, what: impl Into<String>, remedy: &str) -> io::Result<()> {
         self.failed(check, Failure::Other(what.into()), remedy)
     }
 
     /// A failure with an exit code of its own.
-    fn failed(&mut self, check: &str, failure: Failure, remedy: &str) -> Result<(), Failure> {
+    fn failed(&mut self, check: &str, failure: Failure, remedy: &str) -> io::Result<()> {
         let what = failure.to_string();
         self.failures.push(failure);
-        Ok(self.tell(&Finding { check, verdict: Verdict::Fail, what: &what, remedy: Some(remedy) })?)
+        self.tell(&Finding { check, verdict: Verdict::Fail, what: &what, remedy: Some(remedy) })
     }
 
     fn tell(&mut self, finding: &Finding<'_>) -> io::Result<()> {

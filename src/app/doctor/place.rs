@@ -1,10 +1,9 @@
 //! The machine: disk, files, clock, the daemon that runs there.
 
-use std::collections::BTreeSet;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use jiff::fmt::rfc2822;
@@ -16,6 +15,7 @@ use crate::app::transfer::LAST_BACKUP;
 use crate::app::{Failure, control, read_folder};
 use crate::config::Config;
 use crate::pipeline::compose::Letters;
+use crate::store::{Room, room};
 use crate::worker::health::{Contact, Status};
 
 /// Less than so much room is soon none.
@@ -23,24 +23,35 @@ const SCARCE: u64 = 1 << 30;
 /// With less than so much the next mails may not find room.
 const NONE_LEFT: u64 = 100 << 20;
 const FEW_INODES: u64 = 1000;
+/// Files of other users that are named.
+const SHOWN: usize = 3;
+/// The remedy where the system refuses a look.
+const AS_DAEMON: &str =
+    "run doctor as the user of the daemon, or as root; if it is so already, look at the disk and the log";
 /// A backup that is older is of little help.
 const OLD_BACKUP: SignedDuration = SignedDuration::from_hours(8 * 24);
 
 /// The store's disk, its files, and the last backup of it.
-pub(super) fn look(config: &Config, chart: &mut Chart<'_>) -> Result<(), Failure> {
+pub(super) fn look(config: &Config, chart: &mut Chart<'_>) -> io::Result<()> {
     let store = &config.store;
-    let Ok(folder) = fs::metadata(store) else {
-        let what = format!("{} is not there yet: the first start makes it", store.display());
-        return chart.ok("store", what);
+    let folder = match fs::metadata(store) {
+        Ok(folder) => folder,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            return chart.ok("store", format!("{} is not there yet: the first start makes it", store.display()));
+        }
+        Err(e) => return chart.fail("store", format!("{}: {e}", store.display()), AS_DAEMON),
     };
     disk(store, chart)?;
     ownership(store, &folder, chart)?;
     backup(store, chart)
 }
 
-fn disk(store: &Path, chart: &mut Chart<'_>) -> Result<(), Failure> {
-    let room = rustix::fs::statvfs(store).map_err(|e| Failure::Other(format!("{}: {e}", store.display())))?;
-    let free = room.f_bavail.saturating_mul(room.f_frsize);
+fn disk(store: &Path, chart: &mut Chart<'_>) -> io::Result<()> {
+    let looked = room(store).and_then(|room| Ok((room, rustix::fs::statfs(store)?.f_type)));
+    let (Room { free, files, .. }, kind) = match looked {
+        Ok(known) => known,
+        Err(e) => return chart.fail("disk", format!("{}: {e}", store.display()), AS_DAEMON),
+    };
     let what = format!("{:.1} GB free on the disk of {}", free as f64 / 1e9, store.display());
     let remedy = "make room: when it is full nothing is taken in; [retention] raw_days lets mails go";
     match free {
@@ -48,12 +59,10 @@ fn disk(store: &Path, chart: &mut Chart<'_>) -> Result<(), Failure> {
         NONE_LEFT..SCARCE => chart.warn("disk", what, remedy)?,
         _ => chart.ok("disk", what)?,
     }
-    // File systems that make them as they need them tell of none.
-    if room.f_files > 0 && room.f_favail < FEW_INODES {
-        let what = format!("the disk has room for {} more files (inodes)", room.f_favail);
+    if let Some(files) = files.filter(|files| *files < FEW_INODES) {
+        let what = format!("the disk has room for {files} more files (inodes)");
         chart.warn("disk", what, "remove small files that something else makes there (df -i)")?;
     }
-    let kind = rustix::fs::statfs(store).map_err(|e| Failure::Other(format!("{}: {e}", store.display())))?.f_type;
     // The lower half: on some machines the number is signed and half as long. linux/magic.h.
     match kind as u32 {
         0x6969 | 0xff53_4d42 | 0xfe53_4d42 | 0x517b | 0x0102_1997 | 0x00c3_6400 | 0x0bd0_0bd0 | 0x5346_414f => chart
@@ -82,33 +91,43 @@ fn disk(store: &Path, chart: &mut Chart<'_>) -> Result<(), Failure> {
 }
 
 /// Whether all of the store is one user's, and nobody else's.
-fn ownership(store: &Path, folder: &Metadata, chart: &mut Chart<'_>) -> Result<(), Failure> {
+fn ownership(store: &Path, folder: &Metadata, chart: &mut Chart<'_>) -> io::Result<()> {
     if folder.mode() & 0o077 != 0 {
         let what = format!("{} is open to others (mode {:o})", store.display(), folder.mode() & 0o777);
         chart.warn("store", what, "chmod 700: it holds customers' mail")?;
     }
-    let mut strangers = BTreeSet::new();
+    let mut strangers = Vec::new();
     let seen = strangers_below(store, folder.uid(), &mut strangers);
-    if let Err(e) = seen {
-        let remedy = "run doctor as the user of the daemon, or as root";
-        return chart.warn("store", format!("{}: {e}", store.display()), remedy);
+    if let Err(e) = &seen {
+        chart.warn("store", format!("{}: {e}", store.display()), AS_DAEMON)?;
     }
-    match strangers.first() {
-        None => chart.ok("store", format!("all of {} belongs to user {}", store.display(), folder.uid())),
-        Some(first) => {
-            let what = format!("{first} is another user's than its folder's: the daemon may not be able to open it");
-            chart.fail("store", what, "chown -R it to the daemon's user; run commands as that user")
+    strangers.sort();
+    match (strangers.as_slice(), seen) {
+        ([], Err(_)) => Ok(()),
+        ([], Ok(())) => chart.ok("store", format!("all of {} belongs to user {}", store.display(), folder.uid())),
+        (all, _) => {
+            let some: Vec<String> = all.iter().take(SHOWN).map(|path| path.display().to_string()).collect();
+            let more = match all.len() - some.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let what = format!(
+                "of another user than {}, so that the daemon may not be able to open them: {}{more}",
+                store.display(),
+                some.join(", ")
+            );
+            chart.fail("store", what, "chown -R them to the daemon's user; run commands as that user")
         }
     }
 }
 
-fn strangers_below(folder: &Path, owner: u32, found: &mut BTreeSet<String>) -> io::Result<()> {
+fn strangers_below(folder: &Path, owner: u32, found: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         // What the daemon removes meanwhile is nobody's any more.
         let Ok(known) = path.symlink_metadata() else { continue };
         if known.uid() != owner {
-            found.insert(path.display().to_string());
+            found.push(path);
         } else if known.is_dir() {
             strangers_below(&path, owner, found)?;
         }
@@ -116,7 +135,7 @@ fn strangers_below(folder: &Path, owner: u32, found: &mut BTreeSet<String>) -> i
     Ok(())
 }
 
-fn backup(store: &Path, chart: &mut Chart<'_>) -> Result<(), Failure> {
+fn backup(store: &Path, chart: &mut Chart<'_>) -> io::Result<()> {
     let told = fs::read_to_string(store.join(LAST_BACKUP)).ok();
     let remedy = "make one, each night, with `aftersalesd backup`, and try once to restore it";
     match told.and_then(|told| told.trim().parse::<Timestamp>().ok()) {
@@ -133,9 +152,12 @@ fn backup(store: &Path, chart: &mut Chart<'_>) -> Result<(), Failure> {
 }
 
 /// An operator's own letters beside the built-in ones.
-pub(super) fn templates(config: &Config, chart: &mut Chart<'_>) -> Result<(), Failure> {
+pub(super) fn templates(config: &Config, chart: &mut Chart<'_>) -> io::Result<()> {
     let Some(folder) = &config.templates else { return chart.ok("templates", "the built-in ones") };
-    let own = read_folder(folder)?;
+    let own = match read_folder(folder) {
+        Ok(own) => own,
+        Err(failure) => return chart.failed("templates", failure, "put right what the line names"),
+    };
     let has = |path: &str| own.iter().find(|(known, _)| known == path);
     let missing: Vec<&str> = Letters::built_in().map(|(path, _)| path).filter(|path| has(path).is_none()).collect();
     let changed = Letters::built_in().filter(|(path, text)| has(path).is_some_and(|(_, own)| own != text)).count();
@@ -151,9 +173,9 @@ pub(super) fn templates(config: &Config, chart: &mut Chart<'_>) -> Result<(), Fa
 }
 
 /// The daemon, and what went wrong lately.
-pub(super) fn daemon(path: &Path, config: &Config, chart: &mut Chart<'_>) -> Result<(), Failure> {
+pub(super) fn daemon(path: &Path, config: &Config, chart: &mut Chart<'_>) -> io::Result<()> {
     let mut told = None;
-    let asked = control::ask(&config.store, &Query::Status, &mut |line| {
+    let asked = control::ask(&config.store, Query::Status, &mut |line| {
         told = Some(serde_json::from_slice::<Status>(line)?);
         Ok(())
     });
@@ -161,8 +183,7 @@ pub(super) fn daemon(path: &Path, config: &Config, chart: &mut Chart<'_>) -> Res
         Ok(true) => {}
         Ok(false) => return without_daemon(path, config, chart),
         Err(failure) => {
-            let remedy = "run doctor as the user of the daemon, or as root; else look into its log";
-            return chart.failed("daemon", failure, remedy);
+            return chart.failed("daemon", failure, AS_DAEMON);
         }
     }
     let Some(status) = told else { return chart.fail("daemon", "it gives no answer", "look into its log") };
@@ -177,7 +198,7 @@ pub(super) fn daemon(path: &Path, config: &Config, chart: &mut Chart<'_>) -> Res
 }
 
 /// Without one the store is not opened: as another user, that would leave files that the daemon can't open.
-fn without_daemon(path: &Path, config: &Config, chart: &mut Chart<'_>) -> Result<(), Failure> {
+fn without_daemon(path: &Path, config: &Config, chart: &mut Chart<'_>) -> io::Result<()> {
     let remedy = "start it: systemctl enable --now aftersalesd (or run `once` by the clock, then all is well)";
     if config.store.join("cases").is_dir() {
         chart.warn("daemon", "none runs on this store", remedy)
@@ -187,7 +208,7 @@ fn without_daemon(path: &Path, config: &Config, chart: &mut Chart<'_>) -> Result
 }
 
 /// The last fault of a server, if nothing has gone well since.
-fn lately(server: &str, contact: &Contact, chart: &mut Chart<'_>) -> Result<(), Failure> {
+fn lately(server: &str, contact: &Contact, chart: &mut Chart<'_>) -> io::Result<()> {
     match (&contact.last_fault, contact.last_fault_at) {
         (Some(fault), Some(at)) if contact.last_success_at.is_none_or(|success| success < at) => chart.warn(
             "daemon",
@@ -199,21 +220,25 @@ fn lately(server: &str, contact: &Contact, chart: &mut Chart<'_>) -> Result<(), 
 }
 
 /// What waits for a person.
-fn people(config: &Config, status: &Status, chart: &mut Chart<'_>) -> Result<(), Failure> {
+fn people(config: &Config, status: &Status, chart: &mut Chart<'_>) -> io::Result<()> {
     if status.quarantined > 0 {
         let what = format!("{} letters could not be handled", status.quarantined);
         chart.warn("quarantine", what, "aftersalesd cases quarantine; then cases retry ID or cases dismiss ID")?;
     }
     let day_ago = Timestamp::now() - SignedDuration::from_hours(24);
     let mut lately: Vec<String> = Vec::new();
-    control::ask(&config.store, &Query::Ask(Question::Notices), &mut |line| {
+    let asked = control::ask(&config.store, Query::Ask(Question::Notices), &mut |line| {
         let notice: serde_json::Value = serde_json::from_slice(line)?;
         let word = |key: &str| notice.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
         if word("last").parse::<Timestamp>().is_ok_and(|at| at >= day_ago) {
             lately.push(word("notice").to_owned());
         }
         Ok(())
-    })?;
+    });
+    let ended = || Failure::Temporary("the daemon ended before it told what staff were told of".to_owned());
+    if let Err(failure) = asked.and_then(|answered| answered.then_some(()).ok_or_else(ended)) {
+        return chart.failed("notices", failure, "`aftersalesd status` tells how the daemon is");
+    }
     lately.sort();
     lately.dedup();
     match lately.is_empty() {
@@ -230,7 +255,7 @@ const OFF: SignedDuration = SignedDuration::from_secs(60);
 
 /// Whether the clock is kept right, as far as that can be known: from systemd, and from a mail server that greets with
 /// the time.
-pub(super) fn clock(greeting: Option<&str>, chart: &mut Chart<'_>) -> Result<(), Failure> {
+pub(super) fn clock(greeting: Option<&str>, chart: &mut Chart<'_>) -> io::Result<()> {
     let now = Timestamp::now();
     let remedy = "set the clock: timedatectl set-ntp true";
     if let Some(told) = greeting.and_then(time_in) {

@@ -1,13 +1,15 @@
 //! The mail servers: can we log in, what can they do, how long do their certificates hold.
 
+use std::io;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::Chart;
 use crate::app::{AnyMailer, Failure, imap_settings};
-use crate::config::{Config, Handled, Source, Start, Target};
+use crate::config::{Config, Source, Start, Target};
 use crate::imap::{self, Survey};
-use crate::ports::{FaultKind, Mailer, Server};
-use crate::probe::{self, Protocol, Shown};
+use crate::ports::{Fault, FaultKind, Mailer, Server};
+use crate::probe::{self, ProbeError, Protocol, Shown};
 
 /// A certificate that has less than this and less than a third of its life left should have been renewed.
 const SHORT: SignedDuration = SignedDuration::from_hours(14 * 24);
@@ -18,15 +20,20 @@ const LARGEST_HANDOVER: u64 = 8 << 20;
 /// The largest to a customer: a form for the parcel.
 const LARGEST_REPLY: u64 = 1 << 20;
 
+/// The remedy against a mistake in the configuration.
+const CHANGE: &str = "change what the line names";
+
 /// Where letters come from.
-pub(super) async fn mailbox(config: &Config, chart: &mut Chart<'_>) -> Result<(), Failure> {
+pub(super) async fn mailbox(config: &Config, chart: &mut Chart<'_>) -> io::Result<()> {
     let (Source::Imap { server, start, .. }, Some(settings)) = (&config.mailbox.source, imap_settings(config)) else {
         return chart.ok("mailbox", "a Maildir");
     };
-    line(server, Protocol::Imap, "mailbox", chart).await?;
+    if line(server, Protocol::Imap, "mailbox", chart).await?.is_none() {
+        return Ok(());
+    }
     let survey = match imap::survey(&settings).await {
         Ok(survey) => survey,
-        Err(fault) => return failed("mailbox", fault.kind, fault.what, chart),
+        Err(fault) => return failed("mailbox", fault, chart),
     };
     let (folder, letters) = (&survey.report.folder, survey.report.letters);
     chart.ok("mailbox", format!("logged in; {folder} holds {letters} letters"))?;
@@ -34,14 +41,13 @@ pub(super) async fn mailbox(config: &Config, chart: &mut Chart<'_>) -> Result<()
         let what = format!("start = \"now\": the first start leaves alone what is in {folder} then");
         chart.ok("mailbox", what)?;
     }
-    abilities(&survey, config, chart)?;
+    abilities(&survey, chart)?;
     quota(&survey, chart)
 }
 
 /// What the server can do that makes a difference to us.
-fn abilities(survey: &Survey, config: &Config, chart: &mut Chart<'_>) -> Result<(), Failure> {
+fn abilities(survey: &Survey, chart: &mut Chart<'_>) -> io::Result<()> {
     let can = |name: &str| survey.report.capabilities.iter().any(|known| known == name);
-    let Source::Imap { handled, .. } = &config.mailbox.source else { return Ok(()) };
     for remark in &survey.report.remarks {
         chart.warn("imap", remark, "ask whoever runs the server; letters are answered all the same")?;
     }
@@ -55,10 +61,10 @@ fn abilities(survey: &Survey, config: &Config, chart: &mut Chart<'_>) -> Result<
         (false, false) => "only the flags that the server names last in the folder",
     };
     chart.ok("imap", lasting)?;
-    if let Handled::Move(target) = handled
-        && let Some((what, _)) =
-            survey.special.iter().find(|(what, name)| name == target && ["trash", "junk"].contains(what))
-    {
+    let goes = |(what, name): &&(&str, String)| {
+        Some(name) == survey.report.target.as_ref() && ["trash", "junk"].contains(what)
+    };
+    if let Some((what, target)) = survey.special.iter().find(goes) {
         let what = format!("handled letters are moved to {target}, which is the server's folder for {what}");
         chart.warn("imap", what, "many servers empty it by themselves: set [mailbox] handled to another folder")?;
     }
@@ -69,7 +75,7 @@ fn abilities(survey: &Survey, config: &Config, chart: &mut Chart<'_>) -> Result<
     }
 }
 
-fn quota(survey: &Survey, chart: &mut Chart<'_>) -> Result<(), Failure> {
+fn quota(survey: &Survey, chart: &mut Chart<'_>) -> io::Result<()> {
     for quota in &survey.quotas {
         let unit = if quota.resource == "STORAGE" { " KiB" } else { "" };
         let what = format!("{} {} of {}{unit} used", quota.resource, quota.used, quota.most);
@@ -84,12 +90,12 @@ fn quota(survey: &Survey, chart: &mut Chart<'_>) -> Result<(), Failure> {
 }
 
 /// Where replies go. Gives the server's greeting.
-pub(super) async fn delivery(config: &Config, chart: &mut Chart<'_>) -> Result<Option<String>, Failure> {
+pub(super) async fn delivery(config: &Config, chart: &mut Chart<'_>) -> io::Result<Option<String>> {
     let Target::Smtp(server) = &config.delivery.target else {
         chart.ok("delivery", "a Maildir: nothing is sent")?;
         return Ok(None);
     };
-    let shown = line(server, Protocol::Smtp, "delivery", chart).await?;
+    let Some(shown) = line(server, Protocol::Smtp, "delivery", chart).await? else { return Ok(None) };
     let checked = match AnyMailer::new(config) {
         Ok(mailer) => mailer.check().await,
         Err(failure) => {
@@ -98,17 +104,16 @@ pub(super) async fn delivery(config: &Config, chart: &mut Chart<'_>) -> Result<O
         }
     };
     match (checked, &server.login) {
-        (Err(fault), _) => failed("delivery", fault.kind, fault.what, chart)?,
+        (Err(fault), _) => failed("delivery", fault, chart)?,
         (Ok(()), Some(_)) => chart.ok("delivery", "logged in")?,
         (Ok(()), None) => chart.ok("delivery", "connected, without a login as configured")?,
     }
-    let Some(shown) = shown else { return Ok(None) };
     offers(&shown, server, config, chart)?;
     Ok(Some(shown.greeting))
 }
 
 /// What the server says to EHLO.
-fn offers(shown: &Shown, server: &Server, config: &Config, chart: &mut Chart<'_>) -> Result<(), Failure> {
+fn offers(shown: &Shown, server: &Server, config: &Config, chart: &mut Chart<'_>) -> io::Result<()> {
     let offer = |name: &str| {
         let words = shown.offers.iter().map(|line| line.split([' ', '=']).collect::<Vec<_>>());
         words.into_iter().find(|words| words.first() == Some(&name))
@@ -144,20 +149,27 @@ fn offers(shown: &Shown, server: &Server, config: &Config, chart: &mut Chart<'_>
 }
 
 /// Reaches a server and tells of its TLS; `None`: it can't be reached, which is told.
-async fn line(
-    server: &Server,
-    protocol: Protocol,
-    check: &'static str,
-    chart: &mut Chart<'_>,
-) -> Result<Option<Shown>, Failure> {
+async fn line(server: &Server, protocol: Protocol, check: &str, chart: &mut Chart<'_>) -> io::Result<Option<Shown>> {
+    let place = format!("{}:{}", server.host, server.port);
     let shown = match probe::look(server, protocol).await {
         Ok(shown) => shown,
-        Err(fault) => {
-            failed(check, fault.kind, fault.what, chart)?;
+        Err(e) => {
+            let what = format!("{place}: {e}");
+            let (failure, remedy) = match e {
+                ProbeError::Unreachable(_) | ProbeError::Refused(_) => (
+                    Failure::Temporary(what),
+                    "is host, port and security right? can this machine reach it (firewall)? is the server up?",
+                ),
+                ProbeError::Untrusted(_) => (
+                    Failure::Temporary(what),
+                    "its certificate is not trusted: renew it, take the name that it holds, or set ca_file",
+                ),
+                ProbeError::Configuration(_) => (Failure::Config(what), CHANGE),
+            };
+            chart.failed(check, failure, remedy)?;
             return Ok(None);
         }
     };
-    let place = format!("{}:{}", server.host, server.port);
     match &shown.tls {
         None => chart.ok(check, format!("{place} answers, in the clear on this machine"))?,
         Some(tls) => match tls.holds {
@@ -182,20 +194,14 @@ async fn line(
     Ok(Some(shown))
 }
 
-fn failed(check: &'static str, kind: FaultKind, what: String, chart: &mut Chart<'_>) -> Result<(), Failure> {
-    match kind {
-        FaultKind::Temporary => {
-            let remedy = match what.contains("TLS") || what.contains("certificate") {
-                true => "its certificate is not trusted: renew it, take the name that it holds, or set ca_file",
-                false => "is host, port and security right? can this machine reach it (firewall)? is the server up?",
-            };
-            chart.failed(check, Failure::Temporary(what), remedy)
+/// What a server that can be reached does not do.
+fn failed(check: &str, fault: Fault, chart: &mut Chart<'_>) -> io::Result<()> {
+    let remedy = match fault.kind {
+        FaultKind::Temporary => "try again later; if it stays so, ask whoever runs the server",
+        FaultKind::Login => {
+            "set user and password; many providers want a password for this program alone (app password)"
         }
-        FaultKind::Login => chart.failed(
-            check,
-            Failure::Config(what),
-            "set user and password; many providers want a password for this program alone (app password)",
-        ),
-        FaultKind::Configuration => chart.failed(check, Failure::Config(what), "change what the line names"),
-    }
+        FaultKind::Configuration => CHANGE,
+    };
+    chart.failed(check, fault.into(), remedy)
 }

@@ -4,7 +4,7 @@
 //! tracing-journald would write to a socket of its own, past whoever reads standard error (a container, a redirection).
 
 use std::fmt::{self, Write as _};
-use std::io::{self, IsTerminal, Write as _};
+use std::io::{self, Write as _};
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
@@ -33,11 +33,10 @@ pub(super) struct Lines {
 
 impl Lines {
     pub fn to_standard_error() -> Self {
-        let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
             usual: if is_journal() { Format::Journald } else { Format::Text },
             format: Arc::default(),
-            in_colour: io::stderr().is_terminal() && !is_plain,
+            in_colour: super::shows_colour(&io::stderr()),
         }
     }
 

@@ -5,7 +5,7 @@
 
 mod lines;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::panic::{self, PanicHookInfo};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -19,7 +19,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Registry, reload};
 
 use self::lines::Lines;
-use super::query::{Query, consult};
+use super::control::{self, OfDaemon};
 use super::{Failure, load_offline};
 use crate::config;
 use crate::config::log::Directives;
@@ -96,14 +96,21 @@ pub fn run(config: &Path, wanted: Option<&str>, as_json: bool, out: &mut dyn Wri
     if let Some(wanted) = wanted.filter(|wanted| *wanted != DEFAULT) {
         Directives::parse(wanted).map_err(Failure::Usage)?;
     }
-    consult(&load_offline(config)?, &Query::Log(wanted.map(str::to_owned)), &mut |line| {
+    let asked = OfDaemon::Log(wanted.map(str::to_owned));
+    let answered = control::ask(&load_offline(config)?.store, asked, &mut |line| {
         if as_json {
             return out.write_all(line);
         }
         let told: serde_json::Value = serde_json::from_slice(line)?;
         let word = |key: &str| told.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
         writeln!(out, "{} (by {})", word("level"), word("by"))
-    })
+    })?;
+    match answered {
+        true => Ok(()),
+        false => Err(Failure::Other(
+            "no daemon runs: at its start [log] level or AFTERSALESD_LOG say how much it logs".to_owned(),
+        )),
+    }
 }
 
 /// The word that takes the command back.
@@ -133,6 +140,11 @@ pub(super) fn answer(wanted: Option<&str>, out: &mut dyn Write) -> Result<(), Fa
     let (level, by) = levels.in_force();
     writeln!(out, "{}", json!({"level": level, "by": by}))?;
     Ok(())
+}
+
+/// Whether a stream is a terminal whose user wants colours (<https://no-color.org>).
+pub fn shows_colour(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 impl Log {

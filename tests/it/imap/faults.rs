@@ -188,3 +188,27 @@ async fn a_server_that_turns_us_away_is_a_passing_fault_with_its_words() {
     assert_eq!(fault.kind, FaultKind::Temporary);
     assert!(fault.what.contains("too many connections"), "{fault}");
 }
+
+#[tokio::test]
+async fn a_survey_lists_folders_once_and_tells_them_by_the_servers_own_names() {
+    let server = Scripted::start(mails(1), |command, _| match command.split(' ').next() {
+        Some("LOGIN") => Some(Answer::Tagged(String::new(), "OK [CAPABILITY IMAP4rev1 MOVE QUOTA] in")),
+        Some("LIST") => {
+            let folders = "* LIST (\\HasNoChildren) \".\" INBOX\r\n* LIST (\\Trash) \".\" INBOX.Bin\r\n";
+            Some(Answer::Tagged(folders.to_owned(), "OK done"))
+        }
+        Some("GETQUOTAROOT") => {
+            let quotas = "* QUOTAROOT INBOX \"\"\r\n* QUOTA \"\" (STORAGE 1 9 annotation-storage 2 8)\r\n";
+            Some(Answer::Tagged(quotas.to_owned(), "OK done"))
+        }
+        _ => None,
+    })
+    .await;
+    let seen = survey(&Settings { handled: Handled::Move("Bin".into()), ..scripted(&server) }).await.unwrap();
+    assert_eq!((seen.report.target.as_deref(), server.count("LIST")), (Some("INBOX.Bin"), 1));
+    assert_eq!(seen.special, [("trash", "INBOX.Bin".to_owned())]);
+    let quotas: Vec<&str> = seen.quotas.iter().map(|quota| quota.resource.as_str()).collect();
+    assert_eq!(quotas, ["STORAGE", "ANNOTATION-STORAGE"]);
+    survey(&scripted(&server)).await.unwrap();
+    assert_eq!(server.count("LIST"), 2);
+}
