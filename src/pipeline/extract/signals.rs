@@ -48,8 +48,9 @@ pub fn doubt(zone: &Zone<'_>) -> Option<Evidence> {
         [Meaning::Misuse, Meaning::Opened, Meaning::Modified, Meaning::Flashed, Meaning::Continued, Meaning::Safety];
     zone.folded.sentences.iter().find_map(|sentence| {
         let long = zone.folded.slice(*sentence).split_whitespace().count() > LEAST_WORDS;
-        let own = long && !zone.has(*sentence, Group::Elsewhere);
-        let kind = KINDS.into_iter().find(|k| own && zone.score(*sentence, *k).is_some_and(|s| s > DOUBTFUL))?;
+        // "My neighbour has …" begins what somebody did to ours as well as what is the matter with theirs.
+        let least = if zone.has(*sentence, Group::Elsewhere) { 0.0 } else { DOUBTFUL };
+        let kind = KINDS.into_iter().find(|k| long && zone.score(*sentence, *k).is_some_and(|s| s > least))?;
         Some(zone.evidence(*sentence, &format!("doubt.{}", kind.name())))
     })
 }

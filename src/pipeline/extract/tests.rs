@@ -149,6 +149,7 @@ fn the_day_of_receipt_and_no_other_day() {
         ("Received: 1 August 2026", "2026-08-01"),
         ("Ordinato il 25 ottobre arrivato a casa il 30 ottobre.", "2026-10-30"),
         ("Me lo hanno portato il primo settembre.", "2026-09-01"),
+        ("Il pacco è venuto a casa nostra giorno 2 settembre 2026.", "2026-09-02"),
         ("La montre est reçue le 2 de ce mois.", "2026-11-02"),
         ("Die Uhr kam am 28. letzten Monats.", "2026-10-28"),
         ("hilft nix bestellnr ks16022 angekommen am 28.9.26 auf der schachtel", "2026-09-28"),
@@ -369,4 +370,9 @@ fn a_doubt_is_only_what_is_not_told_plainly() {
     assert!(!told.void_signals.is_empty() && told.doubt.is_none());
     let plain = reader.read("", "The display stays black since Monday. I restarted it twice.").facts;
     assert!(plain.void_signals.is_empty() && plain.doubt.is_none());
+    // Begins as what is the matter with somebody else's, and is not.
+    let neighbour =
+        "Mijn buurman heeft met een mesje het achterkantje eraf gewipt om te kijken of er een draadje los zat.";
+    let told = reader.read("", neighbour).facts;
+    assert!(!told.void_signals.is_empty() || told.doubt.is_some());
 }
