@@ -413,8 +413,8 @@ fn beginnings(mut pieces: Vec<Piece>) -> Vec<Vec<Piece>> {
     }
     let rest = pieces.split_off(1);
     let Some(Piece::OneOf(choice)) = pieces.pop() else { return Vec::new() };
-    let word = |text: &Box<str>| vec![Piece::Word { text: text.clone(), any_beginning: false, any_ending: false }];
-    let first = choice.words.iter().map(word).chain(choice.others.iter().cloned());
+    let word = |text: &str| vec![Piece::Word { text: text.into(), any_beginning: false, any_ending: false }];
+    let first = choice.words.iter().map(|text| word(text)).chain(choice.others.iter().cloned());
     first.flat_map(|first| beginnings([first, rest.clone()].concat())).collect()
 }
 
