@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use jiff::civil::Date;
 use jiff::{Span as Time, ToSpan};
-use regex::{Captures, Regex};
+use regex::{Captures, Regex, RegexBuilder};
 
 use self::words::{alternatives, counts, folded, one_of, spelled_days, units};
 use crate::pipeline::fold::{self, Folded, Span};
@@ -129,22 +129,22 @@ impl Dates {
             r" (?:(?:{weekdays}) (?:, )?)?(?:{plain} (?:{number}(?:-?{ordinals})?|(?P<w>{day_word}))|{ordinal} (?:(?P<d2>\d{{1,2}})-?{ordinals}|(?P<w2>{day_word})))\b"
         );
         Ok(Self {
-            day_alone: Regex::new(&day_alone)?,
+            day_alone: pattern(&day_alone)?,
             particles: particles(lexicon, &unit_of),
-            numeric: Regex::new(
+            numeric: pattern(
                 r" (?P<a>\d{1,2})(?P<sep>[./-])(?P<b>\d{1,2})(?:[./-](?P<y>20\d\d|\d\d)\b|(?P<dot>\.)|\b)",
             )?,
-            iso: Regex::new(r" (?P<y>20\d\d)[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})\b")?,
-            day_month: Regex::new(&format!(r" {day} (?:{fillers} )?(?P<m>{months})\b{year}"))?,
-            month_day: Regex::new(&format!(r" (?P<m>{months}) (?:{fillers} )?{day}\b{year}"))?,
-            day_of_month: Regex::new(&format!(r" {day} (?P<k>{which_month})\b"))?,
-            spans: Regex::new(&words::span_words(lexicon, &spans_of))?,
-            words: Regex::new(&format!(r" (?P<w>{})\b", alternatives(days_of.keys())))?,
-            ago: ago.iter().map(|form| Regex::new(form)).collect::<Result<_, _>>()?,
-            weekday_of_week: Regex::new(&format!(
+            iso: pattern(r" (?P<y>20\d\d)[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})\b")?,
+            day_month: pattern(&format!(r" {day} (?:{fillers} )?(?P<m>{months})\b{year}"))?,
+            month_day: pattern(&format!(r" (?P<m>{months}) (?:{fillers} )?{day}\b{year}"))?,
+            day_of_month: pattern(&format!(r" {day} (?P<k>{which_month})\b"))?,
+            spans: pattern(&words::span_words(lexicon, &spans_of))?,
+            words: pattern(&format!(r" (?P<w>{})\b", alternatives(days_of.keys())))?,
+            ago: ago.iter().map(|form| pattern(form)).collect::<Result<_, _>>()?,
+            weekday_of_week: pattern(&format!(
                 r" (?:(?P<k>{weeks}) (?:, )?(?:{last} )?(?P<w>{weekdays})|(?P<w2>{weekdays}) (?:, )?(?P<k2>{weeks}))\b"
             ))?,
-            weekday: Regex::new(&format!(r" (?P<w>{weekdays})\b"))?,
+            weekday: pattern(&format!(r" (?P<w>{weekdays})\b"))?,
             month_of,
             weekday_of,
             weeks_of,
@@ -314,6 +314,11 @@ impl Dates {
         let meant = || self.days_meant.get(written).filter(|_| unit == Unit::Day);
         written.parse().ok().or_else(|| meant().or_else(|| self.number_of.get(written)).copied())
     }
+}
+
+/// A pattern over folded text: what it looks for is ASCII, and the tables of all other letters and digits are large.
+fn pattern(text: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(text).unicode(false).build()
 }
 
 /// Up to here ordinals count things as often as days: "the first one came broken".

@@ -35,6 +35,8 @@ pub mod sku;
 
 pub mod zone;
 
+use std::sync::OnceLock;
+
 use jiff::civil::Date;
 
 use crate::domain::catalogue::Catalogue;
@@ -69,8 +71,8 @@ pub struct Extractor {
     file_names: FileNames,
     numbering: Numbering,
     amounts: Amounts,
-    /// By language, as in the lexicons.
-    dates: Vec<(String, Dates)>,
+    /// By language, as in the lexicons; compiled when first met, for most brands meet few.
+    dates: Vec<(String, OnceLock<Option<Dates>>)>,
 }
 
 /// What one letter says, and in which language.
@@ -81,7 +83,7 @@ pub struct Extract {
 }
 
 impl Extractor {
-    /// Compiles the shop's order number patterns, the catalogue and the lexicons; the error names what can't be compiled.
+    /// Compiles the shop's order number patterns and the catalogue; the error names what can't be compiled.
     pub fn new(patterns: &[String], catalogue: &Catalogue, lexicons: &Lexicons) -> Result<Self, String> {
         Self::with_model(patterns, catalogue, lexicons, Some(Model::embedded()?))
     }
@@ -98,15 +100,6 @@ impl Extractor {
         lexicons: &Lexicons,
         model: Option<Model>,
     ) -> Result<Self, String> {
-        let dates = lexicons
-            .all
-            .iter()
-            .map(|l| {
-                Dates::new(l)
-                    .map(|d| (l.language.clone(), d))
-                    .map_err(|e| format!("dates of lexicon {}: {e}", l.language))
-            })
-            .collect::<Result<_, _>>()?;
         Ok(Self {
             order_numbers: OrderNumbers::new(patterns).map_err(|e| format!("order number pattern: {e}"))?,
             item_codes: ItemCodes::new().map_err(|e| e.to_string())?,
@@ -116,7 +109,7 @@ impl Extractor {
             file_names: FileNames::new().map_err(|e| e.to_string())?,
             numbering: Numbering::new().map_err(|e| e.to_string())?,
             amounts: Amounts::new().map_err(|e| e.to_string())?,
-            dates,
+            dates: lexicons.all.iter().map(|l| (l.language.clone(), OnceLock::new())).collect(),
         })
     }
 
@@ -197,7 +190,11 @@ impl Extractor {
     }
 
     fn dates_of(&self, lexicons: &[&Lexicon]) -> Vec<&Dates> {
-        self.dates.iter().filter(|(l, _)| lexicons.iter().any(|k| k.language == *l)).map(|(_, d)| d).collect()
+        let dates = |lexicon: &&Lexicon| {
+            let (_, compiled) = self.dates.iter().find(|(language, _)| *language == lexicon.language)?;
+            compiled.get_or_init(|| Dates::new(lexicon).ok()).as_ref()
+        };
+        lexicons.iter().filter_map(dates).collect()
     }
 
     fn attachments(&self, letter: &Letter, words: &Words, facts: &mut Facts) {
