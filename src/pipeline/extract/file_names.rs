@@ -25,13 +25,13 @@ impl FileNames {
             // A UUID or a digest.
             r"(?i)\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{32,}\b",
             // A date and, with it, a time, a fraction and a count: 20261103_192211, 2026-11-03 at 19.22.11 (1).
-            r"(?:\b|[A-Za-z_])(?:19|20)\d{2}[-_. ]?(?:0[1-9]|1[0-2])[-_. ]?(?:0[1-9]|[12]\d|3[01])(?:[-_. T]*\d{2}[-_.:h ]?\d{2}(?:[-_.:m ]?\d{2})?\d*(?:[-_. ]\d{1,4})?|[-_. ]*\p{L}{1,4}[-_. ]+\d{1,2}[-_.:h]\d{2}(?:[-_.:m]\d{2})?)?(?:\b|_)",
+            r"(?:\b|[A-Za-z_])(?:19|20)[0-9]{2}[-_. ]?(?:0[1-9]|1[0-2])[-_. ]?(?:0[1-9]|[12][0-9]|3[01])(?:[-_. T]*[0-9]{2}[-_.:h ]?[0-9]{2}(?:[-_.:m ]?[0-9]{2})?[0-9]*(?:[-_. ][0-9]{1,4})?|[-_. ]*\p{L}{1,4}[-_. ]+[0-9]{1,2}[-_.:h][0-9]{2}(?:[-_.:m][0-9]{2})?)?(?:\b|_)",
             // The day first: 03.11.2026, 3-11-26.
-            r"(?:\b|_)\d{1,2}([-_.])\d{1,2}[-_.](?:20)?\d{2}(?:\b|_)",
+            r"(?:\b|_)[0-9]{1,2}([-_.])[0-9]{1,2}[-_.](?:20)?[0-9]{2}(?:\b|_)",
             // Names that cameras and apps count up.
-            r"(?i)(?:\b|_)(?:IMG|IMAG|IMAGE|IM|DSC|DSCN|DSCF|DCIM|PXL|MVIMG|PANO|BURST|VID|VIDEO|MOV|MOVI|PICT|PIC|PHOTO|P|S|SAM|GOPR|GH|GX|DJI|CIMG|HPIM|KIMG|FB_IMG|FB_VID|RECEIVED|SIGNAL|SNAPCHAT|WA|IMG_E|CAM|CAMERA|SCAN|SCREENSHOT|FILE|DOC|CCF|LRM|INSHOT)[-_. ]?\d[\d_]*(?:\b|_)",
+            r"(?i)(?:\b|_)(?:IMG|IMAG|IMAGE|IM|DSC|DSCN|DSCF|DCIM|PXL|MVIMG|PANO|BURST|VID|VIDEO|MOV|MOVI|PICT|PIC|PHOTO|P|S|SAM|GOPR|GH|GX|DJI|CIMG|HPIM|KIMG|FB_IMG|FB_VID|RECEIVED|SIGNAL|SNAPCHAT|WA|IMG_E|CAM|CAMERA|SCAN|SCREENSHOT|FILE|DOC|CCF|LRM|INSHOT)[-_. ]?[0-9][[0-9]_]*(?:\b|_)",
             // Seconds or milliseconds since 1970, and the long ids of social networks.
-            r"(?:\b|_)(?:1[5-9]\d{8}(?:\d{3})?|\d{15,}(?:_n)?)(?:\b|_)",
+            r"(?:\b|_)(?:1[5-9][0-9]{8}(?:[0-9]{3})?|[0-9]{15,}(?:_n)?)(?:\b|_)",
         ];
         Ok(Self { machine_made: MACHINE_MADE.iter().map(|p| Regex::new(p)).collect::<Result<_, _>>()? })
     }

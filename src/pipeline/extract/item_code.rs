@@ -20,8 +20,8 @@ pub struct ItemCodes {
 impl ItemCodes {
     pub fn new() -> Result<Self, regex::Error> {
         Ok(Self {
-            digits: Regex::new(r"(?:^|[^\w+.,-])(\d(?:[ \u{a0}-]?\d){11,13})(?:\b|$)")?,
-            labelled: Regex::new(r"(?i)(?:^|[^\w+.,-])([A-Z]{0,5}[-]?\d[A-Z0-9]*(?:-[A-Z0-9]+){0,4})(?:\b|$)")?,
+            digits: Regex::new(r"(?:^|[^\w+.,-])([0-9](?:[ \u{a0}-]?[0-9]){11,13})(?:\b|$)")?,
+            labelled: Regex::new(r"(?i)(?:^|[^\w+.,-])([A-Z]{0,5}[-]?[0-9][A-Z0-9]*(?:-[A-Z0-9]+){0,4})(?:\b|$)")?,
         })
     }
 

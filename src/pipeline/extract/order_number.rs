@@ -42,11 +42,11 @@ impl OrderNumbers {
         Ok(Self {
             own,
             channels: Vec::new(),
-            amazon: bounded(r"\d{3} ?[-–] ?\d{7} ?[-–] ?\d{7}")?,
-            amazon_loose: bounded(r"\d{3}[ .\u{a0}–—‐-]{0,3}\d{7}[ .\u{a0}–—‐-]{0,3}\d{7}")?,
-            long: bounded(r"\d{13,20}|\d{4}(?:[ -]\d{4}){3}")?,
-            grouped: bounded(r"\d{2,10}(?:[ .\u{a0}/–-]{1,2}\d{2,10}){1,7}")?,
-            labelled: bounded(r"[A-Z]{0,6}[-_]?\d[A-Z0-9]*(?:[-_/][A-Z0-9]+){0,4}")?,
+            amazon: bounded(r"[0-9]{3} ?[-–] ?[0-9]{7} ?[-–] ?[0-9]{7}")?,
+            amazon_loose: bounded(r"[0-9]{3}[ .\u{a0}–—‐-]{0,3}[0-9]{7}[ .\u{a0}–—‐-]{0,3}[0-9]{7}")?,
+            long: bounded(r"[0-9]{13,20}|[0-9]{4}(?:[ -][0-9]{4}){3}")?,
+            grouped: bounded(r"[0-9]{2,10}(?:[ .\u{a0}/–-]{1,2}[0-9]{2,10}){1,7}")?,
+            labelled: bounded(r"[A-Z]{0,6}[-_]?[0-9][A-Z0-9]*(?:[-_/][A-Z0-9]+){0,4}")?,
         })
     }
 

@@ -26,7 +26,7 @@ const SIGNS: [(&str, &str); 8] = [
 impl Amounts {
     pub fn new() -> Result<Self, regex::Error> {
         let unit = r"€|£|zł|zl|R\$|US\$|\$|euros?|EUR|GBP|USD|PLN|BRL|CHF|SEK|DKK|NOK|CZK";
-        let number = r"\d{1,6}(?:[.,]\d{3})*(?:[.,]\d{2})?";
+        let number = r"[0-9]{1,6}(?:[.,][0-9]{3})*(?:[.,][0-9]{2})?";
         let pattern = format!(r"(?i)(?:({unit})\s?({number})|\b({number})\s?({unit}))(?:\b|\s|$|[.,;:!?)])");
         Ok(Self(Regex::new(&pattern)?))
     }
