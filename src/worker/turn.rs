@@ -121,6 +121,9 @@ pub(super) fn go_on_with(
     cause: Cause<'_>,
     now: Timestamp,
 ) -> Result<(usize, Vec<CaseId>), Trouble> {
+    if cases.is_empty() {
+        return Ok((0, Vec::new()));
+    }
     let held = office.durable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut undone = Vec::new();
     let gone = cases.iter().try_for_each(|id| {

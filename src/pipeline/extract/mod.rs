@@ -71,7 +71,7 @@ pub struct Extractor {
     file_names: FileNames,
     numbering: Numbering,
     amounts: Amounts,
-    /// By language, as in the lexicons; compiled when first met, for most brands meet few.
+    /// By language, as in the lexicons; compiled when first met, for most brands meet few. The tests compile them all.
     dates: Vec<(String, OnceLock<Option<Dates>>)>,
 }
 

@@ -137,9 +137,12 @@ impl<'a> Zone<'a> {
     /// itself, if the model is sure enough. Unclear is what would not be said if the model were a little less sure.
     pub fn judged(&self, sentence: Span, meaning: Meaning, by_words: Option<Evidence>) -> Option<Evidence> {
         let worded = by_words.is_some();
+        if !self.says(sentence, meaning, worded) {
+            return None;
+        }
         let unclear = self.weighed(sentence, meaning, worded).is_some_and(|score| !meaning.is_clear(score, worded));
         let whole = || self.evidence(sentence, &format!("meaning.{}", meaning.name()));
-        self.says(sentence, meaning, worded).then(|| Evidence { unclear, ..by_words.unwrap_or_else(whole) })
+        Some(Evidence { unclear, ..by_words.unwrap_or_else(whole) })
     }
 
     /// The model's score of a sentence, less what a question takes from it.
