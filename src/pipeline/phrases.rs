@@ -86,6 +86,8 @@ pub enum Group {
     Device,
     /// Things that come with the product: "cable", "strap".
     Accessory,
+    /// Begins a clause about something that is not the product: "my phone", "the charger".
+    OtherThing,
 }
 
 impl Group {
@@ -102,7 +104,7 @@ impl Group {
 }
 
 /// The number of groups.
-pub const GROUPS: usize = 46;
+pub const GROUPS: usize = 47;
 
 const NAMES: [&str; GROUPS] = [
     "symptom",
@@ -151,6 +153,7 @@ const NAMES: [&str; GROUPS] = [
     "label_other",
     "device",
     "accessory",
+    "other_thing",
 ];
 
 /// A phrase found in a folded text.

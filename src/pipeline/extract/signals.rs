@@ -5,7 +5,7 @@ use crate::domain::facts::{Evidence, Fact, VoidSignal};
 use crate::pipeline::extract::meaning::Meaning;
 use crate::pipeline::extract::zone::Zone;
 use crate::pipeline::fold::Span;
-use crate::pipeline::phrases::Group;
+use crate::pipeline::phrases::{Group, Hit};
 
 /// The void signals of the zones, each once; policy clauses `void.*`, `wear`.
 pub fn void(zones: &[&Zone<'_>]) -> Vec<Fact<VoidSignal>> {
@@ -83,9 +83,18 @@ fn happened(zone: &Zone<'_>, sentence: Span, group: Group, reach: usize) -> bool
             .any(|o| o.group == Group::Harmless && o.span.start < h.span.end && h.span.start < o.span.end);
         !harmless
             && !zone.has(clause, Group::Elsewhere)
+            && !is_of_other_thing(zone, clause, h.span)
             && !is_denied(zone, sentence, clause, h.span, reach)
             && !is_hypothetical(zone, sentence, clause)
     })
+}
+
+/// "My phone fell and is rooted": what the clause is about is not the product.
+fn is_of_other_thing(zone: &Zone<'_>, clause: Span, hit: Span) -> bool {
+    /// "But last week …" may stand before it.
+    const REACH: usize = 24;
+    let begins = |thing: &Hit| thing.span.start <= clause.start + REACH && thing.span.end <= hit.start;
+    zone.within(clause, Group::OtherThing).any(|thing| begins(&thing)) && !zone.has(clause, Group::Device)
 }
 
 /// Whether a hit is denied, or goes on a list that a denial began ("never dropped it, opened it, …").

@@ -175,8 +175,10 @@ impl Skus {
         })
     }
 
-    /// The colour that belongs to the name at `span`: right behind it, right before it, or behind a colour label.
+    /// The colour that belongs to the name at `span`: right behind it, right before it, behind a colour label, or beside a
+    /// word for the device ("my black watch").
     fn colour_beside(&self, zone: &Zone<'_>, text: &str, span: Span) -> Option<String> {
+        let is_filler = |word: &str| word == "," || self.colour_fillers.iter().any(|f| f == word);
         let colour_at = |word: &str, at: usize| {
             let place = Span { start: at, end: at + word.len() };
             let is_symptom = zone
@@ -187,21 +189,36 @@ impl Skus {
         };
         let behind = words_from(text, span.end).take(4).scan(true, |go_on, (at, word)| {
             let go = *go_on;
-            *go_on = word == "," || self.colour_fillers.iter().any(|f| f == word);
+            *go_on = is_filler(word);
             go.then_some((at, word))
         });
-        let before: Vec<(usize, &str)> = words_before(text, span.start).take(2).collect();
+        let sentence = zone.sentence_at(span.start).map_or(0, |s| s.start);
+        let before = words_before(text, span.start).take_while(|(at, _)| *at > sentence);
+        let before: Vec<(usize, &str)> = before.filter(|(_, word)| !is_filler(word)).take(2).collect();
         let labelled = || {
             self.colour_labels.iter().find_map(|label| {
                 let (_, behind) = text.split_once(&format!(" {label} , "))?;
                 self.colours.get(behind.split(' ').next()?).cloned()
             })
         };
+        let of_device = || {
+            let devices = zone.hits.iter().filter(|h| h.group == Group::Device).map(|h| h.span);
+            let own = devices.filter(|d| {
+                zone.sentence_at(d.start).is_some_and(|s| !zone.has(zone.clause_of(s, *d), Group::Elsewhere))
+            });
+            let mut named = own.filter_map(|device| {
+                let beside = words_before(text, device.start).take(1).chain(words_from(text, device.end).take(1));
+                beside.into_iter().find_map(|(at, word)| colour_at(word, at))
+            });
+            let colour = named.next()?;
+            named.all(|other| other == colour).then_some(colour)
+        };
         behind
             .into_iter()
             .find_map(|(at, word)| colour_at(word, at))
             .or_else(|| before.into_iter().find_map(|(at, word)| colour_at(word, at)))
             .or_else(labelled)
+            .or_else(of_device)
     }
 }
 

@@ -113,6 +113,9 @@ fn products_by_code_name_and_colour() {
         ("My roam5 pro is dead.", "RX-ROAM5P-BK"),
         ("My RX–ROAM5–SV is dead.", "RX-ROAM5-SV"),
         ("Roam 5, silver, since Monday it restarts by itself.", "RX-ROAM5-SV"),
+        ("Es uno negro, el Roam 5, y no carga.", "RX-ROAM5-BK"),
+        ("My black watch, a Roam 5 that I love, restarts by itself.", "RX-ROAM5-BK"),
+        ("La mia Roam 5 si riavvia da sola. È un orologio nero.", "RX-ROAM5-BK"),
     ] {
         assert_eq!(of(text).as_deref(), Some(expected), "{text}");
     }
@@ -242,9 +245,19 @@ fn void_signals_told_denied_and_imagined() {
         "Should I open the case myself to look at the battery?",
         "Sie ist mir nie runtergefallen und ich habe sie nicht geöffnet.",
         "My old watch fell down the stairs, this one did not.",
+        "My phone is rooted, the watch runs what you sent.",
+        "Mein Handy ist gerootet, die Uhr nicht.",
+        "Mon propre téléphone est rooté, la montre est d'origine.",
+        "Mi móvil está rooteado, el reloj no.",
+        "Il mio telefono è rootato, l'orologio no.",
+        "O meu telemóvel tem root feito, o relógio não.",
+        "Mijn telefoon is geroot, het horloge niet.",
+        "Mój telefon jest zrootowany, zegarek nie.",
     ] {
         assert!(of(text).is_empty(), "{text}");
     }
+    let flashed = of("From my phone I flashed the watch with a custom ROM.");
+    assert_eq!(flashed, [VoidSignal::Flashed]);
 }
 
 #[test]
