@@ -42,7 +42,7 @@ pub fn legal(zone: &Zone<'_>) -> Option<Evidence> {
 /// A sentence that may tell of such a thing in passing ("to be fair, it took a dive off the balcony"): not sure enough to
 /// be taken for it, too likely to authorise a return on it.
 pub fn doubt(zone: &Zone<'_>) -> Option<Evidence> {
-    const DOUBTFUL: f32 = -0.35;
+    const DOUBTFUL: f32 = -0.4;
     const LEAST_WORDS: usize = 4;
     const KINDS: [Meaning; 6] =
         [Meaning::Misuse, Meaning::Opened, Meaning::Modified, Meaning::Flashed, Meaning::Continued, Meaning::Safety];

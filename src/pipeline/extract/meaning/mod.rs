@@ -182,7 +182,7 @@ impl Meaning {
         match self {
             Self::What => (-0.2, -0.6),
             Self::When => (-0.2, -0.8),
-            Self::How => (-0.25, -0.8),
+            Self::How => (-0.3, -0.8),
             Self::Tried => (-0.1, -1.2),
             Self::Untried => (0.0, -1.0),
             Self::Broken => (0.0, -0.8),
