@@ -34,6 +34,8 @@ bootstrap() {
     mount -t tmpfs tmpfs "$scratch/layer"
     mkdir -p "$scratch/layer/upper" "$scratch/layer/work"
     mount -t overlay overlay -o "lowerdir=$base,upperdir=$scratch/layer/upper,workdir=$scratch/layer/work" "$root"
+    # Whoever wants letters from it starts it.
+    rm "$root/etc/systemd/system/multi-user.target.wants/dovecot.service"
     mkdir -p "$root/debs"
     cp "$debs"/*.deb "$root/debs/"
     sink >"$root/debs/sink"
