@@ -86,7 +86,8 @@ pub enum Group {
     Device,
     /// Things that come with the product: "cable", "strap".
     Accessory,
-    /// Begins a clause about something that is not the product: "my phone", "the charger".
+    /// Begins a clause about something that is not the product: "my phone". What comes with the product is part
+    /// of it.
     OtherThing,
 }
 

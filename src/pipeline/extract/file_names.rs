@@ -29,7 +29,7 @@ impl FileNames {
             // The day first: 03.11.2026, 3-11-26.
             r"(?:\b|_)[0-9]{1,2}([-_.])[0-9]{1,2}[-_.](?:20)?[0-9]{2}(?:\b|_)",
             // Names that cameras and apps count up.
-            r"(?i)(?:\b|_)(?:IMG|IMAG|IMAGE|IM|DSC|DSCN|DSCF|DCIM|PXL|MVIMG|PANO|BURST|VID|VIDEO|MOV|MOVI|PICT|PIC|PHOTO|P|S|SAM|GOPR|GH|GX|DJI|CIMG|HPIM|KIMG|FB_IMG|FB_VID|RECEIVED|SIGNAL|SNAPCHAT|WA|IMG_E|CAM|CAMERA|SCAN|SCREENSHOT|FILE|DOC|CCF|LRM|INSHOT)[-_. ]?[0-9][[0-9]_]*(?:\b|_)",
+            r"(?i)(?:\b|_)(?:IMG|IMAG|IMAGE|IM|DSC|DSCN|DSCF|DCIM|PXL|MVIMG|PANO|BURST|VID|VIDEO|MOV|MOVI|PICT|PIC|PHOTO|P|S|SAM|GOPR|GH|GX|DJI|CIMG|HPIM|KIMG|FB_IMG|FB_VID|RECEIVED|SIGNAL|SNAPCHAT|WA|IMG_E|CAM|CAMERA|SCAN|SCREENSHOT|FILE|DOC|CCF|LRM|INSHOT)[-_. ]?[0-9][0-9_]*(?:\b|_)",
             // Seconds or milliseconds since 1970, and the long ids of social networks.
             r"(?:\b|_)(?:1[5-9][0-9]{8}(?:[0-9]{3})?|[0-9]{15,}(?:_n)?)(?:\b|_)",
         ];

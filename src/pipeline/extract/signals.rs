@@ -83,7 +83,8 @@ fn happened(zone: &Zone<'_>, sentence: Span, group: Group, reach: usize) -> bool
             .any(|o| o.group == Group::Harmless && o.span.start < h.span.end && h.span.start < o.span.end);
         !harmless
             && !zone.has(clause, Group::Elsewhere)
-            && !is_of_other_thing(zone, clause, h.span)
+            // Danger counts, whatever it comes from.
+            && (group == Group::Safety || !is_of_other_thing(zone, clause, h.span))
             && !is_denied(zone, sentence, clause, h.span, reach)
             && !is_hypothetical(zone, sentence, clause)
     })

@@ -192,8 +192,8 @@ impl Skus {
             *go_on = is_filler(word);
             go.then_some((at, word))
         });
-        let sentence = zone.sentence_at(span.start).map_or(0, |s| s.start);
-        let before = words_before(text, span.start).take_while(|(at, _)| *at > sentence);
+        let reach = reach_before(zone, span);
+        let before = words_before(text, span.start).take_while(|(at, _)| *at > reach);
         let before: Vec<(usize, &str)> = before.filter(|(_, word)| !is_filler(word)).take(2).collect();
         let labelled = || {
             self.colour_labels.iter().find_map(|label| {
@@ -207,8 +207,8 @@ impl Skus {
                 zone.sentence_at(d.start).is_some_and(|s| !zone.has(zone.clause_of(s, *d), Group::Elsewhere))
             });
             let mut named = own.filter_map(|device| {
-                let beside = words_before(text, device.start).take(1).chain(words_from(text, device.end).take(1));
-                beside.into_iter().find_map(|(at, word)| colour_at(word, at))
+                let mut beside = words_before(text, device.start).take(1).chain(words_from(text, device.end).take(1));
+                beside.find_map(|(at, word)| colour_at(word, at))
             });
             let colour = named.next()?;
             named.all(|other| other == colour).then_some(colour)
@@ -220,6 +220,22 @@ impl Skus {
             .or_else(labelled)
             .or_else(of_device)
     }
+}
+
+/// Where the words before a name at `span` begin that may tell its colour: its clause, and the one before it if that is a
+/// few words about no part ("a pink one, the Magic 4").
+fn reach_before(zone: &Zone<'_>, span: Span) -> usize {
+    const FEW: usize = 3;
+    const OF_PARTS: [Group; 6] =
+        [Group::Part, Group::Accessory, Group::Symptom, Group::Fault, Group::Broken, Group::Elsewhere];
+    let Some(sentence) = zone.sentence_at(span.start) else { return 0 };
+    let own = zone.clause_of(sentence, span);
+    let clauses = zone.folded.clauses(sentence);
+    let before = clauses.into_iter().take_while(|c| c.start < own.start).last();
+    // The comma is a word, too.
+    let few = |c: &Span| zone.folded.slice(*c).split_whitespace().filter(|word| *word != ",").count() <= FEW;
+    let plain = before.filter(|c| few(c) && OF_PARTS.iter().all(|group| !zone.has(*c, *group)));
+    plain.map_or(own.start, |c| c.start)
 }
 
 /// The folded text with every hyphen inside a name as a blank; the lengths stay the same.

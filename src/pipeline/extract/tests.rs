@@ -119,8 +119,14 @@ fn products_by_code_name_and_colour() {
     ] {
         assert_eq!(of(text).as_deref(), Some(expected), "{text}");
     }
-    for text in ["My Roam 5 has a black screen.", "The watch does not charge, another charging cable changes nothing."]
-    {
+    for text in [
+        "My Roam 5 has a black screen.",
+        "The watch does not charge, another charging cable changes nothing.",
+        "The strap is black, the Roam 5 does not charge.",
+        "Everything is black, the Roam 5 is dead.",
+        "Der Bildschirm ist schwarz, die Roam 5 lädt nicht.",
+        "La pantalla del reloj negra, el Roam 5 no arranca.",
+    ] {
         assert_eq!(of(text), None, "{text}");
     }
     let candidates: Vec<String> =
@@ -265,6 +271,8 @@ fn safety_reports_and_what_only_sounds_like_one() {
     let reader = Reader::new();
     let of = |text: &str| reader.facts(text).safety.is_some();
     for text in [
+        "The charger caught fire.",
+        "My laptop has marks of the fire.",
         "The battery is swollen and pushes the screen out.",
         "It became so hot that it burned my wrist.",
         "There was smoke when I charged it.",
