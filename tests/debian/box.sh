@@ -40,6 +40,7 @@ bootstrap() {
     cp "$debs"/*.deb "$root/debs/"
     sink >"$root/debs/sink"
     letter >"$root/debs/letter"
+    terms >"$root/debs/terms"
     find "$root" -xdev \( -path "$root/proc" -o -path "$root/sys" -o -path "$root/dev" \) -prune -o -print | sort >"$scratch/before"
 }
 
@@ -104,6 +105,12 @@ inside() {
         env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
 }
 
+# Terms that send through the sink; the rest of them, the mailbox above all, is read from standard input.
+configure() {
+    inside sh -c 'cd /etc/aftersalesd && cat - /debs/terms >config.toml && umask 077 && echo "of the service" >secrets/smtp'
+    inside sh -c 'printf "sku,product,aliases,ean,warranty_months\nEX-RUN-BK,RUNNER black,Runner,,24\n" >/etc/aftersalesd/products.csv'
+}
+
 # With a bare `!` a step would go on.
 fails() {
     ! "$@"
@@ -162,6 +169,23 @@ while (my $client = $server->accept) {
     exit;
 }
 PERL
+}
+
+terms() {
+    cat <<'TOML'
+[delivery]
+kind = "smtp"
+host = "127.0.0.1"
+port = 2525
+security = "none"
+user = "after-sales"
+password_file = "secrets/smtp"
+from = "After-Sales <after-sales@example.com>"
+[store]
+path = "/var/lib/aftersalesd/store"
+[catalogue]
+file = "products.csv"
+TOML
 }
 
 letter() {
